@@ -1,0 +1,1 @@
+"""`nt-run`: backtests of Binance USDⓈ-M perpetual futures that can be trusted."""

@@ -1,0 +1,177 @@
+"""Every error a user can meet, drawn once.
+
+    NtRunError                      70  a bug, unless a subclass says otherwise
+    ├── UsageError                   2  a flag, a configuration, a strategy name
+    ├── DataError                    3  market data or trading rules
+    │   ├── UnknownSymbolError          the exchange does not list it
+    │   ├── NotTradableError            not a perpetual, or not trading
+    │   ├── SourceError                 the exchange failed to answer
+    │   ├── NotCachedError              offline, and the cache does not have it
+    │   ├── IncompleteDataError         holes that no source fills
+    │   ├── InvalidKlinesError          a source's klines contradict themselves or each other
+    │   └── StoreError                  a file of the cache is damaged or too new
+    ├── SizingError                  4  no position the exchange would accept
+    ├── RunError                     5  the run itself
+    │   ├── StrategyError               a strategy raised
+    │   └── BooksError                  the money does not add up
+    ├── ResultsError                 6  a kept run
+    ├── ChartError                   7  a chart
+    └── CheckFailedError             8  a check the user asked for failed
+
+A message says what happened, to what, and what to do next. It is built here from typed arguments, which stay
+attributes. A vendor's exception is translated in the file that owns the vendor, with `from`. Only `__main__` catches.
+"""
+
+from collections.abc import Mapping, Sequence
+
+MAX_LISTED = 5
+
+
+class NtRunError(Exception):
+    """Base of all errors of this package; `exit_code` is what the process ends with."""
+
+    exit_code = 70
+
+
+class UsageError(NtRunError):
+    """A flag, a configuration value or a name that cannot be used."""
+
+    exit_code = 2
+
+
+class DataError(NtRunError):
+    """Market data or trading rules are missing, wrong or out of reach."""
+
+    exit_code = 3
+
+
+class UnknownSymbolError(DataError):
+    """The exchange does not list the symbol; `nearest` are listed names like it."""
+
+    def __init__(self, symbol: str, nearest: Sequence[str] = ()) -> None:
+        self.symbol = symbol
+        self.nearest = tuple(nearest)
+        hint = f" Did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
+        super().__init__(f"Binance USDⓈ-M futures do not list {symbol!r}.{hint}")
+
+
+class NotTradableError(DataError):
+    """The symbol exists but cannot be backtested as a perpetual."""
+
+    def __init__(self, symbol: str, reason: str, hint: str) -> None:
+        self.symbol = symbol
+        self.reason = reason
+        super().__init__(f"{symbol} {reason}. {hint}")
+
+
+class SourceError(DataError):
+    """A source of market data failed; `reason` is its own story, `source` where it was asked."""
+
+    def __init__(self, source: str, reason: str, hint: str = "") -> None:
+        self.source = source
+        self.reason = reason
+        self.hint = hint
+        super().__init__(f"{source}: {reason}" + (f"\n{hint}" if hint else ""))
+
+
+class NotCachedError(DataError):
+    """Offline, and the cache lacks `missing` (readable ranges or names)."""
+
+    def __init__(self, what: str, missing: Sequence[str], hint: str) -> None:
+        self.what = what
+        self.missing = tuple(missing)
+        super().__init__(f"Offline, and the cache does not have {what}: {_some(self.missing)}.\n{hint}")
+
+
+class IncompleteDataError(DataError):
+    """Klines are missing and no source has them; `reasons` maps a source to what it said."""
+
+    def __init__(self, what: str, missing: Sequence[str], reasons: Mapping[str, str]) -> None:
+        self.what = what
+        self.missing = tuple(missing)
+        self.reasons = dict(reasons)
+        story = "".join(f"\n  {source}: {reason}" for source, reason in self.reasons.items())
+        super().__init__(
+            f"{what}: no source has {_some(self.missing)}.{story}\n"
+            "Nothing is filled in. Choose a range without the hole."
+        )
+
+
+class InvalidKlinesError(DataError):
+    """A source's klines break a rule no real kline breaks; `where` names the rows."""
+
+    def __init__(self, what: str, rule: str, where: Sequence[str]) -> None:
+        self.what = what
+        self.rule = rule
+        self.where = tuple(where)
+        super().__init__(
+            f"{what}: {rule}, at {_some(self.where)}.\nThe rows were refused and nothing was stored."
+        )
+
+
+class StoreError(DataError):
+    """A file of the cache is damaged, or written by a newer version."""
+
+    def __init__(self, path: str, reason: str, hint: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}.\n{hint}")
+
+
+class SizingError(NtRunError):
+    """The size asked for is one the exchange or the account would refuse."""
+
+    exit_code = 4
+
+
+class RunError(NtRunError):
+    """The run itself failed."""
+
+    exit_code = 5
+
+
+class StrategyError(RunError):
+    """A strategy raised; `trace` is its traceback as text."""
+
+    def __init__(self, strategy: str, error: str, trace: str) -> None:
+        self.strategy = strategy
+        self.error = error
+        self.trace = trace
+        super().__init__(f"{trace.rstrip()}\nStrategy {strategy} raised {error}. No result was kept.")
+
+
+class BooksError(RunError):
+    """Recomputed money differs from the engine's; amounts in the quote asset."""
+
+    def __init__(self, what: str, expected: str, found: str) -> None:
+        self.what = what
+        self.expected = expected
+        self.found = found
+        super().__init__(
+            f"The books do not balance: {what} should be {expected} and is {found}.\n"
+            "No result was kept. Please report this with the configuration of the run."
+        )
+
+
+class ResultsError(NtRunError):
+    """A kept run is missing, damaged or not a run."""
+
+    exit_code = 6
+
+
+class ChartError(NtRunError):
+    """A chart cannot be drawn here; the message names another way to see it."""
+
+    exit_code = 7
+
+
+class CheckFailedError(NtRunError):
+    """A check the user asked for (`--assert`, `verify`) did not hold."""
+
+    exit_code = 8
+
+
+def _some(items: Sequence[str]) -> str:
+    shown = ", ".join(items[:MAX_LISTED])
+    rest = len(items) - MAX_LISTED
+    return f"{shown} and {rest} more" if rest > 0 else shown

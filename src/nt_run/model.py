@@ -1,0 +1,209 @@
+"""Values that several steps share: time, sides, fills, funding.
+
+Times are UTC. `*_ms` is milliseconds and `*_ns` nanoseconds since the Unix epoch. Prices, quantities and money are
+`Decimal`; rates are fractions. Every range is half-open, `[start, end)`.
+"""
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from nt_run.errors import UsageError
+
+MS = 1_000_000
+"""Nanoseconds in a millisecond."""
+
+_MINUTE = 60_000
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
+INTERVALS: dict[str, int] = {
+    "1m": _MINUTE,
+    "3m": 3 * _MINUTE,
+    "5m": 5 * _MINUTE,
+    "15m": 15 * _MINUTE,
+    "30m": 30 * _MINUTE,
+    "1h": _HOUR,
+    "2h": 2 * _HOUR,
+    "4h": 4 * _HOUR,
+    "6h": 6 * _HOUR,
+    "8h": 8 * _HOUR,
+    "12h": 12 * _HOUR,
+    "1d": _DAY,
+}
+"""Kline intervals by the exchange's name, in milliseconds; all are aligned to the Unix epoch."""
+
+
+class Side(StrEnum):
+    """The side of an order or of a position: buying, and being long, is +1."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy or a long position, −1 for a sell or a short one."""
+        return 1 if self is Side.BUY else -1
+
+
+class Liquidity(StrEnum):
+    """Whether a fill made the market (`maker`) or took from it (`taker`)."""
+
+    MAKER = "maker"
+    TAKER = "taker"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A kline interval such as `1m`.
+
+    Raises:
+        UsageError: The exchange has no such interval, or it has no fixed length.
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.name not in INTERVALS:
+            raise UsageError(f"Interval {self.name!r} is not one of {', '.join(INTERVALS)}.")
+
+    @property
+    def ms(self) -> int:
+        """Length in milliseconds."""
+        return INTERVALS[self.name]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TimeRange:
+    """A half-open UTC range `[start_ms, end_ms)`.
+
+    Raises:
+        UsageError: The range is empty or runs backwards.
+    """
+
+    start_ms: int
+    end_ms: int
+
+    def __post_init__(self) -> None:
+        if self.start_ms >= self.end_ms:
+            raise UsageError(
+                f"The range starts at {format_time(self.start_ms)} and ends at {format_time(self.end_ms)}: "
+                "the end must come after the start."
+            )
+
+    @property
+    def ms(self) -> int:
+        """Length in milliseconds."""
+        return self.end_ms - self.start_ms
+
+    def bars(self, interval: Interval) -> int:
+        """How many klines of `interval` open inside the range."""
+        return -(-self.end_ms // interval.ms) - -(-self.start_ms // interval.ms)
+
+    def __str__(self) -> str:
+        return f"{format_time(self.start_ms)} → {format_time(self.end_ms)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fees:
+    """Trading fees as fractions of notional, and where they come from (shown in every report)."""
+
+    maker: Decimal
+    taker: Decimal
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One execution. `fee` is positive when paid, in the quote asset."""
+
+    time_ns: int
+    order_id: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    liquidity: Liquidity
+    order_type: str
+    """`market`, `limit`, `stop_market`, …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingRate:
+    """One settlement as the exchange published it.
+
+    `time_ms` is the raw funding time, which carries up to some ten milliseconds of jitter; `slot_ms` is the nominal
+    settlement time. `mark_price` is absent on old rows.
+    """
+
+    time_ms: int
+    slot_ms: int
+    rate: Decimal
+    mark_price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingPayment:
+    """One settlement charged to a position. `amount` is negative when paid, in the quote asset."""
+
+    time_ns: int
+    position: Decimal
+    """Signed quantity held at the settlement."""
+    rate: Decimal
+    price: Decimal
+    """Settlement price."""
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denial:
+    """An order that never reached the market, and why."""
+
+    time_ns: int
+    reason: str
+
+
+def parse_symbol(text: str) -> str:
+    """Return the exchange's symbol for any of its usual spellings.
+
+    `BTCUSDT`, `btcusdt`, `BTC/USDT:USDT`, `BTCUSDT-PERP` and `BTCUSDT-PERP.BINANCE` all mean `BTCUSDT`.
+
+    Raises:
+        UsageError: The text has none of these forms.
+    """
+    match = re.fullmatch(r"(\w+?)(?:/(\w+):(\w+)|-PERP(?:\.BINANCE)?)?", text.strip().upper())
+    if match is None or (match[2] is not None and match[2] != match[3]):
+        raise UsageError(
+            f"{text!r} is not a symbol of a USDⓈ-M perpetual. Write BTCUSDT, BTC/USDT:USDT or BTCUSDT-PERP."
+        )
+    return match[1] + (match[2] or "")
+
+
+def instrument_id(symbol: str) -> str:
+    """Return the engine's name for the perpetual of `symbol`: `BTCUSDT-PERP.BINANCE`."""
+    return f"{symbol}-PERP.BINANCE"
+
+
+def format_time(time_ms: int) -> str:
+    """Return a UTC time as `2025-05-04 15:33`, with seconds only where they matter."""
+    moment = dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC)
+    return f"{moment:%Y-%m-%d %H:%M}" if time_ms % _MINUTE == 0 else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def parse_time(text: str) -> int:
+    """Return the milliseconds of an ISO date or time, UTC unless it says otherwise.
+
+    Raises:
+        UsageError: The text is not an ISO 8601 date or time.
+    """
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise UsageError(f"{text!r} is not a time. Write 2025-05-04 or 2025-05-04T15:33 (UTC).") from exc
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=dt.UTC)
+    return round(moment.timestamp() * 1000)

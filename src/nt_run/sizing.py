@@ -1,0 +1,206 @@
+"""How large a position may be: equity, risk, stop, costs and filters → quantity. Pure, in `Decimal`.
+
+- `notional` puts a fraction of equity into the position: quantity = equity × fraction ÷ price, to the nearest step.
+- `stop` and `atr` risk a fraction of equity: what is lost at the stop, both fees and slippage included, is at most
+  equity × fraction. The quantity is floored to the step, so never above.
+
+All methods are capped by leverage (initial margin plus the entry fee must fit into equity) and by the exchange's
+largest market order. What the exchange would refuse as too small is an error that says what would do.
+"""
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from typing import Literal
+
+from nt_run.errors import SizingError
+from nt_run.model import Fees
+from nt_run.specs import InstrumentSpecs
+
+Method = Literal["notional", "stop", "atr"]
+METHODS: tuple[Method, ...] = ("notional", "stop", "atr")
+
+_CENT = Decimal("0.01")
+_FRACTION_STEP = Decimal("0.000001")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizingRules:
+    """What the user asked for.
+
+    `fraction` is a share of equity: of its value for `notional`, of its loss at the stop for `stop` and `atr`.
+    `stop_distance` (a fraction of the entry price) serves `stop` where the strategy names no stop of its own.
+    `slippage` (a fraction of the price) is expected at entry and at the stop. With `compound = false` the starting
+    balance stands for equity for the whole run.
+    """
+
+    method: Method = "notional"
+    fraction: Decimal = Decimal("0.02")
+    leverage: Decimal = Decimal(1)
+    compound: bool = True
+    stop_distance: Decimal | None = None
+    atr_period: int = 14
+    atr_multiple: Decimal = Decimal(2)
+    slippage: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sized:
+    """A quantity the exchange accepts, and how it came about.
+
+    `asked_share` and `actual_share` are fractions of equity: notional for `notional`, loss at the stop otherwise.
+    """
+
+    quantity: Decimal
+    price: Decimal
+    notional: Decimal
+    equity: Decimal
+    asked_share: Decimal
+    actual_share: Decimal
+    capped_by: str | None
+
+
+class BelowMinimumError(SizingError):
+    """The quantity is below what the exchange accepts, or what the account can carry.
+
+    `smallest_balance` (quote asset) and `smallest_fraction` would give an acceptable order at this price;
+    `smallest_fraction` is `None` where no fraction of this account would do.
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        quantity: Decimal,
+        price: Decimal,
+        limit: str,
+        balance: Decimal,
+        fraction: Decimal | None,
+    ) -> None:
+        self.symbol = symbol
+        self.quantity = quantity
+        self.price = price
+        self.limit = limit
+        self.smallest_balance = balance
+        self.smallest_fraction = fraction
+        remedy = f"--balance {balance}" + (f" or --risk {fraction}" if fraction is not None else "")
+        super().__init__(
+            f"{symbol}: {quantity:f} at {price:f} is a position of {(quantity * price).normalize():f}, below the "
+            f"exchange's {limit}.\nThe smallest that would do: {remedy}."
+        )
+
+
+def size_position(
+    rules: SizingRules,
+    specs: InstrumentSpecs,
+    fees: Fees,
+    *,
+    equity: Decimal,
+    price: Decimal,
+    stop_price: Decimal | None = None,
+) -> Sized:
+    """Return the size of one entry at `price`, the price known at entry.
+
+    Args:
+        rules: The method and its fraction.
+        specs: The contract's filters.
+        fees: The taker fee is expected at entry and at the stop.
+        equity: Account equity now, in the quote asset.
+        price: Expected entry price.
+        stop_price: Price of the protective stop; required by `stop` and `atr`, on either side of `price`.
+
+    Raises:
+        BelowMinimumError: The exchange would refuse the order as too small.
+        SizingError: Equity is spent, or a method that needs a stop got none.
+    """
+    if equity <= 0:
+        raise SizingError(f"{specs.symbol}: nothing is left to size a position with (equity {equity:f}).")
+    unit = _unit(rules, fees, price, stop_price)
+    wanted = equity * rules.fraction / unit
+    rounding = ROUND_HALF_UP if rules.method == "notional" else ROUND_FLOOR
+    quantity = to_step(wanted, _step(specs), rounding)
+    capped_by = None
+    for limit, name in (
+        (equity / _carried(rules, fees, price), "leverage"),
+        (specs.market_max_quantity, "market max quantity"),
+        (specs.max_quantity, "max quantity"),
+    ):
+        if quantity > limit:
+            quantity, capped_by = to_step(limit, _step(specs), ROUND_FLOOR), name
+    least = _least_quantity(specs, price)
+    if quantity < least:
+        raise _below_minimum(rules, specs, fees, equity=equity, price=price, unit=unit, quantity=quantity)
+    return Sized(
+        quantity=quantity,
+        price=price,
+        notional=quantity * price,
+        equity=equity,
+        asked_share=rules.fraction,
+        actual_share=quantity * unit / equity,
+        capped_by=capped_by,
+    )
+
+
+def to_step(quantity: Decimal, step: Decimal, rounding: str = ROUND_FLOOR) -> Decimal:
+    """Return the multiple of `step` at or next to `quantity`, in the step's own decimals."""
+    return ((quantity / step).to_integral_value(rounding) * step).quantize(step)
+
+
+def loss_per_unit(
+    price: Decimal, stop_price: Decimal, *, taker: Decimal, slippage: Decimal = Decimal(0)
+) -> Decimal:
+    """Return what one unit of base asset loses between entry and stop, both fees and slippage included.
+
+    loss = |price − stop| + (price + stop) × (taker fee + slippage)
+    """
+    return abs(price - stop_price) + (price + stop_price) * (taker + slippage)
+
+
+def _unit(rules: SizingRules, fees: Fees, price: Decimal, stop_price: Decimal | None) -> Decimal:
+    """What one unit of base asset costs in terms of the fraction: its price, or its loss at the stop."""
+    if rules.method == "notional":
+        return price
+    if stop_price is None or stop_price <= 0:
+        raise SizingError(
+            f"Sizing by {rules.method!r} needs the price of a stop above zero, and there is none (got {stop_price}). "
+            "Give the strategy a stop, set sizing.stop_distance, or use --sizing notional."
+        )
+    return loss_per_unit(price, stop_price, taker=fees.taker, slippage=rules.slippage)
+
+
+def _carried(rules: SizingRules, fees: Fees, price: Decimal) -> Decimal:
+    """Equity that one unit of base asset ties up at entry: initial margin plus the entry fee."""
+    return price * (1 / rules.leverage + fees.taker)
+
+
+def _step(specs: InstrumentSpecs) -> Decimal:
+    return max(specs.step_size, specs.market_step_size)
+
+
+def _least_quantity(specs: InstrumentSpecs, price: Decimal) -> Decimal:
+    needed = max(specs.min_quantity, specs.market_min_quantity, specs.min_notional / price)
+    return to_step(needed, _step(specs), ROUND_CEILING)
+
+
+def _below_minimum(
+    rules: SizingRules,
+    specs: InstrumentSpecs,
+    fees: Fees,
+    *,
+    equity: Decimal,
+    price: Decimal,
+    unit: Decimal,
+    quantity: Decimal,
+) -> BelowMinimumError:
+    least = _least_quantity(specs, price)
+    # Rounding to nearest reaches a step from half a step below it.
+    reached = least - _step(specs) / 2 if rules.method == "notional" else least
+    carried = least * _carried(rules, fees, price)
+    balance = max(reached * unit / rules.fraction, carried).quantize(_CENT, ROUND_CEILING)
+    fraction = (reached * unit / equity).quantize(_FRACTION_STEP, ROUND_CEILING)
+    most = rules.leverage if rules.method == "notional" else Decimal(1)
+    feasible = carried <= equity and fraction <= most
+    limit = f"min notional {specs.min_notional:f} {specs.quote_asset}"
+    if quantity * price >= specs.min_notional:
+        limit = f"min quantity {least:f} {specs.base_asset}"
+    return BelowMinimumError(
+        specs.symbol, quantity, price, limit, balance, fraction.normalize() if feasible else None
+    )

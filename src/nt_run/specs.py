@@ -1,0 +1,192 @@
+"""Trading rules of one contract, parsed from the exchange's own exchangeInfo answer.
+
+Nothing here is typed in: every number is a filter's text. Precision is derived from tick size and step size, because
+`pricePrecision` and `quantityPrecision` of exchangeInfo are something else (BTCUSDT: precision 2, tick 0.10).
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from nt_run.errors import DataError, NotTradableError, UnknownSymbolError
+from nt_run.model import instrument_id
+
+PERPETUAL = "PERPETUAL"
+TRADING = "TRADING"
+
+VIP_FEES: tuple[tuple[Decimal, Decimal], ...] = tuple(
+    (Decimal(maker) / 100, Decimal(taker) / 100)
+    for maker, taker in (
+        ("0.0200", "0.0500"),
+        ("0.0160", "0.0400"),
+        ("0.0140", "0.0350"),
+        ("0.0120", "0.0320"),
+        ("0.0100", "0.0300"),
+        ("0.0080", "0.0270"),
+        ("0.0060", "0.0250"),
+        ("0.0040", "0.0220"),
+        ("0.0020", "0.0200"),
+        ("0.0000", "0.0170"),
+    )
+)
+"""(maker, taker) by VIP level, fractions: Binance's published USDⓈ-M fee schedule. exchangeInfo carries no fees."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentSpecs:
+    """The frozen trading rules of one perpetual, as of one exchangeInfo answer.
+
+    Prices and tick size are in the quote asset, quantities and step size in the base asset. A limit the exchange did
+    not send is `None`: unknown is not the same as unlimited.
+    """
+
+    symbol: str
+    base_asset: str
+    quote_asset: str
+    margin_asset: str
+    contract_type: str
+    status: str
+    tick_size: Decimal
+    step_size: Decimal
+    min_quantity: Decimal
+    max_quantity: Decimal
+    market_min_quantity: Decimal
+    market_max_quantity: Decimal
+    market_step_size: Decimal
+    min_notional: Decimal
+    min_price: Decimal | None
+    max_price: Decimal | None
+    price_multiplier_up: Decimal | None
+    price_multiplier_down: Decimal | None
+    max_orders: int | None
+    liquidation_fee: Decimal | None
+    onboard_ms: int | None
+    as_of_ms: int
+    """When the exchange gave this answer."""
+    source: str
+    """Where the answer came from: the REST address, or the kept snapshot's file name."""
+
+    @property
+    def instrument_id(self) -> str:
+        """The engine's name: `BTCUSDT-PERP.BINANCE`."""
+        return instrument_id(self.symbol)
+
+    @property
+    def price_precision(self) -> int:
+        """Decimals of a price, derived from the tick size (0.10 → 1)."""
+        return decimals(self.tick_size)
+
+    @property
+    def size_precision(self) -> int:
+        """Decimals of a quantity, derived from the step size (0.001 → 3)."""
+        return decimals(self.step_size)
+
+
+def decimals(value: Decimal) -> int:
+    """Return how many decimals a number needs: 0.10 → 1, 1 → 0, 100 → 0."""
+    exponent = value.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def parse_specs(answer: Mapping[str, Any], symbol: str, *, as_of_ms: int, source: str) -> InstrumentSpecs:
+    """Return the rules of `symbol` from a whole exchangeInfo answer, ready to trade.
+
+    Raises:
+        UnknownSymbolError: The answer does not list the symbol.
+        NotTradableError: It is not a perpetual, or its status is not TRADING.
+        DataError: A filter the rules depend on is missing or not a number.
+    """
+    entry = find_symbol(answer, symbol)
+    specs = parse_symbol_specs(entry, as_of_ms=as_of_ms, source=source)
+    if specs.contract_type != PERPETUAL:
+        kind = specs.contract_type or "without a contract type"
+        raise NotTradableError(
+            symbol, f"is not a perpetual (it is {kind})", "nt-run backtests perpetuals; choose its perpetual."
+        )
+    if specs.status != TRADING:
+        raise NotTradableError(
+            symbol, f"does not trade (status {specs.status})", "Choose a symbol whose status is TRADING."
+        )
+    return specs
+
+
+def find_symbol(answer: Mapping[str, Any], symbol: str) -> Mapping[str, Any]:
+    """Return the raw entry of `symbol` in an exchangeInfo answer.
+
+    Raises:
+        UnknownSymbolError: It is not listed; the error names the nearest listed perpetuals.
+        DataError: The answer holds no list of symbols.
+    """
+    entries: Sequence[Mapping[str, Any]] | None = answer.get("symbols")
+    if not entries:
+        raise DataError("The exchangeInfo answer lists no symbols; it is not the exchange's usual answer.")
+    for entry in entries:
+        if entry.get("symbol") == symbol:
+            return entry
+    names = [str(entry["symbol"]) for entry in entries if entry.get("contractType") == PERPETUAL]
+    raise UnknownSymbolError(symbol, difflib.get_close_matches(symbol, names, n=3, cutoff=0.6))
+
+
+def parse_symbol_specs(entry: Mapping[str, Any], *, as_of_ms: int, source: str) -> InstrumentSpecs:
+    """Return the rules in one entry of `symbols`, whatever its status and contract type.
+
+    Unknown filters are ignored. MARKET_LOT_SIZE falls back to LOT_SIZE, as the exchange documents; the other
+    optional filters become `None`.
+
+    Raises:
+        DataError: PRICE_FILTER, LOT_SIZE or MIN_NOTIONAL is missing or not a positive number.
+    """
+    symbol = str(entry.get("symbol", "?"))
+    filters = {str(item.get("filterType")): item for item in entry.get("filters", ())}
+    lot = filters.get("LOT_SIZE", {})
+    market = {**lot, **filters.get("MARKET_LOT_SIZE", {})}
+    price = filters.get("PRICE_FILTER", {})
+    band = filters.get("PERCENT_PRICE", {})
+
+    def positive(source_filter: Mapping[str, Any], name: str, key: str) -> Decimal:
+        value = _number(source_filter.get(key))
+        if value is None or value <= 0:
+            raise DataError(
+                f"{symbol}: exchangeInfo has no usable {name}.{key} ({source_filter.get(key)!r}), so its rules are "
+                "unknown. Nothing is assumed in their place."
+            )
+        return value
+
+    limit = filters.get("MAX_NUM_ORDERS", {}).get("limit")
+    return InstrumentSpecs(
+        symbol=symbol,
+        base_asset=str(entry.get("baseAsset", "")),
+        quote_asset=str(entry.get("quoteAsset", "")),
+        margin_asset=str(entry.get("marginAsset", "")),
+        contract_type=str(entry.get("contractType", "")),
+        status=str(entry.get("status", "")),
+        tick_size=positive(price, "PRICE_FILTER", "tickSize"),
+        step_size=positive(lot, "LOT_SIZE", "stepSize"),
+        min_quantity=positive(lot, "LOT_SIZE", "minQty"),
+        max_quantity=positive(lot, "LOT_SIZE", "maxQty"),
+        market_min_quantity=positive(market, "MARKET_LOT_SIZE", "minQty"),
+        market_max_quantity=positive(market, "MARKET_LOT_SIZE", "maxQty"),
+        market_step_size=positive(market, "MARKET_LOT_SIZE", "stepSize"),
+        min_notional=positive(filters.get("MIN_NOTIONAL", {}), "MIN_NOTIONAL", "notional"),
+        min_price=_number(price.get("minPrice")),
+        max_price=_number(price.get("maxPrice")),
+        price_multiplier_up=_number(band.get("multiplierUp")),
+        price_multiplier_down=_number(band.get("multiplierDown")),
+        max_orders=int(limit) if limit is not None else None,
+        liquidation_fee=_number(entry.get("liquidationFee")),
+        onboard_ms=int(entry["onboardDate"]) if entry.get("onboardDate") else None,
+        as_of_ms=as_of_ms,
+        source=source,
+    )
+
+
+def _number(text: object) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        value = Decimal(str(text))
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() else None
