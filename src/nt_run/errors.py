@@ -104,9 +104,7 @@ class InvalidKlinesError(DataError):
         self.what = what
         self.rule = rule
         self.where = tuple(where)
-        super().__init__(
-            f"{what}: {rule}, at {_some(self.where)}.\nThe rows were refused and nothing was stored."
-        )
+        super().__init__(f"{what}: {rule}, at {_some(self.where)}.\nThe rows were refused and nothing was stored.")
 
 
 class StoreError(DataError):

@@ -144,9 +144,7 @@ def to_step(quantity: Decimal, step: Decimal, rounding: str = ROUND_FLOOR) -> De
     return ((quantity / step).to_integral_value(rounding) * step).quantize(step)
 
 
-def loss_per_unit(
-    price: Decimal, stop_price: Decimal, *, taker: Decimal, slippage: Decimal = Decimal(0)
-) -> Decimal:
+def loss_per_unit(price: Decimal, stop_price: Decimal, *, taker: Decimal, slippage: Decimal = Decimal(0)) -> Decimal:
     """Return what one unit of base asset loses between entry and stop, both fees and slippage included.
 
     loss = |price − stop| + (price + stop) × (taker fee + slippage)
@@ -201,6 +199,4 @@ def _below_minimum(
     limit = f"min notional {specs.min_notional:f} {specs.quote_asset}"
     if quantity * price >= specs.min_notional:
         limit = f"min quantity {least:f} {specs.base_asset}"
-    return BelowMinimumError(
-        specs.symbol, quantity, price, limit, balance, fraction.normalize() if feasible else None
-    )
+    return BelowMinimumError(specs.symbol, quantity, price, limit, balance, fraction.normalize() if feasible else None)

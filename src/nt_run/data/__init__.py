@@ -1,0 +1,1 @@
+"""Market data in: the loader, the Parquet store, and the only door to the exchange's SDK."""

@@ -1,0 +1,1 @@
+"""The embedded exchange: a loopback server over a synthetic market."""

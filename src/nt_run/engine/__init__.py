@@ -1,0 +1,1 @@
+"""The engine: instrument, bars, venue and one run; the only door to Nautilus besides the strategies."""
