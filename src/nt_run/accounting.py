@@ -1,0 +1,279 @@
+"""The books of a run: trades, equity per bar and the PnL identity, from fills, funding and klines alone.
+
+Nothing here asks the engine. Fills and funding payments are replayed in exact `Decimal`; the result must end on the
+engine's balance plus open PnL, or the run fails. At one instant a funding settlement comes before the fills: the
+exchange charges the position held when the settlement began.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import numpy as np
+import polars as pl
+
+from nt_run.errors import BooksError
+from nt_run.klines import Klines
+from nt_run.model import MS, Fill, FundingPayment, Side
+
+ZERO = Decimal(0)
+TOLERANCE = Decimal("1e-8")
+"""Quote asset: the engine keeps money to eight decimals."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Trade:
+    """A position from flat to flat; `exit_time_ns` is `None` while it is open.
+
+    Money is in the quote asset: `price_pnl` is realised by the exits so far, `fee` is positive when paid, `funding`
+    negative when paid. `quantity` is the largest position held.
+    """
+
+    side: Side
+    entry_time_ns: int
+    exit_time_ns: int | None = None
+    quantity: Decimal = ZERO
+    bought: Decimal = ZERO
+    """Base quantity of all buys; `sold` of all sells."""
+    sold: Decimal = ZERO
+    paid: Decimal = ZERO
+    """Notional of all buys; `received` of all sells."""
+    received: Decimal = ZERO
+    fee: Decimal = ZERO
+    funding: Decimal = ZERO
+    fills: int = 0
+
+    @property
+    def position(self) -> Decimal:
+        """Signed quantity still held."""
+        return self.bought - self.sold
+
+    @property
+    def entry_price(self) -> Decimal:
+        """Average price of the fills that opened or added."""
+        return self.paid / self.bought if self.side is Side.BUY else self.received / self.sold
+
+    @property
+    def exit_price(self) -> Decimal | None:
+        """Average price of the fills that reduced, `None` before the first."""
+        quantity, notional = (self.sold, self.received) if self.side is Side.BUY else (self.bought, self.paid)
+        return notional / quantity if quantity else None
+
+    @property
+    def price_pnl(self) -> Decimal:
+        """Realised price PnL: exact once closed, by average entry price while open."""
+        if self.exit_time_ns is not None:
+            return self.received - self.paid
+        closed = self.sold if self.side is Side.BUY else self.bought
+        exit_price = self.exit_price
+        return ZERO if exit_price is None else self.side.sign * closed * (exit_price - self.entry_price)
+
+    @property
+    def pnl(self) -> Decimal:
+        """Net: price − fee + funding."""
+        return self.price_pnl - self.fee + self.funding
+
+    def add(self, side: Side, quantity: Decimal, price: Decimal, fee: Decimal) -> None:
+        """Book one execution, or the part of one that belongs to this trade."""
+        if side is Side.BUY:
+            self.bought += quantity
+            self.paid += quantity * price
+        else:
+            self.sold += quantity
+            self.received += quantity * price
+        self.quantity = max(self.quantity, abs(self.position))
+        self.fee += fee
+        self.fills += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """Where the change of equity comes from, in the quote asset; the parts add up to `net` exactly.
+
+    `fees` and losses are negative. `open_pnl` is the unrealised part of `price`, at the last close. `rounding` is what
+    the engine's eight decimals add to the exact arithmetic.
+    """
+
+    starting_balance: Decimal
+    final_balance: Decimal
+    final_equity: Decimal
+    price: Decimal
+    fees: Decimal
+    funding: Decimal
+    slippage: Decimal
+    liquidation: Decimal
+    rounding: Decimal
+    open_pnl: Decimal
+    open_position: Decimal
+
+    @property
+    def net(self) -> Decimal:
+        """Change of equity."""
+        return self.final_equity - self.starting_balance
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """State of the account after each event, for the equity curve."""
+
+    times: list[int] = field(default_factory=list[int])
+    position: list[float] = field(default_factory=list[float])
+    cash: list[float] = field(default_factory=list[float])
+    balance: list[float] = field(default_factory=list[float])
+
+    def note(self, time_ns: int, position: Decimal, cash: Decimal, balance: Decimal) -> None:
+        self.times.append(time_ns)
+        self.position.append(float(position))
+        self.cash.append(float(cash))
+        self.balance.append(float(balance))
+
+
+def build_trades(fills: Sequence[Fill], payments: Sequence[FundingPayment]) -> list[Trade]:
+    """Return the trades of time-ordered fills and payments; a fill that flips the position is split in two.
+
+    Raises:
+        BooksError: A funding payment was charged while no position was open.
+    """
+    trades: list[Trade] = []
+    current: Trade | None = None
+    for event in _in_order(fills, payments):
+        if isinstance(event, FundingPayment):
+            if current is None or current.position != event.position:
+                held = ZERO if current is None else current.position
+                raise BooksError(
+                    f"the position that paid funding at {event.time_ns} ns", f"{held}", f"{event.position}"
+                )
+            current.funding += event.amount
+            continue
+        left, fee_left = event.quantity, event.fee
+        while left:
+            if current is None:
+                current = Trade(side=event.side, entry_time_ns=event.time_ns)
+                trades.append(current)
+            held = abs(current.position)
+            part = left if event.side is current.side else min(left, held)
+            # The last part takes what is left of the fee, so that the parts add up exactly.
+            fee = fee_left if part == left else event.fee * part / event.quantity
+            current.add(event.side, part, event.price, fee)
+            left, fee_left = left - part, fee_left - fee
+            if not current.position:
+                current.exit_time_ns = event.time_ns
+                current = None
+    return trades
+
+
+def close_books(
+    trades: Sequence[Trade],
+    *,
+    starting_balance: Decimal,
+    last_close: Decimal,
+    engine_balance: Decimal,
+    engine_open_pnl: Decimal,
+    bookings: int,
+) -> Books:
+    """Return the PnL identity of a run, checked against the engine's account.
+
+    Args:
+        trades: All trades of the run, the open one included.
+        starting_balance: Quote asset.
+        last_close: Price that marks the open position.
+        engine_balance: The engine's final balance.
+        engine_open_pnl: The engine's unrealised PnL at the last close.
+        bookings: How many amounts the engine rounded to eight decimals (fills, fees and settlements).
+
+    Raises:
+        BooksError: Equity differs from the engine's by more than its rounding can explain.
+    """
+    open_trade = trades[-1] if trades and trades[-1].exit_time_ns is None else None
+    price = sum((trade.received - trade.paid for trade in trades), ZERO)
+    position = open_trade.position if open_trade else ZERO
+    price += position * last_close
+    open_pnl = position * (last_close - open_trade.entry_price) if open_trade else ZERO
+    fees = -sum((trade.fee for trade in trades), ZERO)
+    funding = sum((trade.funding for trade in trades), ZERO)
+    exact = starting_balance + price + fees + funding
+    engine_equity = engine_balance + engine_open_pnl
+    rounding = engine_equity - exact
+    # Each booking is rounded to eight decimals, half a unit at most; the curve itself must hit the engine's account.
+    if abs(rounding) > TOLERANCE * max(1, bookings):
+        raise BooksError("the final equity", f"{exact:.10f}", f"{engine_equity:.10f}")
+    return Books(
+        starting_balance=starting_balance,
+        final_balance=engine_balance,
+        final_equity=engine_equity,
+        price=price,
+        fees=fees,
+        funding=funding,
+        slippage=ZERO,
+        liquidation=ZERO,
+        rounding=rounding,
+        open_pnl=open_pnl,
+        open_position=position,
+    )
+
+
+def equity_curve(
+    klines: Klines, fills: Sequence[Fill], payments: Sequence[FundingPayment], balance: Decimal
+) -> pl.DataFrame:
+    """Return one row per bar, marked to its close.
+
+    Columns: `time` (the bar's close, UTC ms), `balance` (cash), `equity` (balance + unrealised PnL), `position` (signed
+    quantity) and `drawdown` (fraction of the highest equity so far, ≤ 0); the starting balance is the first peak.
+    """
+    ledger = _ledger(fills, payments, balance)
+    step = klines.interval.ms
+    times = klines.frame["open_time"].dt.epoch("ms").to_numpy() + step
+    closes = klines.floats()["close"].to_numpy()
+    after = np.searchsorted(np.asarray(ledger.times), times * MS, side="right") - 1
+    position = np.asarray(ledger.position)[after]
+    equity = np.asarray(ledger.cash)[after] + position * closes
+    peak = np.maximum(np.maximum.accumulate(equity), float(balance))
+    return pl.DataFrame(
+        {
+            "time": pl.Series(times).cast(pl.Datetime("ms", "UTC")),
+            "balance": np.asarray(ledger.balance)[after],
+            "equity": equity,
+            "position": position,
+            "drawdown": equity / peak - 1.0,
+        }
+    )
+
+
+def _ledger(fills: Sequence[Fill], payments: Sequence[FundingPayment], balance: Decimal) -> _Ledger:
+    ledger = _Ledger()
+    position, cash, entry = ZERO, balance, ZERO
+    ledger.note(np.iinfo(np.int64).min, position, cash, balance)
+    for event in _in_order(fills, payments):
+        if isinstance(event, FundingPayment):
+            cash += event.amount
+        else:
+            signed = event.side.sign * event.quantity
+            cash -= signed * event.price + event.fee
+            entry = _average(position, entry, signed, event.price)
+            position += signed
+        # Cash plus the position at its entry price is the balance: what is realised, without the open PnL.
+        ledger.note(event.time_ns, position, cash, cash + position * entry)
+    return ledger
+
+
+def _average(position: Decimal, entry: Decimal, signed: Decimal, price: Decimal) -> Decimal:
+    """Average entry price after a fill: adding averages, reducing keeps, flipping starts anew."""
+    after = position + signed
+    if not after:
+        return ZERO
+    if position * signed >= 0:
+        return (position * entry + signed * price) / after
+    return entry if position * after > 0 else price
+
+
+def _in_order(fills: Sequence[Fill], payments: Sequence[FundingPayment]) -> Iterator[Fill | FundingPayment]:
+    due = iter(payments)
+    payment = next(due, None)
+    for fill in fills:
+        while payment is not None and payment.time_ns <= fill.time_ns:
+            yield payment
+            payment = next(due, None)
+        yield fill
+    while payment is not None:
+        yield payment
+        payment = next(due, None)

@@ -1,0 +1,298 @@
+"""One run, described: TOML and flags → a frozen `RunConfig` with a digest.
+
+Precedence: flags over environment over file over built-in. The resolved configuration is kept with the run and runs
+again as it is.
+"""
+
+import difflib
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import tomli_w
+
+from nt_run.errors import UsageError
+from nt_run.model import Fees, Interval, TimeRange, parse_symbol, parse_time
+from nt_run.sizing import METHODS, Method, SizingRules
+from nt_run.specs import VIP_FEES
+
+REST_URL = "https://fapi.binance.com"
+ARCHIVE_URL = "https://data.binance.vision"
+DEFAULT_DAYS = 7
+_DAY_MS = 86_400_000
+_RANGE_KEYS = ("start", "end", "days")
+
+
+class AccountConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[account]`: starting balance in the quote asset, and leverage."""
+
+    balance: Decimal = Decimal(10_000)
+    leverage: Decimal = Decimal(1)
+
+
+class SizingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[sizing]`: see `nt_run.sizing.SizingRules`; `slippage_bps` is in basis points."""
+
+    method: Method = "notional"
+    fraction: Decimal = Decimal("0.02")
+    compound: bool = True
+    stop_distance: Decimal | None = None
+    atr_period: int = 14
+    atr_multiple: Decimal = Decimal(2)
+    slippage_bps: Decimal = Decimal(0)
+
+
+class FeesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[fees]`: the VIP level's published fees, or explicit fractions of notional."""
+
+    vip: int = 0
+    maker: Decimal | None = None
+    taker: Decimal | None = None
+
+
+class StrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[strategy]`: a built-in name, `package.module:Class` or `file.py:Class`, and its parameters."""
+
+    name: str = "ema_cross"
+    params: dict[str, str | int | float | bool] = {}
+
+
+class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[exchange]`: where the exchange and its archive answer."""
+
+    rest_url: str = REST_URL
+    archive_url: str = ARCHIVE_URL
+
+
+class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that decides a run's result, and nothing else.
+
+    `start` and `end` are ISO 8601, UTC, half-open; without them the run covers the last `days` of closed bars, and
+    `resolved` writes what that came to.
+    """
+
+    symbol: str = "BTCUSDT"
+    interval: str = "1m"
+    start: str | None = None
+    end: str | None = None
+    days: Decimal | None = None
+    demo: bool = False
+    account: AccountConfig = AccountConfig()
+    sizing: SizingConfig = SizingConfig()
+    fees: FeesConfig = FeesConfig()
+    strategy: StrategyConfig = StrategyConfig()
+    exchange: ExchangeConfig = ExchangeConfig()
+
+    def sizing_rules(self) -> SizingRules:
+        """Return the rules the sizer works by."""
+        sizing = self.sizing
+        return SizingRules(
+            method=sizing.method,
+            fraction=sizing.fraction,
+            leverage=self.account.leverage,
+            compound=sizing.compound,
+            stop_distance=sizing.stop_distance,
+            atr_period=sizing.atr_period,
+            atr_multiple=sizing.atr_multiple,
+            slippage=sizing.slippage_bps / 10_000,
+        )
+
+    def trading_fees(self) -> Fees:
+        """Return the fees charged, and where they come from."""
+        maker, taker = VIP_FEES[self.fees.vip]
+        source = f"Binance USDⓈ-M fee schedule, VIP {self.fees.vip}"
+        given = [name for name in ("maker", "taker") if getattr(self.fees, name) is not None]
+        if given:
+            source = " and ".join(given) + " as configured" + ("" if len(given) == len(VIP_FEES[0]) else f"; {source}")
+        return Fees(
+            maker=maker if self.fees.maker is None else self.fees.maker,
+            taker=taker if self.fees.taker is None else self.fees.taker,
+            source=source,
+        )
+
+    def time_range(self, now_ms: int) -> TimeRange:
+        """Return the half-open range of the run; `now_ms` is the exchange's time, and bounds what is closed."""
+        step = Interval(self.interval).ms
+        closed = now_ms // step * step
+        end = parse_time(self.end) if self.end else closed
+        if self.start:
+            return TimeRange(parse_time(self.start), end)
+        days = DEFAULT_DAYS if self.days is None else self.days
+        return TimeRange(end - int(days * _DAY_MS), end)
+
+    def resolved(self, time_range: TimeRange, params: Mapping[str, Any]) -> "RunConfig":
+        """Return the configuration with its range and all strategy parameters written out."""
+        plain = {name: value if isinstance(value, str | int | float) else str(value) for name, value in params.items()}
+        return msgspec.structs.replace(
+            self,
+            start=_iso(time_range.start_ms),
+            end=_iso(time_range.end_ms),
+            days=None,
+            strategy=msgspec.structs.replace(self.strategy, params=plain),
+        )
+
+    def digest(self, strategy_source: str) -> str:
+        """Return the identity of a run: sha256 over the configuration and the strategy's source digest."""
+        canonical = msgspec.json.encode(self, order="deterministic")
+        return hashlib.sha256(canonical + strategy_source.encode()).hexdigest()
+
+    def to_toml(self) -> str:
+        """Return the configuration as TOML that `load_config` reads back to an equal one."""
+        plain = cast("dict[str, Any]", msgspec.to_builtins(self, order="sorted"))
+        return tomli_w.dumps(_without_none(plain))
+
+
+def load_config(path: Path | str | None = None, overrides: Mapping[str, object] | None = None) -> RunConfig:
+    """Return the configuration of a file (or the built-in one) with overrides by dotted key.
+
+    Args:
+        path: A TOML file; `None` for the built-in defaults.
+        overrides: `{"sizing.fraction": "0.01", …}`; `None` values are ignored. A range given here replaces the
+            file's range as a whole.
+
+    Raises:
+        UsageError: The file is missing or not TOML, a key is unknown, or a value cannot be used.
+    """
+    raw = _read_toml(Path(path)) if path is not None else {}
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    if any(key in given for key in _RANGE_KEYS):
+        raw = {key: value for key, value in raw.items() if key not in _RANGE_KEYS}
+    for key, value in given.items():
+        _put(raw, key, value)
+    where = f"{path}: " if path is not None else ""
+    try:
+        config = msgspec.convert(raw, RunConfig, strict=False)
+    except msgspec.ValidationError as exc:
+        raise UsageError(where + _explain(str(exc))) from exc
+    return _checked(msgspec.structs.replace(config, symbol=parse_symbol(config.symbol)))
+
+
+def parse_setting(text: str) -> tuple[str, object]:
+    """Return key and value of `key=value`; the value is TOML where it reads as TOML, else text.
+
+    Raises:
+        UsageError: There is no `=`, or no key before it.
+    """
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not key:
+        raise UsageError(f"{text!r} is not a setting. Write key=value, for example sizing.compound=false.")
+    try:
+        return key, tomllib.loads(f"value = {value}", parse_float=Decimal)["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
+def parse_timerange(text: str) -> tuple[str, str]:
+    """Return start and end (ISO) of `20250504-20250511`; the end is excluded, as everywhere.
+
+    Raises:
+        UsageError: The text has another form.
+    """
+    match = re.fullmatch(r"(\d{4})(\d\d)(\d\d)-(\d{4})(\d\d)(\d\d)", text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is not a time range. Write 20250504-20250511 (UTC, the end excluded).")
+    year, month, day, to_year, to_month, to_day = match.groups()
+    return f"{year}-{month}-{day}", f"{to_year}-{to_month}-{to_day}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return ` Did you mean …?` for the most similar name, or an empty text."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except FileNotFoundError as exc:
+        raise UsageError(f"There is no configuration file {path}.") from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{path} cannot be read: {exc}.") from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise UsageError(f"{path} is not TOML: {exc}.") from exc
+
+
+def _put(raw: dict[str, Any], dotted: str, value: object) -> None:
+    *tables, key = dotted.split(".")
+    for table in tables:
+        inner = raw.setdefault(table, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"{table!r} is a value, not a table, so {dotted!r} cannot be set.")
+        raw = cast("dict[str, Any]", inner)
+    raw[key] = value
+
+
+def _explain(message: str) -> str:
+    unknown = re.search(r"unknown field `(\w+)`(?: - at `\$\.?([\w.]*)`)?", message)
+    if unknown is None:
+        text, _, place = message.partition(" - at ")
+        if place == "`$.sizing.method`":
+            text += f" (choose from {', '.join(METHODS)})"
+        return f"{place.strip('`').removeprefix('$.') or 'configuration'}: {text}."
+    table: type[msgspec.Struct] = RunConfig
+    for part in filter(None, (unknown[2] or "").split(".")):
+        table = cast("type[msgspec.Struct]", {f.name: f.type for f in msgspec.structs.fields(table)}[part])
+    fields = [field.name for field in msgspec.structs.fields(table)]
+    section = f"[{unknown[2]}]" if unknown[2] else "the configuration"
+    return f"{section} has no key {unknown[1]!r}.{nearest(unknown[1], fields)} It has: {', '.join(fields)}."
+
+
+def _checked(config: RunConfig) -> RunConfig:
+    Interval(config.interval)
+    _refuse_nan(config, "")
+    most = config.account.leverage if config.sizing.method == "notional" else Decimal(1)
+    sizing, fees = config.sizing, config.fees
+    rules = {
+        "account.balance must be above 0": 0 < config.account.balance < Decimal(10) ** 12,
+        "account.leverage must be from 1 to 150": 1 <= config.account.leverage <= 150,  # noqa: PLR2004 - BTCUSDT's most
+        f"sizing.method must be one of {', '.join(METHODS)}": sizing.method in METHODS,
+        f"sizing.fraction (--risk) must be above 0 and at most {most} (a fraction: 2 % is 0.02)": 0
+        < sizing.fraction
+        <= most,
+        "sizing.stop_distance must be between 0 and 1": sizing.stop_distance is None or 0 < sizing.stop_distance < 1,
+        "sizing.atr_period must be at least 1": sizing.atr_period >= 1,
+        "sizing.atr_multiple must be above 0": sizing.atr_multiple > 0,
+        "sizing.slippage_bps must be from 0 to 1000": 0 <= sizing.slippage_bps <= 1000,  # noqa: PLR2004 - ten per cent
+        f"fees.vip must be from 0 to {len(VIP_FEES) - 1}": 0 <= fees.vip < len(VIP_FEES),
+        "fees.maker must be from -0.01 to 0.1 (a fraction: 0.02 % is 0.0002)": fees.maker is None
+        or Decimal("-0.01") <= fees.maker <= Decimal("0.1"),
+        "fees.taker must be from 0 to 0.1 (a fraction: 0.05 % is 0.0005)": fees.taker is None
+        or 0 <= fees.taker <= Decimal("0.1"),
+        "days must be above 0": config.days is None or config.days > 0,
+        "give either start or days, not both": config.start is None or config.days is None,
+    }
+    for rule, holds in rules.items():
+        if not holds:
+            raise UsageError(f"{rule}.")
+    bounds = [parse_time(bound) for bound in (config.start, config.end) if bound is not None]
+    if len(bounds) == len(("start", "end")):
+        TimeRange(*bounds)
+    return config
+
+
+def _refuse_nan(table: msgspec.Struct, place: str) -> None:
+    for field in msgspec.structs.fields(table):
+        value = getattr(table, field.name)
+        if isinstance(value, msgspec.Struct):
+            _refuse_nan(value, f"{place}{field.name}.")
+        elif isinstance(value, Decimal) and not value.is_finite():
+            raise UsageError(f"{place}{field.name} must be a number, not {value}.")
+
+
+def _iso(time_ms: int) -> str:
+    import datetime as dt  # noqa: PLC0415 - tiny, and only where a configuration is written
+
+    return dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(cast("dict[str, Any]", value)) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }

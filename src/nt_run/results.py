@@ -1,0 +1,227 @@
+"""A run folder: kept whole or not at all, loaded, listed.
+
+<cache>/runs/<UTC time>-<strategy>-<symbol>-<interval>-<digest>[-demo]/
+    config.toml specs.json summary.json klines.parquet fills.parquet trades.parquet funding.parquet equity.parquet
+"""
+
+import datetime as dt
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from nt_run.accounting import Trade
+from nt_run.config import RunConfig, load_config
+from nt_run.errors import NtRunError, ResultsError
+from nt_run.klines import SCHEMA, Exponents, Klines
+from nt_run.model import Fill, FundingPayment, Interval
+
+SUMMARY = "summary.json"
+FRAMES = ("fills", "trades", "funding", "equity")
+_MONEY = pl.Decimal(38, 8)
+_TIME = pl.Datetime("ns", "UTC")
+_EXPONENTS = "nt_run.klines"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A finished run: its configuration, its report as one object, and its frames.
+
+    Frames (times UTC; money `Decimal(38, 8)` in the quote asset):
+
+    - `fills`: time (ns), order_id, side, quantity, price, fee, liquidity, order_type
+    - `trades`: entry_time, exit_time (ns, null while open), side, quantity, entry_price, exit_price (floats), pnl,
+      price_pnl, fee, funding, fills
+    - `funding`: time (ns), position, rate, price, amount
+    - `equity`: time (ms, the bar's close), balance, equity, position, drawdown (floats), one row per bar
+    """
+
+    run_id: str
+    path: Path | None
+    """The run folder; `None` when the run was not kept."""
+    config: RunConfig
+    specs: dict[str, Any]
+    summary: dict[str, Any]
+    klines: Klines
+    fills: pl.DataFrame
+    trades: pl.DataFrame
+    funding: pl.DataFrame
+    equity: pl.DataFrame
+
+
+def run_name(config: RunConfig, digest: str, now: dt.datetime) -> str:
+    """Return the id of a run: when, what, and which configuration."""
+    strategy = config.strategy.name.rsplit("/", 1)[-1].replace(".py", "").replace(":", ".").replace(os.sep, ".")
+    parts = [f"{now:%Y%m%dT%H%M%S%f}"[:18] + "Z", strategy, config.symbol, config.interval, digest[:8]]
+    return "-".join([*parts, "demo"] if config.demo else parts)
+
+
+def fills_frame(fills: Sequence[Fill]) -> pl.DataFrame:
+    """Return fills as a frame, in their order."""
+    return _frame(
+        ("time", [fill.time_ns for fill in fills], _TIME),
+        ("order_id", [fill.order_id for fill in fills], pl.String()),
+        ("side", [fill.side.value for fill in fills], pl.String()),
+        ("quantity", [fill.quantity for fill in fills], _MONEY),
+        ("price", [fill.price for fill in fills], _MONEY),
+        ("fee", [fill.fee for fill in fills], _MONEY),
+        ("liquidity", [fill.liquidity.value for fill in fills], pl.String()),
+        ("order_type", [fill.order_type for fill in fills], pl.String()),
+    )
+
+
+def trades_frame(trades: Sequence[Trade]) -> pl.DataFrame:
+    """Return trades as a frame, in their order."""
+    return _frame(
+        ("entry_time", [trade.entry_time_ns for trade in trades], _TIME),
+        ("exit_time", [trade.exit_time_ns for trade in trades], _TIME),
+        ("side", [trade.side.value for trade in trades], pl.String()),
+        ("quantity", [trade.quantity for trade in trades], _MONEY),
+        ("entry_price", [float(trade.entry_price) for trade in trades], pl.Float64()),
+        ("exit_price", [None if (p := trade.exit_price) is None else float(p) for trade in trades], pl.Float64()),
+        ("pnl", [_eight(trade.pnl) for trade in trades], _MONEY),
+        ("price_pnl", [_eight(trade.price_pnl) for trade in trades], _MONEY),
+        ("fee", [_eight(trade.fee) for trade in trades], _MONEY),
+        ("funding", [_eight(trade.funding) for trade in trades], _MONEY),
+        ("fills", [trade.fills for trade in trades], pl.Int64()),
+    )
+
+
+def funding_frame(payments: Sequence[FundingPayment]) -> pl.DataFrame:
+    """Return funding payments as a frame, in their order."""
+    return _frame(
+        ("time", [payment.time_ns for payment in payments], _TIME),
+        ("position", [payment.position for payment in payments], _MONEY),
+        ("rate", [payment.rate for payment in payments], pl.Decimal(38, 12)),
+        ("price", [payment.price for payment in payments], _MONEY),
+        ("amount", [payment.amount for payment in payments], _MONEY),
+    )
+
+
+def save_run(run: Run, runs: Path) -> Run:
+    """Write the run's folder under `runs`, whole or not at all, and return the run with its path.
+
+    Raises:
+        ResultsError: The folder cannot be written.
+    """
+    target = runs / run.run_id
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=runs))
+        try:
+            _write(run, scratch)
+            scratch.chmod(0o755)
+            scratch.rename(target)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+    except OSError as exc:
+        raise ResultsError(f"The run could not be kept in {target}: {exc.strerror or exc}.") from exc
+    return replace(run, path=target)
+
+
+def load_run(name: str | Path | None, runs: Path) -> Run:
+    """Return a kept run by id, unique start of an id, or folder; `None` is the latest.
+
+    Raises:
+        ResultsError: There is no such run, or its folder is damaged.
+    """
+    path = find_run(name, runs)
+    try:
+        summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
+        frames = {frame: pl.read_parquet(path / f"{frame}.parquet") for frame in FRAMES}
+        return Run(
+            run_id=path.name,
+            path=path,
+            config=load_config(path / "config.toml"),
+            specs=json.loads((path / "specs.json").read_text(encoding="utf-8")),
+            summary=summary,
+            klines=_read_klines(path / "klines.parquet"),
+            **frames,
+        )
+    except (OSError, ValueError, KeyError, NtRunError, pl.exceptions.PolarsError) as exc:
+        raise ResultsError(f"{path} is not a whole run: {exc}. Run the backtest again.") from exc
+
+
+def find_run(name: str | Path | None, runs: Path) -> Path:
+    """Return the folder of a kept run.
+
+    Raises:
+        ResultsError: No run, or more than one, answers to the name.
+    """
+    if name is not None and (Path(name) / SUMMARY).is_file():
+        return Path(name)
+    found = sorted(folder for folder in _folders(runs) if name is None or folder.name.startswith(str(name)))
+    if name is None:
+        if not found:
+            raise ResultsError(f"There is no run in {runs} yet. Start with: nt-run backtest --symbol BTCUSDT")
+        return found[-1]
+    exact = [folder for folder in found if folder.name == str(name)] or found
+    if len(exact) == 1:
+        return exact[0]
+    if not exact:
+        raise ResultsError(f"There is no run {str(name)!r} in {runs}. `nt-run runs list` shows what there is.")
+    raise ResultsError(f"{str(name)!r} is the start of {len(exact)} runs: {', '.join(f.name for f in exact[:3])} …")
+
+
+def list_runs(runs: Path) -> list[dict[str, Any]]:
+    """Return the summaries of all kept runs, oldest first; folders that are not whole runs are passed over."""
+    summaries: list[dict[str, Any]] = []
+    for folder in sorted(_folders(runs)):
+        try:
+            summaries.append(json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            continue
+    return summaries
+
+
+def _folders(runs: Path) -> list[Path]:
+    if not runs.is_dir():
+        return []
+    return [folder for folder in runs.iterdir() if not folder.name.startswith(".") and (folder / SUMMARY).is_file()]
+
+
+def _write(run: Run, folder: Path) -> None:
+    (folder / "config.toml").write_text(run.config.to_toml(), encoding="utf-8")
+    (folder / "specs.json").write_bytes(_json(run.specs))
+    for name in FRAMES:
+        getattr(run, name).write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=3)
+    _write_klines(run.klines, folder / "klines.parquet")
+    # Last, because a folder with a summary is a run.
+    (folder / SUMMARY).write_bytes(_json(run.summary))
+
+
+def _write_klines(klines: Klines, path: Path) -> None:
+    exponents = klines.exponents
+    facts = {
+        "symbol": klines.symbol,
+        "interval": klines.interval.name,
+        "exponents": [exponents.price, exponents.quantity, exponents.quote],
+    }
+    klines.frame.write_parquet(path, compression="zstd", compression_level=3, metadata={_EXPONENTS: json.dumps(facts)})
+
+
+def _read_klines(path: Path) -> Klines:
+    facts = json.loads(pl.read_parquet_metadata(path)[_EXPONENTS])
+    frame = pl.read_parquet(path, columns=list(SCHEMA))
+    return Klines(facts["symbol"], Interval(facts["interval"]), Exponents(*facts["exponents"]), frame)
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def _frame(*columns: tuple[str, list[Any], pl.DataType]) -> pl.DataFrame:
+    return pl.DataFrame([pl.Series(name, values, dtype=dtype) for name, values, dtype in columns])
+
+
+def _eight(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("1e-8"))
