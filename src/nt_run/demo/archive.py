@@ -1,0 +1,137 @@
+"""The archive protocol: monthly and daily zips with checksums, published when the exchange would publish them.
+
+A daily file appears the next day about 08:35 UTC, a monthly one on the first Monday of the next month. What is not
+there is answered as the archive's object store does: 404 with a short XML text. Zips are the same bytes every time.
+"""
+
+import datetime as dt
+import hashlib
+import io
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from email.utils import format_datetime
+from functools import lru_cache
+from typing import NamedTuple, cast
+
+from nt_run.demo.answers import Answer, Clock
+from nt_run.demo.candles import Kind, Market
+from nt_run.demo.text import CSV_HEADER
+from nt_run.model import INTERVALS
+
+_FUNDING_HEADER = "calc_time,funding_interval_hours,last_funding_rate\n"
+_PUBLISHED_AT = dt.timedelta(hours=8, minutes=35)
+_DAY = dt.timedelta(days=1)
+_KEY = re.compile(
+    r"/?data/futures/um/(?P<pace>monthly|daily)/(?:"
+    r"(?P<kind>klines|markPriceKlines)/(?P<symbol>\w+)/(?P<interval>\w+)/(?P=symbol)-(?P=interval)|"
+    r"fundingRate/(?P<funded>\w+)/(?P=funded)-fundingRate"
+    r")-(?P<year>\d{4})-(?P<month>\d\d)(?:-(?P<day>\d\d))?\.zip(?P<checksum>\.CHECKSUM)?"
+)
+_ZIPS_KEPT = 4
+# A zip without the clock of the machine that made it.
+_STAMP = (2025, 1, 1, 0, 0, 0)
+
+
+class _File(NamedTuple):
+    """One file of the archive: its content's `[start, end)` and when it was published."""
+
+    name: str
+    symbol: str
+    kind: str
+    interval: str
+    start: dt.datetime
+    end: dt.datetime
+
+    @property
+    def published(self) -> dt.datetime:
+        """The day after a daily file's day; the first Monday after a monthly file's month."""
+        if self.end - self.start == _DAY:
+            return self.end + _PUBLISHED_AT
+        return self.end + _DAY * (-self.end.weekday() % 7) + _PUBLISHED_AT
+
+
+class Archive:
+    """The files of `markets` by symbol that are published at the time `clock` tells."""
+
+    def __init__(self, markets: Mapping[str, Market], clock: Clock) -> None:
+        self._markets = markets
+        self._clock = clock
+        self._zip = lru_cache(_ZIPS_KEPT)(self._make_zip)
+
+    def answer(self, path: str) -> Answer:
+        """Return the file at `path`, or the object store's 404."""
+        match = _KEY.fullmatch(path)
+        file = _parse(match) if match else None
+        content = self._zip(file) if file and self._is_published(file) else None
+        if match is None or file is None or content is None:
+            return _not_found(path.lstrip("/"))
+        body, content_type = content, "application/zip"
+        if match["checksum"]:
+            body, content_type = f"{hashlib.sha256(content).hexdigest()}  {file.name}.zip\n".encode(), "text/plain"
+        headers = {
+            "ETag": f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"',
+            "Last-Modified": format_datetime(file.published, usegmt=True),
+        }
+        return Answer(body, content_type=content_type, headers=headers)
+
+    def _is_published(self, file: _File) -> bool:
+        return _ms(file.published) <= self._clock()
+
+    def _make_zip(self, file: _File) -> bytes | None:
+        market = self._markets.get(file.symbol)
+        text = (
+            None if market is None else _funding(market, file) if file.kind == "fundingRate" else _klines(market, file)
+        )
+        if text is None:
+            return None
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
+            member = zipfile.ZipInfo(f"{file.name}.csv", _STAMP)
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, text, zipfile.ZIP_DEFLATED, compresslevel=1)
+        return content.getvalue()
+
+
+def _parse(match: re.Match[str]) -> _File | None:
+    """Return the file a key names, `None` if there can be no such file."""
+    daily = match["pace"] == "daily"
+    if daily != (match["day"] is not None) or (daily and match["kind"] is None):
+        return None
+    try:
+        start = dt.datetime(int(match["year"]), int(match["month"]), int(match["day"] or 1), tzinfo=dt.UTC)
+    except ValueError:
+        return None
+    end = start + _DAY if daily else (start + 31 * _DAY).replace(day=1)
+    name = match[0].rpartition("/")[2].removesuffix(".CHECKSUM").removesuffix(".zip")
+    kind = match["kind"] or "fundingRate"
+    return _File(name, match["symbol"] or match["funded"], kind, match["interval"] or "", start, end)
+
+
+def _klines(market: Market, file: _File) -> bytes | None:
+    step = INTERVALS.get(file.interval)
+    if step is None or step % market.step_ms:
+        return None
+    candles = market.candles(cast("Kind", file.kind), _ms(file.start), _ms(file.end)).aggregate(step)
+    return CSV_HEADER + bytes(candles.csv_rows()) if len(candles) else None
+
+
+def _funding(market: Market, file: _File) -> bytes | None:
+    rows = market.funding(_ms(file.start), _ms(file.end))
+    lines = [f"{row.time_ms},{market.funding_hours},{row.rate:.8f}\n" for row in rows]
+    return (_FUNDING_HEADER + "".join(lines)).encode() if lines else None
+
+
+def _ms(moment: dt.datetime) -> int:
+    return int(moment.timestamp()) * 1000
+
+
+def _not_found(key: str) -> Answer:
+    # A key is cut to its safe characters before it is put into XML.
+    key = re.sub(r"[^\w./-]", "", key)
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message>"
+        f"<Key>{key}</Key></Error>"
+    )
+    return Answer(text.encode(), 404, "application/xml")
