@@ -1,0 +1,95 @@
+"""Whether a chart can be drawn here, decided before Qt is imported.
+
+Qt aborts the whole process when its display or one of its libraries is missing, and finplot leaves it without a word
+under some locales. Both are found out first and told as a `ChartError`.
+"""
+
+import contextlib
+import locale
+import os
+import subprocess
+import sys
+import warnings
+
+from nt_run.errors import ChartError
+
+OFFSCREEN_PACKAGES = "libglib2.0-0 libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1"
+WINDOW_PACKAGES = (
+    "libxcb-cursor0 libx11-xcb1 libxkbcommon-x11-0 libxcb-icccm4 libxcb-keysyms1 libxcb-image0 libxcb-render-util0 "
+    "libxcb-randr0 libxcb-shape0 libxcb-xkb1 libxcb-xfixes0 libxcb-sync1 libxcb-shm0 libxcb-render0"
+)
+"""Debian packages Qt needs to draw without a screen, and in addition for a window under X11."""
+OTHER_WAYS = "Draw a picture with --save FILE.png or a page with --html FILE.html."
+
+_PLATFORM = "QT_QPA_PLATFORM"
+_REFUSED = ("ru", "be")
+_PROBE = "from PyQt6.QtWidgets import QApplication; QApplication(['probe'])"
+_PROBE_SECONDS = 30
+_STORY_LINES = 4
+
+
+def prepare_offscreen() -> None:
+    """Make Qt draw without a screen. Call before anything imports Qt; an application that runs already is used as is.
+
+    Raises:
+        ChartError: finplot would end the process under this locale.
+    """
+    _refuse_locale()
+    if "PyQt6.QtWidgets" not in sys.modules:
+        os.environ[_PLATFORM] = "offscreen"
+
+
+def prepare_window() -> None:
+    """Make sure that a window can open, trying it once in a child process. Call before anything imports Qt.
+
+    Raises:
+        ChartError: There is no display, Qt cannot use it, or finplot would end the process under this locale.
+    """
+    _refuse_locale()
+    displays = ("DISPLAY", "WAYLAND_DISPLAY", _PLATFORM)
+    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
+        raise ChartError(f"There is no display to open a window on.\n{OTHER_WAYS}")
+    _probe()
+
+
+def missing_library(reason: str) -> ChartError:
+    """Return the error for a system library that Qt could not load; `reason` is the loader's own story."""
+    return ChartError(
+        f"Qt cannot be loaded: {reason}.\n"
+        f"On Debian or Ubuntu: apt-get install -y {OFFSCREEN_PACKAGES}\n"
+        "A page needs none of it: --html FILE.html."
+    )
+
+
+def _refuse_locale() -> None:
+    with warnings.catch_warnings():
+        # finplot asks the same deprecated function, and only its answer counts.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        code = None
+        with contextlib.suppress(ValueError):
+            code, _ = locale.getdefaultlocale()
+    if code is not None and any(part in code.lower() for part in _REFUSED):
+        raise ChartError(
+            f"finplot, which draws windows and pictures, refuses to start under the locale {code}.\n"
+            "Draw a page instead: --html FILE.html."
+        )
+
+
+def _probe() -> None:
+    command = [sys.executable, "-c", _PROBE]
+    try:
+        done = subprocess.run(  # noqa: S603 – our own interpreter and our own line
+            command, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise ChartError(f"The display did not answer within {_PROBE_SECONDS} s.\n{OTHER_WAYS}") from exc
+    if done.returncode == 0:
+        return
+    story = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    if story and story[-1].startswith("ImportError"):
+        raise missing_library(story[-1].removeprefix("ImportError: "))
+    told = "\n".join(f"  {line}" for line in story[:_STORY_LINES])
+    raise ChartError(
+        f"Qt cannot open a window on this display.\n{told}\n"
+        f"If libraries are missing, on Debian or Ubuntu: apt-get install -y {WINDOW_PACKAGES}\n{OTHER_WAYS}"
+    )

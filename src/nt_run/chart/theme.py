@@ -1,0 +1,47 @@
+"""Colours, sizes and the order of drawing. No screen is needed to read them."""
+
+from typing import Final
+
+BACKGROUND: Final = "#0d1117"
+GRID: Final = "#8b98b0"
+TEXT: Final = "#c9d4e3"
+DIM: Final = "#7d8899"
+BORDER: Final = "#202836"
+RISE: Final = "#2ebd85"
+FALL: Final = "#f6465d"
+FAST: Final = "#f0b90b"
+SLOW: Final = "#58a6ff"
+BANDS: Final = "#a48be0"
+BUY: Final = "#35d69a"
+SELL: Final = "#ff6b81"
+EQUITY: Final = "#58a6ff"
+DRAWDOWN: Final = "#f6465d"
+FUNDING: Final = "#e3a6ff"
+TAG: Final = "#2b3445"
+CROSSHAIR: Final = "#9fb0c8"
+WARNING: Final = "#f0b90b"
+
+FONT_PX: Final = 12
+SMALL_PX: Final = 11
+HEADER_PX: Final = 30
+VALUE_AXIS_PX: Final = 78
+TIME_AXIS_PX: Final = 24
+
+RIGHT_MARGIN: Final = 6
+"""Empty places after the last bar, so that it does not touch the border."""
+DETAIL_FACTOR: Final = 15
+"""From candles of this many bars on, averages and bands are hidden: they would belong to no candle on the screen."""
+FINE_POINTS: Final = 700
+"""Above this many points a curve is drawn with the thin, fast pen."""
+
+LABELLED_TRADES: Final = 90
+"""Up to this many trades on the screen each shows its PnL; the next two are the limits of arrows and of ticks."""
+ARROWED_TRADES: Final = 250
+TICKED_TRADES: Final = 900
+
+
+def signed(value: float) -> str:
+    """Return the colour of an amount: green above zero, red below, plain at zero."""
+    if value > 0:
+        return RISE
+    return FALL if value < 0 else TEXT

@@ -1,0 +1,269 @@
+"""What a chart shows: a kept run as arrays, prepared once and drawn by any of the outputs.
+
+A place on the time axis is a slot: whole intervals since the first bar opened, so that holes keep their width. An event
+belongs to the bar that closes at or after it, as fills are stamped with the close of the bar that caused them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from nt_run.chart.indicators import Bands, Floats, bollinger, ema
+from nt_run.model import instrument_id
+
+if TYPE_CHECKING:
+    from nt_run.chart.levels import Ints
+    from nt_run.results import Run
+
+type Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+FAST_PERIOD = 10
+SLOW_PERIOD = 21
+"""Averages drawn when the strategy has no parameters `fast` and `slow`."""
+_QUANTA = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """One row per bar; `slot` is its place on the time axis, of `slots` places in all."""
+
+    interval: str
+    interval_ms: int
+    open_ms: Ints
+    slot: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+
+    @property
+    def slots(self) -> int:
+        """How many places the time axis has: bars and holes."""
+        return int(self.slot[-1]) + 1
+
+    def time_ms(self, slot: float) -> int:
+        """Return when the bar at `slot` opens, in milliseconds; works for holes and beyond the ends too."""
+        return int(self.open_ms[0]) + round(slot * self.interval_ms)
+
+    def row(self, slot: float) -> int:
+        """Return the row of the bar at `slot`, or of the nearest bar before it; the first row when there is none."""
+        return max(int(np.searchsorted(self.slot, slot, side="right")) - 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlays:
+    """Lines over the candles, one value per bar, NaN while warming up."""
+
+    fast: Floats
+    slow: Floats
+    fast_period: int
+    slow_period: int
+    bands: Bands
+
+
+@dataclass(frozen=True, slots=True)
+class Fills:
+    """One row per execution, in time order. `sign` is +1 for a buy; `opens` where it starts or adds to a position."""
+
+    slot: Ints
+    price: Floats
+    sign: Ints
+    opens: Flags
+
+
+@dataclass(frozen=True, slots=True)
+class Trades:
+    """One row per trade, in the order of entry. `sign` is +1 for a long; an open trade ends at the last close."""
+
+    entry_slot: Ints
+    exit_slot: Ints
+    entry_price: Floats
+    exit_price: Floats
+    sign: Ints
+    quantity: Floats
+    pnl: Floats
+    is_open: Flags
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One row per bar, as of its close: signed quantity, quote asset, and drawdown as a fraction ≤ 0."""
+
+    start: float
+    position: Floats
+    equity: Floats
+    drawdown: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Funding:
+    """One row per settlement in quote asset, negative when paid."""
+
+    slot: Ints
+    amount: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """A number of the header: its name, its text and the sign that colours it (0 is plain)."""
+
+    name: str
+    text: str
+    sign: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChartData:
+    """Everything a chart of one run draws. Prices and quantities are shown with the decimals given here."""
+
+    title: str
+    subtitle: str
+    demo: bool
+    stats: tuple[Stat, ...]
+    bars: Bars
+    overlays: Overlays
+    fills: Fills
+    trades: Trades
+    account: Account
+    funding: Funding
+    price_decimals: int
+    quantity_decimals: int
+
+
+def chart_data(run: Run) -> ChartData:
+    """Return the arrays of a kept run, at least one bar long."""
+    bars = _bars(run)
+    params = run.summary["strategy"].get("params", {})
+    fast, slow = _period(params, "fast", FAST_PERIOD), _period(params, "slow", SLOW_PERIOD)
+    closes = run.klines.frame["close"].to_numpy()
+    volumes = run.klines.frame["volume"].to_numpy()
+    quantities = np.concatenate([volumes, _quanta(run.fills["quantity"], run.klines.exponents.quantity)])
+    return ChartData(
+        title=instrument_id(run.summary["symbol"]),
+        subtitle=_subtitle(run.summary),
+        demo=bool(run.summary.get("demo", False)),
+        stats=_stats(run.summary),
+        bars=bars,
+        overlays=Overlays(ema(bars.close, fast), ema(bars.close, slow), fast, slow, bollinger(bars.close)),
+        fills=_fills(run.fills, bars),
+        trades=_trades(run.trades, bars),
+        account=_account(run, bars),
+        funding=Funding(_slots(run.funding["time"], bars), _floats(run.funding["amount"])),
+        price_decimals=_used_decimals(closes, run.klines.exponents.price),
+        quantity_decimals=_used_decimals(quantities, run.klines.exponents.quantity),
+    )
+
+
+def _bars(run: Run) -> Bars:
+    frame = run.klines.floats()
+    open_ms = frame["open_time"].dt.epoch("ms").to_numpy()
+    interval = run.klines.interval
+    columns = (_floats(frame[name]) for name in ("open", "high", "low", "close", "volume"))
+    return Bars(interval.name, interval.ms, open_ms, (open_ms - open_ms[0]) // interval.ms, *columns)
+
+
+def _account(run: Run, bars: Bars) -> Account:
+    closes = bars.open_ms + bars.interval_ms
+    times = run.equity["time"].dt.epoch("ms").to_numpy()
+    row = np.searchsorted(times, closes, side="right") - 1
+    known = row >= 0
+
+    def at_close(name: str) -> Floats:
+        values = _floats(run.equity[name])
+        return np.where(known, values[np.maximum(row, 0)], np.nan) if len(values) else np.full(len(closes), np.nan)
+
+    equity = at_close("equity")
+    start = run.summary.get("account", {}).get("starting_balance")
+    first = float(equity[np.argmax(np.isfinite(equity))])
+    return Account(first if start is None else float(start), at_close("position"), equity, at_close("drawdown"))
+
+
+def _fills(frame: pl.DataFrame, bars: Bars) -> Fills:
+    sign = _signs(frame["side"])
+    quantity = _quanta(frame["quantity"], 8)
+    before = np.cumsum(sign * quantity) - sign * quantity
+    opens = (before * sign >= 0) | (quantity > np.abs(before))
+    return Fills(_slots(frame["time"], bars), _floats(frame["price"]), sign, opens)
+
+
+def _trades(frame: pl.DataFrame, bars: Bars) -> Trades:
+    is_open = frame["exit_time"].is_null().to_numpy()
+    last = int(bars.slot[-1])
+    entry, leave = _slots(frame["entry_time"], bars), _slots(frame["exit_time"], bars)
+    exit_price = _floats(frame["exit_price"])
+    return Trades(
+        entry,
+        np.where(is_open, last, leave),
+        _floats(frame["entry_price"]),
+        np.where(is_open, bars.close[-1], exit_price),
+        _signs(frame["side"]),
+        _floats(frame["quantity"]),
+        _floats(frame["pnl"]),
+        is_open,
+    )
+
+
+def _slots(times: pl.Series, bars: Bars) -> Ints:
+    time_ns = times.cast(pl.Datetime("ns", "UTC")).dt.epoch("ns").fill_null(0).to_numpy().astype(np.int64)
+    step = bars.interval_ms * 1_000_000
+    slot = -(-(time_ns - int(bars.open_ms[0]) * 1_000_000) // step) - 1
+    return np.clip(slot, 0, bars.slots - 1)
+
+
+def _signs(sides: pl.Series) -> Ints:
+    return np.where((sides.cast(pl.String) == "buy").to_numpy(), 1, -1).astype(np.int64)
+
+
+def _floats(series: pl.Series) -> Floats:
+    return series.cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+
+
+def _quanta(amounts: pl.Series, decimals: int) -> Ints:
+    return np.rint(_floats(amounts) * 10.0**decimals).astype(np.int64)
+
+
+def _used_decimals(scaled: Ints, exponent: int) -> int:
+    decimals = exponent
+    while decimals > 0 and not np.any(scaled % 10 ** (exponent - decimals + 1)):
+        decimals -= 1
+    return decimals
+
+
+def _period(params: dict[str, Any], name: str, default: int) -> int:
+    value = params.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else default
+
+
+def _subtitle(summary: dict[str, Any]) -> str:
+    strategy = summary["strategy"]
+    params = strategy.get("params", {})
+    numbers = [f"{params[name]}" for name in ("fast", "slow") if name in params]
+    name = strategy["name"] + (f" {'/'.join(numbers)}" if numbers else "")
+    start, end = (str(summary[key])[:16].replace("T", " ").removesuffix(" 00:00") for key in ("start", "end"))
+    return f"{summary['interval']} · {name} · {start} → {end} UTC"
+
+
+def _stats(summary: dict[str, Any]) -> tuple[Stat, ...]:
+    pnl, metrics = summary.get("pnl", {}), summary.get("metrics", {})
+    net, total = float(pnl.get("net", 0)), metrics.get("total_return")
+    share = "" if total is None else f" ({total:+.2%})"
+    fees, funding = float(pnl.get("fees", 0)), float(pnl.get("funding", 0))
+    drawdown = metrics.get("max_drawdown")
+    return (
+        Stat("Net PnL", f"{net:+,.2f}{share}", (net > 0) - (net < 0)),
+        Stat("Trades", f"{summary.get('trades', 0):,}"),
+        Stat("Win rate", _number(metrics.get("win_rate"), ".1%")),
+        Stat("Profit factor", _number(metrics.get("profit_factor"), ".2f")),
+        Stat("Max drawdown", _number(drawdown, ".2%"), -1 if drawdown else 0),
+        Stat("Fees", f"{fees:+,.2f}"),
+        Stat("Funding", f"{funding:+,.2f}"),
+    )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
