@@ -6,6 +6,7 @@ again as it is.
 
 import difflib
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -17,12 +18,13 @@ import msgspec
 import tomli_w
 
 from nt_run.errors import UsageError
-from nt_run.model import Fees, Interval, TimeRange, parse_symbol, parse_time
+from nt_run.model import Fees, Interval, TimeRange, format_iso, parse_symbol, parse_time
 from nt_run.sizing import METHODS, Method, SizingRules
 from nt_run.specs import VIP_FEES
 
 REST_URL = "https://fapi.binance.com"
 ARCHIVE_URL = "https://data.binance.vision"
+ENVIRONMENT = {"NT_RUN_REST_URL": "exchange.rest_url", "NT_RUN_ARCHIVE_URL": "exchange.archive_url"}
 DEFAULT_DAYS = 7
 _DAY_MS = 86_400_000
 _RANGE_KEYS = ("start", "end", "days")
@@ -130,8 +132,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         plain = {name: value if isinstance(value, str | int | float) else str(value) for name, value in params.items()}
         return msgspec.structs.replace(
             self,
-            start=_iso(time_range.start_ms),
-            end=_iso(time_range.end_ms),
+            start=format_iso(time_range.start_ms),
+            end=format_iso(time_range.end_ms),
             days=None,
             strategy=msgspec.structs.replace(self.strategy, params=plain),
         )
@@ -153,15 +155,17 @@ def load_config(path: Path | str | None = None, overrides: Mapping[str, object] 
     Args:
         path: A TOML file; `None` for the built-in defaults.
         overrides: `{"sizing.fraction": "0.01", …}`; `None` values are ignored. A range given here replaces the
-            file's range as a whole.
+            file's range as a whole, another strategy drops the file's parameters.
 
     Raises:
         UsageError: The file is missing or not TOML, a key is unknown, or a value cannot be used.
     """
     raw = _read_toml(Path(path)) if path is not None else {}
-    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    given = _environment() | {key: value for key, value in (overrides or {}).items() if value is not None}
     if any(key in given for key in _RANGE_KEYS):
         raw = {key: value for key, value in raw.items() if key not in _RANGE_KEYS}
+    if given.get("strategy.name", raw.get("strategy", {}).get("name")) != raw.get("strategy", {}).get("name"):
+        raw.get("strategy", {}).pop("params", None)  # another strategy's parameters
     for key, value in given.items():
         _put(raw, key, value)
     where = f"{path}: " if path is not None else ""
@@ -204,6 +208,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """Return ` Did you mean …?` for the most similar name, or an empty text."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _environment() -> dict[str, object]:
+    return {key: os.environ[name] for name, key in ENVIRONMENT.items() if os.environ.get(name)}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -282,12 +290,6 @@ def _refuse_nan(table: msgspec.Struct, place: str) -> None:
             _refuse_nan(value, f"{place}{field.name}.")
         elif isinstance(value, Decimal) and not value.is_finite():
             raise UsageError(f"{place}{field.name} must be a number, not {value}.")
-
-
-def _iso(time_ms: int) -> str:
-    import datetime as dt  # noqa: PLC0415 - tiny, and only where a configuration is written
-
-    return dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,14 @@
-"""The kline frame: schema, ingest invariants, gaps.
+"""The kline frame: schema, exponents, gaps, and what is certified about the klines of a run.
 
 A kline is keyed by its open time. Prices and volumes are integers scaled by a power of ten taken from the source's
 own text, so nothing is ever rounded; floats appear only where statistics begin.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from nt_run.model import Interval, TimeRange
@@ -29,6 +31,8 @@ SCHEMA: dict[str, pl.DataType] = {
 }
 """Columns in order. Prices scale by 10^price, base volumes by 10^quantity, quote volumes by 10^quote."""
 
+DAY_MS = 86_400_000
+
 
 @dataclass(frozen=True, slots=True)
 class Exponents:
@@ -45,6 +49,10 @@ class Exponents:
         if column in QUANTITIES:
             return self.quantity
         return self.quote if column in QUOTES else 0
+
+    def widest(self, other: "Exponents") -> "Exponents":
+        """Return the exponents that hold the values of both."""
+        return Exponents(max(self.price, other.price), max(self.quantity, other.quantity), max(self.quote, other.quote))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,12 @@ class Klines:
         times = self.frame["open_time"].dt.epoch("ms")
         return TimeRange(int(times[0]), int(times[-1]) + self.interval.ms)
 
+    def within(self, time_range: TimeRange) -> "Klines":
+        """Return the klines that open in `time_range`."""
+        times = self.frame["open_time"].to_physical()
+        first, last = (times.search_sorted(edge, side="left") for edge in (time_range.start_ms, time_range.end_ms))
+        return Klines(self.symbol, self.interval, self.exponents, self.frame[int(first) : int(last)])
+
     def floats(self) -> pl.DataFrame:
         """Return the frame with prices and volumes as floats (the shortest float of the exact decimal)."""
         columns = [
@@ -74,6 +88,11 @@ class Klines:
             for name in SCHEMA
         ]
         return self.frame.select(columns)
+
+
+def no_klines(symbol: str, interval: Interval) -> Klines:
+    """Return klines without a row, the neutral element of `merge_klines`."""
+    return Klines(symbol, interval, Exponents(0, 0, 0), pl.DataFrame(schema=SCHEMA))
 
 
 GapStatus = Literal["unverified", "confirmed_absent"]
@@ -87,13 +106,78 @@ class Gap:
     status: GapStatus = "unverified"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataCertificate:
+    """What a run can say about the klines it was given.
+
+    `sources` maps a kind of source to its share of the rows (fractions, together 1). `fingerprint` is the sha256 over
+    (day, content hash) of the range. `zero_volume_runs` are ranges in which nothing traded.
+    """
+
+    sources: Mapping[str, float]
+    fingerprint: str
+    expected: int
+    loaded: int
+    gaps: Sequence[Gap]
+    zero_volume_runs: Sequence[TimeRange]
+
+    @property
+    def completeness(self) -> float:
+        """Share of the expected bars that are there, 0 to 1."""
+        return self.loaded / self.expected if self.expected else 1.0
+
+
 def find_gaps(klines: Klines, expected: TimeRange) -> list[Gap]:
     """Return the holes of `klines` inside `expected`, in time order."""
     step = klines.interval.ms
     first = -(-expected.start_ms // step) * step
     last = -(-expected.end_ms // step) * step
-    times = klines.frame["open_time"].dt.epoch("ms")
-    inside = times.filter((times >= first) & (times < last))
-    edges = pl.concat([pl.Series([first - step]), inside, pl.Series([last])])
-    jumps = pl.DataFrame({"from": edges[:-1] + step, "to": edges[1:]}).filter(pl.col("from") < pl.col("to"))
-    return [Gap(TimeRange(start, end)) for start, end in jumps.iter_rows()]
+    times = klines.within(expected).frame["open_time"].to_physical().to_numpy()
+    edges = np.concatenate([[first - step], times, [last]])
+    holes = np.flatnonzero(np.diff(edges) > step)
+    return [Gap(TimeRange(int(edges[at]) + step, int(edges[at + 1]))) for at in holes]
+
+
+def tight_exponents(klines: Klines) -> Exponents:
+    """Return the fewest decimals that hold every value: BTCUSDT's text has 2, its prices of 2025 need 1."""
+
+    def needed(names: tuple[str, ...], exponent: int) -> int:
+        columns = [klines.frame[name].to_numpy() for name in names]
+        for drop in range(exponent, 0, -1):
+            if not any(np.any(values % 10**drop) for values in columns):
+                return exponent - drop
+        return exponent
+
+    own = klines.exponents
+    return Exponents(needed(PRICES, own.price), needed(QUANTITIES, own.quantity), needed(QUOTES, own.quote))
+
+
+def find_zero_volume_runs(klines: Klines) -> list[TimeRange]:
+    """Return the ranges of consecutive bars in which nothing traded: outages, or a contract nobody wants."""
+    still = klines.frame.filter(pl.col("volume") == 0)["open_time"].to_physical().to_numpy()
+    if not len(still):
+        return []
+    step = klines.interval.ms
+    breaks = np.flatnonzero(np.diff(still) != step)
+    firsts = still[np.concatenate([[0], breaks + 1])]
+    lasts = still[np.concatenate([breaks, [len(still) - 1]])]
+    return [TimeRange(int(first), int(last) + step) for first, last in zip(firsts, lasts, strict=True)]
+
+
+def count_oddities(klines: Klines) -> dict[str, int]:
+    """Return how many rows look odd though the exchange does send such rows; rules that no row breaks are left out.
+
+    `trades_without_volume`: trades are counted and nothing was traded. `price_outside_range`: quote volume ÷ volume,
+    the average price, is not between low and high. The limits allow for one unit in the last place of quote volume.
+    """
+    own = klines.exponents
+    scale = 10.0 ** (own.price + own.quantity - own.quote)
+    quote = pl.col("quote_volume") * scale
+    slack = scale + quote * 1e-12  # one unit in the last place, and the error of the float product
+    volume = pl.col("volume").cast(pl.Float64)
+    low, high = pl.col("low") * volume, pl.col("high") * volume
+    counts = klines.frame.select(
+        trades_without_volume=((pl.col("volume") == 0) & (pl.col("trades") != 0)).sum(),
+        price_outside_range=((pl.col("volume") > 0) & ((quote < low - slack) | (quote > high + slack))).sum(),
+    ).row(0, named=True)
+    return {name: int(count) for name, count in counts.items() if count}

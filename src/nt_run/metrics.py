@@ -3,6 +3,7 @@
 A perpetual trades every day of the year, so daily figures are annualised by 365.
 """
 
+import difflib
 import math
 import operator
 import re
@@ -13,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
-from nt_run.errors import UsageError
+from nt_run.errors import CheckFailedError, UsageError
 
 DAYS_PER_YEAR = 365
 _DAY_MS = 86_400_000
@@ -191,6 +192,25 @@ def parse_condition(text: str) -> Condition:
     if match is None:
         raise UsageError(f"{text!r} is not a condition. Write a metric and a bound: 'max_drawdown>-0.2'.")
     return Condition(match[1], match[2], float(match[3]))
+
+
+def check_conditions(conditions: Sequence[Condition], values: Mapping[str, Any]) -> None:
+    """Check every condition.
+
+    Raises:
+        UsageError: A condition names no figure of the report.
+        CheckFailedError: One does not hold; the message lists all that fail.
+    """
+    for condition in conditions:
+        if condition.name not in values:
+            close = difflib.get_close_matches(condition.name, values, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(sorted(values))}."
+            raise UsageError(f"No figure is called {condition.name!r}.{hint}")
+    failed = [
+        f"{condition}, but it is {values[condition.name]}" for condition in conditions if not condition.holds(values)
+    ]
+    if failed:
+        raise CheckFailedError("Asserted " + "; asserted ".join(failed) + ".")
 
 
 def _mean(values: np.ndarray | Sequence[float]) -> float | None:

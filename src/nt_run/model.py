@@ -194,6 +194,13 @@ def format_time(time_ms: int) -> str:
     return f"{moment:%Y-%m-%d %H:%M}" if time_ms % _MINUTE == 0 else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
+def format_iso(time_ms: int) -> str:
+    """Return a UTC time as ISO 8601: `2025-05-04T15:33:00Z`, with milliseconds only where there are any."""
+    moment = dt.datetime.fromtimestamp(time_ms // 1000, dt.UTC)
+    millis = time_ms % 1000
+    return f"{moment:%Y-%m-%dT%H:%M:%S}" + (f".{millis:03d}Z" if millis else "Z")
+
+
 def parse_time(text: str) -> int:
     """Return the milliseconds of an ISO date or time, UTC unless it says otherwise.
 

@@ -1,0 +1,265 @@
+"""From a configuration to a finished run: specs → klines, funding → engine → books → run folder.
+
+`backtest` reads as the story; each step lives in its own room.
+"""
+
+import datetime as dt
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from nt_run.accounting import build_trades, close_books, equity_curve
+from nt_run.config import REST_URL, RunConfig, load_config
+from nt_run.data.loader import LoadedFunding, LoadedKlines, LoadedSpecs, MarketData
+from nt_run.engine.run import EngineInput, EngineOutput, run_engine
+from nt_run.errors import NotCachedError
+from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
+from nt_run.model import Interval, TimeRange
+from nt_run.progress import ProgressDisplay
+from nt_run.results import Run, fills_frame, funding_frame, run_name, save_run, trades_frame
+from nt_run.strategies.resolver import StrategySpec, check_params, resolve_strategy
+from nt_run.summary import Facts, exchange_warning, specs_object, summarize
+
+CACHE = Path("data_cache")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Everything a run reads from the market."""
+
+    time_range: TimeRange
+    specs: LoadedSpecs
+    klines: LoadedKlines
+    funding: LoadedFunding
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the sources had to say."""
+        return [*self.specs.warnings, *self.klines.warnings, *self.funding.warnings]
+
+
+def backtest(
+    config: RunConfig | None = None,
+    *,
+    cache_dir: Path | str = CACHE,
+    offline: bool = False,
+    save: bool = True,
+    progress: ProgressDisplay | None = None,
+) -> Run:
+    """Run one backtest and return it, kept under `<cache_dir>/runs` unless `save` is false.
+
+    Args:
+        config: What to run; `None` is the built-in default (BTCUSDT, 1m, the last 7 days, ema_cross).
+        cache_dir: Folder of market data and runs.
+        offline: Use the cache alone and open no connection.
+        save: Keep the run folder.
+        progress: Where progress is shown; `None` shows none.
+
+    Raises:
+        NtRunError: See `nt_run.errors`; no result is kept.
+    """
+    config = config or load_config()
+    progress = progress or ProgressDisplay(quiet=True)
+    watch = _Stopwatch()
+    strategy = resolve_strategy(config.strategy.name)
+    params = check_params(strategy, config.strategy.params)
+    with open_market(config, cache_dir=Path(cache_dir), offline=offline, progress=progress) as market:
+        inputs = load_inputs(market, config)
+    watch.lap("data")
+    config = config.resolved(inputs.time_range, params)
+    output = _run_engine(config, inputs, strategy, params, progress)
+    watch.lap("engine")
+    run = _close(config, inputs, strategy, output, watch)
+    return save_run(run, Path(cache_dir) / "runs") if save else run
+
+
+def load_inputs(market: MarketData, config: RunConfig) -> Inputs:
+    """Load rules, klines and funding rates of a run's range.
+
+    Raises:
+        DataError: Something is missing, wrong or out of reach.
+    """
+    specs = market.load_specs(config.symbol)
+    time_range = _time_range(market, config)
+    klines = market.load_klines(config.symbol, Interval(config.interval), time_range)
+    funding = market.load_funding(config.symbol, time_range)
+    return Inputs(time_range=time_range, specs=specs, klines=klines, funding=funding)
+
+
+@contextmanager
+def open_market(
+    config: RunConfig, *, cache_dir: Path, offline: bool, progress: ProgressDisplay | None = None
+) -> Iterator[MarketData]:
+    """Open the market a configuration names; the demo's exchange lives as long as the context."""
+    root = market_root(config, cache_dir)
+    if not config.demo or offline:
+        yield MarketData(root, rest_url=config.exchange.rest_url, offline=offline, progress=progress)
+        return
+    from nt_run.demo import DemoExchange  # noqa: PLC0415 - only a demo pays for it
+
+    with DemoExchange() as exchange:
+        yield MarketData(root, rest_url=exchange.rest_url, progress=progress)
+
+
+def market_root(config: RunConfig, cache_dir: Path) -> Path:
+    """Return the folder of a market's data: the exchange's own, the demo's, and other addresses never mix."""
+    if config.demo:
+        return cache_dir / "demo"
+    if config.exchange.rest_url.rstrip("/") == REST_URL:
+        return cache_dir
+    address = urlsplit(config.exchange.rest_url)
+    return cache_dir / "at" / address.netloc.replace(":", "_")
+
+
+def specs_report(config: RunConfig, *, cache_dir: Path | str = CACHE, offline: bool = False) -> dict[str, Any]:
+    """Return a contract's rules, mark price and funding as one object.
+
+    Raises:
+        DataError: The rules are out of reach or the symbol is not a trading perpetual.
+    """
+    with open_market(config, cache_dir=Path(cache_dir), offline=offline) as market:
+        loaded = market.load_specs(config.symbol)
+        state = market.load_market_state(config.symbol)
+    warnings = [*exchange_warning(config), *loaded.warnings]
+    rules = specs_object(loaded.specs, config.trading_fees(), state)
+    return rules | {"demo": config.demo, "warnings": warnings}
+
+
+def fetch(
+    config: RunConfig, *, cache_dir: Path | str = CACHE, progress: ProgressDisplay | None = None
+) -> dict[str, Any]:
+    """Bring rules, klines and funding of a range into the cache and return what is there.
+
+    Raises:
+        DataError: Something is missing, wrong or out of reach.
+    """
+    with open_market(config, cache_dir=Path(cache_dir), offline=False, progress=progress) as market:
+        inputs = load_inputs(market, config)
+    return {
+        "symbol": config.symbol,
+        "interval": config.interval,
+        "demo": config.demo,
+        "start": inputs.time_range.start_ms,
+        "end": inputs.time_range.end_ms,
+        "rows": len(inputs.klines.klines),
+        "funding_rates": len(inputs.funding.rates),
+        "data": inputs.klines.certificate.as_object(),
+        "warnings": [*exchange_warning(config), *inputs.warnings],
+    }
+
+
+def _time_range(market: MarketData, config: RunConfig) -> TimeRange:
+    if config.start and config.end:
+        return config.time_range(0)
+    if not market.offline:
+        return config.time_range(market.server_time_ms())
+    newest = market.newest_cached_range(config.symbol, Interval(config.interval))
+    if newest is None:
+        raise NotCachedError(f"klines of {config.symbol} {config.interval}", ["any"], "Run once without --offline.")
+    return config.time_range(newest.end_ms)
+
+
+def _run_engine(
+    config: RunConfig, inputs: Inputs, strategy: StrategySpec, params: dict[str, object], progress: ProgressDisplay
+) -> EngineOutput:
+    total = len(inputs.klines.klines)
+    return run_engine(
+        EngineInput(
+            specs=inputs.specs.specs,
+            klines=inputs.klines.klines,
+            funding=inputs.funding.rates,
+            fees=config.trading_fees(),
+            sizing=config.sizing_rules(),
+            balance=config.account.balance,
+            strategy=strategy.cls,
+            params=params,
+            progress=(lambda bars, equity, fills: progress.run(bars, total, equity, fills))
+            if progress.active
+            else None,
+        )
+    )
+
+
+def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: EngineOutput, watch: "_Stopwatch") -> Run:
+    klines, certificate = inputs.klines.klines, inputs.klines.certificate
+    last_close = klines.price("close", -1)
+    trades = build_trades(output.fills, output.payments)
+    books = close_books(
+        trades,
+        starting_balance=config.account.balance,
+        last_close=last_close,
+        engine_balance=output.balance,
+        engine_open_pnl=output.open_pnl,
+        bookings=2 * len(output.fills) + len(output.payments),
+    )
+    equity = equity_curve(klines, output.fills, output.payments, config.account.balance)
+    frames = {
+        "fills": fills_frame(output.fills),
+        "trades": trades_frame(trades),
+        "funding": funding_frame(output.payments),
+        "equity": equity,
+    }
+    metrics, benchmark = _statistics(inputs, frames, float(config.account.balance))
+    now = dt.datetime.now(dt.UTC)
+    run_id = run_name(config, config.digest(strategy.source_digest), now)
+    loaded = len(klines)
+    watch.lap("books")
+    summary = summarize(
+        Facts(
+            run_id=run_id,
+            config=config,
+            specs=inputs.specs.specs,
+            spec_checks=[check.as_object() for check in output.spec_checks],
+            bars={
+                "expected": certificate.expected,
+                "loaded": loaded,
+                "fed": output.bars_fed,
+                "skipped": loaded - output.bars_fed,
+            },
+            sizing=output.first_sized,
+            largest_share=output.largest_share,
+            books=books,
+            trades=len(trades),
+            fills=len(output.fills),
+            settlements=len(output.payments),
+            denied=Counter(denial.reason for denial in output.denials),
+            metrics=metrics,
+            benchmark=benchmark,
+            data=certificate.as_object(),
+            warnings=[*exchange_warning(config), *inputs.warnings, *output.warnings],
+            timings=watch.laps,
+            created_ms=round(now.timestamp() * 1000),
+        )
+    )
+    specs = specs_object(inputs.specs.specs, config.trading_fees())
+    return Run(run_id=run_id, path=None, config=config, specs=specs, summary=summary, klines=klines, **frames)
+
+
+def _statistics(inputs: Inputs, frames: dict[str, Any], balance: float) -> tuple[Metrics, Metrics]:
+    klines, equity = inputs.klines.klines, frames["equity"]
+    prices = klines.floats()
+    closes = prices["close"].to_numpy()
+    metrics = run_metrics(equity, frames["trades"], closes, balance)
+    metrics["turnover"] = turnover(frames["fills"], equity)
+    times: np.ndarray = equity["time"].dt.epoch("ms").to_numpy()
+    return metrics, buy_and_hold(times, closes, float(prices["open"][0]))
+
+
+class _Stopwatch:
+    """Seconds of wall time by step."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = now - self._last
+        self._last = now

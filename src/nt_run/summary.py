@@ -1,0 +1,191 @@
+"""A run, or a contract's rules, as one plain object: what `summary.json` keeps, `--json` prints and tables show.
+
+Keys are snake_case, amounts are decimal strings, statistics are floats, rates are fractions, counts are integers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib.metadata import version
+from typing import Any
+
+from nt_run.accounting import Books
+from nt_run.config import REST_URL, RunConfig
+from nt_run.metrics import Metrics
+from nt_run.model import Fees, format_iso
+from nt_run.sizing import Sized
+from nt_run.specs import InstrumentSpecs
+
+PACKAGES = ("nt-run", "nautilus_trader", "polars", "pyarrow")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketState:
+    """What the exchange says of the contract right now; `None` where it was not asked."""
+
+    mark_price: Decimal | None = None
+    last_funding_rate: Decimal | None = None
+    next_funding_ms: int | None = None
+    funding_interval_hours: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything the summary of one run is made of."""
+
+    run_id: str
+    config: RunConfig
+    specs: InstrumentSpecs
+    spec_checks: Sequence[Mapping[str, Any]]
+    bars: Mapping[str, int]
+    sizing: Sized | None
+    largest_share: Decimal | None
+    books: Books
+    trades: int
+    fills: int
+    settlements: int
+    denied: Mapping[str, int]
+    metrics: Metrics
+    benchmark: Metrics
+    data: Mapping[str, Any]
+    warnings: Sequence[str]
+    timings: Mapping[str, float]
+    created_ms: int
+
+
+def summarize(facts: Facts) -> dict[str, Any]:
+    """Return the report of a run as one object."""
+    config, books = facts.config, facts.books
+    fees = config.trading_fees()
+    return {
+        "run_id": facts.run_id,
+        "created": format_iso(facts.created_ms),
+        "demo": config.demo,
+        "exchange": config.exchange.rest_url if not config.demo else "embedded demo exchange",
+        "symbol": config.symbol,
+        "instrument_id": facts.specs.instrument_id,
+        "interval": config.interval,
+        "start": config.start,
+        "end": config.end,
+        "strategy": {"name": config.strategy.name, "params": dict(config.strategy.params)},
+        "bars": dict(facts.bars),
+        "specs": specs_object(facts.specs, fees)
+        | {
+            "checks": [dict(check) for check in facts.spec_checks],
+            "accurate": sum(1 for check in facts.spec_checks if check["same"]),
+        },
+        "sizing": _sizing(facts),
+        "fees": {"maker": str(fees.maker), "taker": str(fees.taker), "source": fees.source},
+        "account": {
+            "starting_balance": _money(books.starting_balance),
+            "final_balance": _money(books.final_balance),
+            "final_equity": _money(books.final_equity),
+            "open_position": f"{books.open_position:f}",
+            "open_pnl": _money(books.open_pnl),
+            "leverage": str(config.account.leverage),
+            "asset": facts.specs.quote_asset,
+        },
+        "pnl": {
+            name: _money(getattr(books, name))
+            for name in ("net", "price", "fees", "funding", "slippage", "liquidation", "rounding")
+        },
+        "trades": facts.trades,
+        "fills": facts.fills,
+        "funding_settlements": facts.settlements,
+        "denied": dict(sorted(facts.denied.items())),
+        "metrics": facts.metrics,
+        "benchmark": facts.benchmark,
+        "data": dict(facts.data),
+        "warnings": list(facts.warnings),
+        "timings": {name: round(seconds, 3) for name, seconds in facts.timings.items()},
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def specs_object(specs: InstrumentSpecs, fees: Fees, state: MarketState | None = None) -> dict[str, Any]:
+    """Return a contract's rules as one object; with `state` also its mark price and funding."""
+    rules = {
+        "symbol": specs.symbol,
+        "instrument_id": specs.instrument_id,
+        "contract_type": specs.contract_type,
+        "status": specs.status,
+        "base_asset": specs.base_asset,
+        "quote_asset": specs.quote_asset,
+        "margin_asset": specs.margin_asset,
+        "tick_size": _text(specs.tick_size),
+        "step_size": _text(specs.step_size),
+        "min_quantity": _text(specs.min_quantity),
+        "max_quantity": _text(specs.max_quantity),
+        "market_max_quantity": _text(specs.market_max_quantity),
+        "min_notional": _text(specs.min_notional),
+        "price_precision": specs.price_precision,
+        "size_precision": specs.size_precision,
+        "percent_price_up": _text(specs.price_multiplier_up),
+        "percent_price_down": _text(specs.price_multiplier_down),
+        "max_orders": specs.max_orders,
+        "liquidation_fee": _text(specs.liquidation_fee),
+        "maker_fee": _text(fees.maker),
+        "taker_fee": _text(fees.taker),
+        "fee_source": fees.source,
+        "as_of": format_iso(specs.as_of_ms),
+        "source": specs.source,
+    }
+    if state is None:
+        return rules
+    return rules | {
+        "mark_price": _text(state.mark_price),
+        "last_funding_rate": _text(state.last_funding_rate),
+        "funding_interval_hours": _text(state.funding_interval_hours),
+        "next_funding": None if state.next_funding_ms is None else format_iso(state.next_funding_ms),
+    }
+
+
+def figures(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers of a summary that a condition may name: metrics, PnL parts, account and counts."""
+    numbers: dict[str, Any] = dict(summary["metrics"])
+    numbers |= {name: float(text) for name, text in summary["pnl"].items()}
+    numbers |= {name: float(summary["account"][name]) for name in ("final_balance", "final_equity")}
+    numbers |= {"fills": summary["fills"], "denied": sum(summary["denied"].values())}
+    numbers |= {"completeness": summary["data"]["completeness"], "skipped": summary["bars"]["skipped"]}
+    return numbers
+
+
+def exchange_warning(config: RunConfig) -> list[str]:
+    """Return a warning where the data does not come from the exchange itself."""
+    if config.demo:
+        return ["The market is synthetic (demo): prices, volumes and funding are invented."]
+    if config.exchange.rest_url != REST_URL:
+        return [f"Market data and rules come from {config.exchange.rest_url}, not from {REST_URL}."]
+    return []
+
+
+def _sizing(facts: Facts) -> dict[str, Any]:
+    rules, sized = facts.config.sizing, facts.sizing
+    asked: dict[str, Any] = {
+        "method": rules.method,
+        "fraction": str(rules.fraction),
+        "compound": rules.compound,
+        "largest_share": None if facts.largest_share is None else float(facts.largest_share),
+    }
+    if sized is None:
+        return asked | {"first": None}
+    return asked | {
+        "first": {
+            "quantity": _text(sized.quantity),
+            "price": _text(sized.price),
+            "notional": f"{sized.notional:f}",
+            "asked_share": float(sized.asked_share),
+            "actual_share": float(sized.actual_share),
+            "notional_share": float(sized.notional / sized.equity),
+            "one_unit_share": float(sized.price / sized.equity),
+            "capped_by": sized.capped_by,
+        }
+    }
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:f}"
+
+
+def _money(value: Decimal) -> str:
+    return f"{value:.8f}"

@@ -1,0 +1,64 @@
+"""Fixtures for every test: recordings, and specs as the exchange gave them."""
+
+import json
+import os
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nt_run.model import Fees
+from nt_run.specs import InstrumentSpecs, parse_symbol_specs
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of recorded market data; tests that need it are skipped where it is not there."""
+    folder = os.environ.get("NT_RUN_RECORDINGS")
+    if not folder:
+        pytest.skip("NT_RUN_RECORDINGS names no folder of recordings")
+    path = Path(folder).resolve()
+    assert path.is_dir(), f"NT_RUN_RECORDINGS={folder} is not a folder"
+    return path
+
+
+@pytest.fixture(scope="session")
+def recorded_exchange_info(recordings: Path) -> dict[str, Any]:
+    """exchangeInfo of 2025-10-30."""
+    return json.loads((recordings / "exchange_info" / "2025-10-30.json").read_text())
+
+
+def symbol_entry(**changes: Any) -> dict[str, Any]:
+    """One entry of exchangeInfo's symbols, BTCUSDT as in the exchange's documentation."""
+    entry: dict[str, Any] = {
+        "symbol": "BTCUSDT",
+        "contractType": "PERPETUAL",
+        "status": "TRADING",
+        "baseAsset": "BTC",
+        "quoteAsset": "USDT",
+        "marginAsset": "USDT",
+        "pricePrecision": 2,
+        "quantityPrecision": 3,
+        "onboardDate": 1569398400000,
+        "liquidationFee": "0.012500",
+        "filters": [
+            {"filterType": "PRICE_FILTER", "minPrice": "556.80", "maxPrice": "4529764", "tickSize": "0.10"},
+            {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "1000", "stepSize": "0.001"},
+            {"filterType": "MARKET_LOT_SIZE", "minQty": "0.001", "maxQty": "120", "stepSize": "0.001"},
+            {"filterType": "MAX_NUM_ORDERS", "limit": 200},
+            {"filterType": "MIN_NOTIONAL", "notional": "50"},
+            {"filterType": "PERCENT_PRICE", "multiplierUp": "1.0500", "multiplierDown": "0.9500"},
+        ],
+    }
+    return entry | changes
+
+
+@pytest.fixture
+def btc() -> InstrumentSpecs:
+    return parse_symbol_specs(symbol_entry(), as_of_ms=1_750_000_000_000, source="test")
+
+
+@pytest.fixture
+def fees() -> Fees:
+    return Fees(maker=Decimal("0.0002"), taker=Decimal("0.0005"), source="test")

@@ -1,0 +1,142 @@
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import symbol_entry
+from nt_run.errors import SizingError
+from nt_run.model import Fees
+from nt_run.sizing import BelowMinimumError, SizingRules, loss_per_unit, size_position, to_step
+from nt_run.specs import InstrumentSpecs, parse_symbol_specs
+
+D = Decimal
+BTC = parse_symbol_specs(symbol_entry(), as_of_ms=0, source="test")
+FEES = Fees(maker=D("0.0002"), taker=D("0.0005"), source="test")
+
+prices = st.decimals(min_value=1000, max_value=200_000, places=1)
+balances = st.decimals(min_value=100, max_value=1_000_000, places=2)
+fractions = st.decimals(min_value="0.001", max_value=1, places=3)
+
+
+def test_two_per_cent_of_ten_thousand_at_119500_is_two_thousandths_of_a_bitcoin() -> None:
+    # 10,000 × 0.02 ÷ 119,500 = 0.0016736 → nearest step 0.002 → 239.00 USDT = 2.39 % of the account
+    sized = size_position(SizingRules(), BTC, FEES, equity=D(10_000), price=D(119_500))
+    assert (sized.quantity, sized.notional) == (D("0.002"), D("239.000"))
+    assert (sized.asked_share, sized.actual_share) == (D("0.02"), D("0.0239"))
+    assert sized.capped_by is None
+
+
+def test_a_stop_one_per_cent_away_risks_two_per_cent_with_both_fees() -> None:
+    # Loss per BTC from 100,000 to 99,000: 1,000 + (100,000 + 99,000) × 0.0005 = 1,099.5
+    # 200 ÷ 1,099.5 = 0.18190… → floored to 0.181 → loss 199.0095
+    rules = SizingRules(method="stop", fraction=D("0.02"), leverage=D(10))
+    sized = size_position(rules, BTC, FEES, equity=D(10_000), price=D(100_000), stop_price=D(99_000))
+    assert sized.quantity == D("0.181")
+    assert sized.actual_share == D("0.01990095")
+
+
+def test_slippage_counts_at_entry_and_at_the_stop() -> None:
+    # 1,000 + (100,000 + 99,000) × (0.0005 + 0.001) = 1,298.5
+    assert loss_per_unit(D(100_000), D(99_000), taker=D("0.0005"), slippage=D("0.001")) == D("1298.5")
+
+
+def test_leverage_caps_the_position_with_room_for_the_entry_fee() -> None:
+    # 1x: 10,000 ÷ (100,000 × 1.0005) = 0.09995 → 0.099
+    sized = size_position(SizingRules(fraction=D(1)), BTC, FEES, equity=D(10_000), price=D(100_000))
+    assert (sized.quantity, sized.capped_by) == (D("0.099"), "leverage")
+
+
+def test_the_largest_market_order_caps_the_position() -> None:
+    rules = SizingRules(fraction=D(1))
+    sized = size_position(rules, BTC, FEES, equity=D(100_000_000), price=D(100_000))
+    assert (sized.quantity, sized.capped_by) == (D(120), "market max quantity")
+
+
+def test_too_small_names_the_balance_and_the_fraction_that_would_do() -> None:
+    # At 119,500 one step is 119.50 USDT, above min notional 50. Half a step is reached by 59.75 = 2 % of 2,987.50.
+    with pytest.raises(BelowMinimumError, match=r"--balance 2987.50 or --risk 0.05975") as caught:
+        size_position(SizingRules(), BTC, FEES, equity=D(1000), price=D(119_500))
+    assert caught.value.exit_code == 4
+
+
+def test_no_fraction_is_offered_when_the_account_cannot_carry_the_smallest_order() -> None:
+    with pytest.raises(BelowMinimumError) as caught:
+        size_position(SizingRules(), BTC, FEES, equity=D(100), price=D(119_500))
+    assert caught.value.smallest_fraction is None
+
+
+@pytest.mark.parametrize("equity", [D(0), D(-1)])
+def test_nothing_left_is_an_error(equity: Decimal) -> None:
+    with pytest.raises(SizingError, match="nothing is left"):
+        size_position(SizingRules(), BTC, FEES, equity=equity, price=D(100))
+
+
+def test_a_stop_method_without_a_stop_is_an_error() -> None:
+    with pytest.raises(SizingError, match="needs the price of a stop"):
+        size_position(SizingRules(method="atr"), BTC, FEES, equity=D(1000), price=D(100))
+
+
+def size(rules: SizingRules, equity: Decimal, price: Decimal, stop: Decimal | None = None) -> Decimal | None:
+    try:
+        return size_position(rules, BTC, FEES, equity=equity, price=price, stop_price=stop).quantity
+    except BelowMinimumError:
+        return None
+
+
+@given(equity=balances, price=prices, fraction=fractions, leverage=st.integers(1, 20))
+def test_any_size_passes_every_filter(equity: Decimal, price: Decimal, fraction: Decimal, leverage: int) -> None:
+    quantity = size(SizingRules(fraction=fraction, leverage=D(leverage)), equity, price)
+    if quantity is not None:
+        assert quantity == to_step(quantity, BTC.step_size)
+        assert BTC.min_quantity <= quantity <= BTC.market_max_quantity
+        assert quantity * price >= BTC.min_notional
+        assert quantity * price / leverage + quantity * price * FEES.taker <= equity
+
+
+@given(
+    equity=balances,
+    price=prices,
+    fraction=fractions,
+    distance=st.decimals("0.001", "0.2", places=3),
+    long=st.booleans(),
+)
+def test_the_loss_at_the_stop_is_never_above_what_was_asked(
+    equity: Decimal, price: Decimal, fraction: Decimal, distance: Decimal, long: bool
+) -> None:
+    stop = price * (1 - distance if long else 1 + distance)
+    quantity = size(SizingRules(method="stop", fraction=fraction, leverage=D(20)), equity, price, stop)
+    if quantity is not None:
+        loss = quantity * abs(price - stop) + quantity * (price + stop) * FEES.taker
+        assert loss <= equity * fraction
+
+
+@given(
+    equity=st.decimals(20, 3000, places=2),
+    price=prices,
+    fraction=fractions,
+    method=st.sampled_from(["notional", "stop"]),
+)
+def test_the_named_balance_is_the_smallest_that_works(
+    equity: Decimal, price: Decimal, fraction: Decimal, method: str
+) -> None:
+    rules = SizingRules(method=method, fraction=fraction, leverage=D(5))
+    stop = price * D("0.97")
+    try:
+        size_position(rules, BTC, FEES, equity=equity, price=price, stop_price=stop)
+    except BelowMinimumError as error:
+        assert size(rules, error.smallest_balance, price, stop) is not None
+        assert size(rules, error.smallest_balance - D("0.02"), price, stop) is None
+        if error.smallest_fraction is not None:
+            better = SizingRules(method=method, fraction=error.smallest_fraction, leverage=D(5))
+            assert size(better, equity, price, stop) is not None
+
+
+def test_a_coarser_market_step_is_obeyed(fees: Fees) -> None:
+    filters = [
+        item | {"stepSize": "0.01"} if item["filterType"] == "MARKET_LOT_SIZE" else item
+        for item in symbol_entry()["filters"]
+    ]
+    coarse: InstrumentSpecs = parse_symbol_specs(symbol_entry(filters=filters), as_of_ms=0, source="test")
+    sized = size_position(SizingRules(fraction=D("0.5")), coarse, fees, equity=D(10_000), price=D(100_000))
+    assert sized.quantity == D("0.05")
