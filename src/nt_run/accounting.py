@@ -39,6 +39,8 @@ class Trade:
     paid: Decimal = ZERO
     """Notional of all buys; `received` of all sells."""
     received: Decimal = ZERO
+    average: Decimal = ZERO
+    """Average entry price of what is still held: adding averages, reducing keeps it."""
     fee: Decimal = ZERO
     funding: Decimal = ZERO
     fills: int = 0
@@ -50,7 +52,7 @@ class Trade:
 
     @property
     def entry_price(self) -> Decimal:
-        """Average price of the fills that opened or added."""
+        """Average price of all fills that opened or added."""
         return self.paid / self.bought if self.side is Side.BUY else self.received / self.sold
 
     @property
@@ -61,12 +63,8 @@ class Trade:
 
     @property
     def price_pnl(self) -> Decimal:
-        """Realised price PnL: exact once closed, by average entry price while open."""
-        if self.exit_time_ns is not None:
-            return self.received - self.paid
-        closed = self.sold if self.side is Side.BUY else self.bought
-        exit_price = self.exit_price
-        return ZERO if exit_price is None else self.side.sign * closed * (exit_price - self.entry_price)
+        """Realised price PnL; what is open is valued at its average entry price."""
+        return self.received - self.paid + self.position * self.average
 
     @property
     def pnl(self) -> Decimal:
@@ -75,6 +73,7 @@ class Trade:
 
     def add(self, side: Side, quantity: Decimal, price: Decimal, fee: Decimal) -> None:
         """Book one execution, or the part of one that belongs to this trade."""
+        self.average = _average(self.position, self.average, side.sign * quantity, price)
         if side is Side.BUY:
             self.bought += quantity
             self.paid += quantity * price
@@ -188,7 +187,7 @@ def close_books(
     price = sum((trade.received - trade.paid for trade in trades), ZERO)
     position = open_trade.position if open_trade else ZERO
     price += position * last_close
-    open_pnl = position * (last_close - open_trade.entry_price) if open_trade else ZERO
+    open_pnl = position * (last_close - open_trade.average) if open_trade else ZERO
     fees = -sum((trade.fee for trade in trades), ZERO)
     funding = sum((trade.funding for trade in trades), ZERO)
     exact = starting_balance + price + fees + funding

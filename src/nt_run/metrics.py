@@ -188,7 +188,7 @@ def parse_condition(text: str) -> Condition:
     Raises:
         UsageError: The text has another form.
     """
-    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=|==|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*", text)
+    match = re.fullmatch(r"\s*([a-z_]\w*)\s*(>=|<=|==|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*", text)
     if match is None:
         raise UsageError(f"{text!r} is not a condition. Write a metric and a bound: 'max_drawdown>-0.2'.")
     return Condition(match[1], match[2], float(match[3]))

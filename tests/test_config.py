@@ -1,0 +1,158 @@
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from nt_run.config import ARCHIVE_URL, REST_URL, RunConfig, load_config, parse_setting, parse_timerange
+from nt_run.errors import UsageError
+from nt_run.model import TimeRange, parse_time
+
+FILE = """
+symbol = "ETHUSDT"
+interval = "5m"
+start = "2025-05-04"
+end = "2025-05-11"
+
+[account]
+balance = 2500.50
+
+[strategy]
+name = "rsi_reversion"
+params = { period = 9 }
+"""
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NT_RUN_REST_URL", raising=False)
+    monkeypatch.delenv("NT_RUN_ARCHIVE_URL", raising=False)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_the_built_in_run_is_a_week_of_btcusdt_minutes_at_two_per_cent() -> None:
+    config = load_config()
+    assert (config.symbol, config.interval, config.strategy.name) == ("BTCUSDT", "1m", "ema_cross")
+    assert (config.account.balance, config.sizing.fraction, config.account.leverage) == (10_000, Decimal("0.02"), 1)
+    assert (config.exchange.rest_url, config.exchange.archive_url) == (REST_URL, ARCHIVE_URL)
+    now = parse_time("2025-05-11T00:00:30")
+    assert config.time_range(now) == TimeRange(parse_time("2025-05-04"), parse_time("2025-05-11"))
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_built_in(file: Path) -> None:
+    config = load_config(file, {"symbol": "BTC/USDT:USDT", "account.leverage": "3", "interval": None})
+    assert (config.symbol, config.interval) == ("BTCUSDT", "5m")
+    assert (config.account.balance, config.account.leverage) == (Decimal("2500.50"), 3)
+
+
+def test_the_environment_wins_over_the_file_and_a_flag_over_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('[exchange]\nrest_url = "http://file"\n')
+    monkeypatch.setenv("NT_RUN_REST_URL", "http://environment")
+    assert load_config(path).exchange.rest_url == "http://environment"
+    assert load_config(path, {"exchange.rest_url": "http://flag"}).exchange.rest_url == "http://flag"
+
+
+def test_a_range_by_flag_replaces_the_files_range_as_a_whole(file: Path) -> None:
+    assert load_config(file, {"days": "3"}).start is None
+    assert load_config(file, {"end": "2025-06-01"}).start is None
+
+
+def test_another_strategy_drops_the_files_parameters(file: Path) -> None:
+    assert load_config(file).strategy.params == {"period": 9}
+    assert load_config(file, {"strategy.name": "ema_cross"}).strategy.params == {}
+    assert load_config(file, {"strategy.name": "rsi_reversion"}).strategy.params == {"period": 9}
+
+
+def test_a_resolved_configuration_reads_back_equal_and_has_the_same_digest(tmp_path: Path) -> None:
+    config = load_config(None, {"days": 2, "fees.vip": 3, "sizing.stop_distance": "0.015"})
+    resolved = config.resolved(config.time_range(1_750_000_000_000), {"fast": 10, "threshold": Decimal("1.5")})
+    path = tmp_path / "config.toml"
+    path.write_text(resolved.to_toml())
+    again = load_config(path)
+    assert again == resolved
+    assert again.digest("source") == resolved.digest("source") != resolved.digest("another source")
+    assert (again.start, again.days) == ("2025-06-13T15:06:00Z", None)
+
+
+def test_fees_say_where_they_come_from() -> None:
+    assert load_config(None, {"fees.vip": 9}).trading_fees().taker == Decimal("0.00017")
+    mixed = load_config(None, {"fees.taker": "0.0003"}).trading_fees()
+    assert (mixed.maker, mixed.taker) == (Decimal("0.0002"), Decimal("0.0003"))
+    assert "taker as configured" in mixed.source
+    assert "VIP 0" in mixed.source
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("symbl", "x", "Did you mean 'symbol'"),
+        ("sizing.fractoin", 1, r"\[sizing\] has no key 'fractoin'. Did you mean 'fraction'"),
+        ("sizing.fraction", "two", "sizing.fraction: Invalid decimal"),
+        ("sizing.fraction", 2, "at most 1"),
+        ("sizing.fraction", 0, "above 0"),
+        ("sizing.method", "martingale", "choose from notional, stop, atr"),
+        ("account.balance", 0, "above 0"),
+        ("account.balance", "NaN", "must be a number"),
+        ("account.leverage", 0, "from 1 to 150"),
+        ("fees.vip", 10, "from 0 to 9"),
+        ("fees.taker", "0.5", "a fraction"),
+        ("interval", "7m", "is not one of"),
+        ("days", 0, "above 0"),
+        ("start", "yesterday", "is not a time"),
+        ("symbol", "BTC/USDT", "is not a symbol"),
+        ("symbol.x", "y", "is a value, not a table"),
+    ],
+)
+def test_a_value_that_cannot_be_used_says_why(file: Path, key: str, value: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_config(file, {key: value})
+
+
+def test_backward_ranges_and_two_ways_to_give_one_are_refused() -> None:
+    with pytest.raises(UsageError, match="the end must come after"):
+        load_config(None, {"start": "2025-02-02", "end": "2025-01-01"})
+    with pytest.raises(UsageError, match="either start or days"):
+        load_config(None, {"start": "2025-02-02", "days": 3})
+
+
+@pytest.mark.parametrize("content", ["symbol = ", b"\xff\xfe"])
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: str | bytes) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UsageError, match=r"broken\.toml"):
+        load_config(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no configuration file"):
+        load_config(tmp_path / "missing.toml")
+
+
+def test_settings_are_toml_where_they_read_as_toml() -> None:
+    assert parse_setting("sizing.compound=false") == ("sizing.compound", False)
+    assert parse_setting("strategy.params.x = 1.5") == ("strategy.params.x", Decimal("1.5"))
+    assert parse_setting("symbol=BTCUSDT") == ("symbol", "BTCUSDT")
+    for text in ("novalue", "=3"):
+        with pytest.raises(UsageError, match="Write key=value"):
+            parse_setting(text)
+
+
+def test_a_time_range_excludes_its_end() -> None:
+    assert parse_timerange("20250504-20250511") == ("2025-05-04", "2025-05-11")
+    with pytest.raises(UsageError, match="20250504-20250511"):
+        parse_timerange("2025-05-04..2025-05-11")
+
+
+def test_a_fractional_leverage_bounds_the_notional_share() -> None:
+    config: RunConfig = load_config(None, {"sizing.fraction": "2.5", "account.leverage": "3"})
+    assert config.sizing_rules().fraction == Decimal("2.5")
+    with pytest.raises(UsageError, match="at most 1"):
+        load_config(None, {"sizing.fraction": "2.5", "account.leverage": "3", "sizing.method": "stop"})
