@@ -7,7 +7,8 @@
     theme       colours and sizes
     display     can a chart be drawn here?
     scene       the door: `show_window`, `save_png`
-    stage       the finplot window with its panes; behind it items, marks, axes, captions and qt, the door to the vendors
+    stage       the finplot window with its panes; behind it panes, items, flows, marks, axes, plates,
+                captions, and qt, the door to the vendors
 
 Importing this package, `view` or `scene` loads no vendor of screens; a chart does.
 """

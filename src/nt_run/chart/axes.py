@@ -22,7 +22,7 @@ class TimeAxis(_AxisItem):
     """Labels at round UTC times: hours inside a day, dates at midnight, years at new year."""
 
     def __init__(self, bars: Bars) -> None:
-        super().__init__(orientation="bottom")
+        _AxisItem.__init__(self, orientation="bottom")
         self._bars = bars
         _dress(self)
         self.setStyle(tickLength=0, tickTextOffset=4)
@@ -48,7 +48,7 @@ class ValueAxis(_AxisItem):
     """Labels at round values; `unit` values make one of the axis (0.01 shows fractions as per cent)."""
 
     def __init__(self, unit: float = 1.0) -> None:
-        super().__init__(orientation="right")
+        _AxisItem.__init__(self, orientation="right")
         self._unit = unit
         self._step = 0.0
         _dress(self)

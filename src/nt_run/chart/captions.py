@@ -102,18 +102,17 @@ def _overlay_line(data: ChartData, row: int) -> str:
 def _trade_line(data: ChartData, row: int) -> list[str]:
     trades, decimals = data.trades, data.price_decimals
     # The trade entered last is the one that can still be open at the bar.
-    number = int(np.searchsorted(trades.entry_slot, data.bars.slot[row], side="right")) - 1
-    if number < 0 or trades.exit_slot[number] < data.bars.slot[row]:
+    slot = int(data.bars.slot[row])
+    number = int(np.searchsorted(trades.entry_slot, slot, side="right")) - 1
+    if number < 0 or trades.exit_slot[number] < slot:
         return []
-    side = "long" if trades.sign[number] > 0 else "short"
-    prices = [f"{price:,.{decimals}f}" for price in (trades.entry_price[number], trades.exit_price[number])]
+    direction = "long" if trades.sign[number] > 0 else "short"
+    prices = [f"{float(side[number]):,.{decimals}f}" for side in (trades.entry_price, trades.exit_price)]
     route = " → ".join(prices) + (" (open)" if trades.is_open[number] else "")
     pnl = float(trades.pnl[number])
-    return [
-        f"{_ink(f'Trade {number + 1}', theme.DIM)} {side} "
-        f"{trades.quantity[number]:,.{data.quantity_decimals}f} @ {route} "
-        f"&nbsp;<b>{_ink(f'{pnl:+,.2f}', theme.signed(pnl))}</b>"
-    ]
+    quantity = f"{trades.quantity[number]:,.{data.quantity_decimals}f}"
+    result = f"<b>{_ink(f'{pnl:+,.2f}', theme.signed(pnl))}</b>"
+    return [f"{_ink(f'Trade {number + 1}', theme.DIM)} {direction} {quantity} @ {route} &nbsp;{result}"]
 
 
 def _value(value: float) -> float:

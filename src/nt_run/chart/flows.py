@@ -31,7 +31,7 @@ class Steps(Item):
         first = np.arange(view.start, view.stop, bars)
         counts = np.diff(np.r_[first, view.stop])
         values = self._values[: view.stop]
-        x = self.pane.bars.slot[first] - 0.5
+        x = self.pane.bars.slot[first].astype(np.float64) - 0.5
         painter.setRenderHint(SMOOTH, False)
         painter.setPen(NO_PEN)
         for name, sign, extreme in ((theme.BUY, 1, np.maximum), (theme.SELL, -1, np.minimum)):
@@ -50,7 +50,7 @@ class Steps(Item):
 
 
 class Payments(Item):
-    """Funding payments as bars, summed per three pixels when zoomed out."""
+    """Funding payments as bars, the largest per three pixels when zoomed out."""
 
     def __init__(self, pane: Pane, funding: Funding) -> None:
         super().__init__(pane, 2)
@@ -61,14 +61,15 @@ class Payments(Item):
         start, stop = np.searchsorted(self._funding.slot, (view.left, view.right))
         slots, amounts = self._funding.slot[start:stop].astype(float), self._funding.amount[start:stop]
         wide = max(3.0 * view.per_px, 0.8)
-        bins, place = np.unique(np.floor(slots / wide), return_inverse=True)
-        heights = np.bincount(place, amounts, len(bins))
-        left = bins * wide if wide > 1 else slots[np.searchsorted(place, np.arange(len(bins)))] - wide / 2
+        bins = np.floor(slots / wide)
+        first = np.flatnonzero(np.diff(bins, prepend=-1.0))
+        left = bins[first] * wide if wide > 1 else slots[first] - wide / 2
         painter.setRenderHint(SMOOTH, False)
         painter.setPen(NO_PEN)
-        for name, side in ((theme.RISE, heights > 0), (theme.FALL, heights < 0)):
+        for name, extreme in ((theme.RISE, np.maximum), (theme.FALL, np.minimum)):
+            heights: Floats = extreme(extreme.reduceat(amounts, first), 0.0) if len(first) else amounts
             painter.setBrush(colour(name, 190))
-            draw_rects(painter, left[side], np.zeros(int(side.sum())), np.full(int(side.sum()), wide), heights[side])
+            draw_rects(painter, left, np.zeros_like(left), np.full_like(left, wide), heights)
         painter.setPen(pen(theme.GRID, 1, 90))
         painter.drawLine(QtCore.QPointF(view.left, 0), QtCore.QPointF(view.right, 0))
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-type Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+from nt_run.chart.levels import Floats
 
 
 class Bands(NamedTuple):

@@ -11,8 +11,8 @@ import numpy as np
 from PyQt6 import QtCore, QtGui, QtWidgets
 
 from nt_run.chart import theme
-from nt_run.chart.levels import Floats, Level, Pyramid, envelope
-from nt_run.chart.qt import SMOOTH, NO_BRUSH, NO_PEN, colour, draw_lines, draw_polyline, draw_rects, path, pen, polygon
+from nt_run.chart.levels import Floats, Ints, Level, Pyramid, envelope
+from nt_run.chart.qt import NO_BRUSH, NO_PEN, SMOOTH, colour, draw_lines, draw_polyline, draw_rects, path, pen, polygon
 from nt_run.chart.view import Bars
 
 _BODY = 0.72
@@ -229,7 +229,7 @@ class Band(Item):
         draw_polyline(painter, x, lower)
 
 
-def _per_candle(pyramid: Pyramid, pane: Pane, view: View) -> tuple[Floats, np.ndarray[Any, np.dtype[np.int64]]]:
+def _per_candle(pyramid: Pyramid, pane: Pane, view: View) -> tuple[Floats, Ints]:
     """Return the middles of the visible candles and the rows whose values stand for them; empty when too coarse."""
     factor = pyramid.pick(view.right - view.left, view.width_px)
     level = pyramid.level(factor)

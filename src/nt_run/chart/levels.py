@@ -7,11 +7,13 @@ a hole keeps its width.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from nt_run.model import INTERVALS
 
-type Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
-type Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
+type Floats = npt.NDArray[np.float64]
+type Ints = npt.NDArray[np.int64]
+type Flags = npt.NDArray[np.bool_]
 
 MIN_CANDLE_PX = 3.0
 """Narrower than this a candle is a smear: the next coarser level is drawn."""

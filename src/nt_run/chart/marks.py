@@ -10,9 +10,9 @@ from PyQt6 import QtCore, QtGui
 
 from nt_run.chart import theme
 from nt_run.chart.items import Item, Pane, View
-from nt_run.chart.levels import Floats
+from nt_run.chart.levels import Flags, Floats, Ints
 from nt_run.chart.qt import NO_BRUSH, SMOOTH, colour, draw_lines, font, pen
-from nt_run.chart.view import Fills, Flags, Trades
+from nt_run.chart.view import Fills, Trades
 
 _FEW = 50
 _STRIP_TOP = 0.185
@@ -32,8 +32,8 @@ class _Pixels(NamedTuple):
     scale_y: float
     shift_y: float
 
-    def x(self, slots: Floats) -> Floats:
-        return self.scale_x * slots + self.shift_x
+    def x(self, slots: Ints) -> Floats:
+        return self.scale_x * slots.astype(np.float64) + self.shift_x
 
     def y(self, values: Floats) -> Floats:
         return self.scale_y * values + self.shift_y
@@ -115,11 +115,11 @@ class Marks(Item):
         bins = int(view.width_px / _STRIP_BIN_PX) + 1
         x = pixels.x(self._trades.exit_slot[shown])
         place = np.clip(((x - origin) / _STRIP_BIN_PX).astype(np.int64), 0, bins - 1)
-        net = np.bincount(place, self._trades.pnl[shown], bins)
+        net: Floats = np.bincount(place, self._trades.pnl[shown], bins).astype(np.float64)
         base = pixels.scale_y * (view.bottom + _STRIP_TOP * view.height) + pixels.shift_y
         # The root keeps small days visible beside the largest.
         height = _STRIP_PX * (np.abs(net) / (float(np.abs(net).max()) or 1.0)) ** 0.6
-        middle = origin + _STRIP_BIN_PX * (np.arange(bins) + 0.5)
+        middle = origin + _STRIP_BIN_PX * (np.arange(bins, dtype=np.float64) + 0.5)
         for name, side in ((theme.RISE, net > 0), (theme.FALL, net < 0)):
             painter.setPen(QtGui.QPen(colour(name, 190), 1.6))
             bottom = np.full(int(side.sum()), base)

@@ -19,6 +19,8 @@ _DataSource: Any = fplt.PandasDataSource
 _FLAT = 1e-5
 """A pane never shows less than this share of its values: beyond it, floats run out of digits for pixels."""
 _PER_CENT = 0.01
+_VOLUME_ROOM = 0.28
+"""Candles stay above the volume and the strip of results."""
 _PER_CENT_DECIMALS = 4
 
 
@@ -26,8 +28,8 @@ _PER_CENT_DECIMALS = 4
 class PaneSpec:
     """One pane: extremes per bar, its share of the height, how its values read.
 
-    `fill` is the share of the height its values take; `axis_unit` is what counts as 1 on its axis; `caption` is absent
-    for the price pane, whose caption needs the level of detail too.
+    `fill` is the share of the height its values take, `below` the room under them as a share of theirs; `axis_unit` is
+    what counts as 1 on its axis; `caption` is absent for the price pane, whose caption needs the level of detail too.
     """
 
     lows: Floats
@@ -35,6 +37,7 @@ class PaneSpec:
     weight: float
     fill: float
     decimals: int
+    below: float = 0.0
     caption: Callable[[ChartData, int], str] | None = None
     axis_unit: float = 1.0
 
@@ -48,25 +51,23 @@ def pane_specs(data: ChartData) -> list[PaneSpec]:
     bars, account = data.bars, data.account
     lows, highs = (pick(account.position, 0.0) for pick in (np.fmin, np.fmax))
     specs = [
-        PaneSpec(bars.low, bars.high, 6.2, 0.88, data.price_decimals),
-        PaneSpec(lows, highs, 1.0, 0.8, data.quantity_decimals, captions.position_caption),
-        PaneSpec(account.equity, account.equity, 2.1, 0.86, 2, captions.equity_caption),
+        PaneSpec(bars.low, bars.high, 6.2, 0.94, data.price_decimals, _VOLUME_ROOM),
+        PaneSpec(lows, highs, 1.0, 0.8, data.quantity_decimals, caption=captions.position_caption),
+        PaneSpec(account.equity, account.equity, 2.1, 0.86, 2, caption=captions.equity_caption),
         PaneSpec(
             account.drawdown,
             np.zeros_like(account.drawdown),
             1.1,
             0.86,
             _PER_CENT_DECIMALS,
-            captions.drawdown_caption,
-            _PER_CENT,
+            caption=captions.drawdown_caption,
+            axis_unit=_PER_CENT,
         ),
     ]
     if len(data.funding.slot):
         rows = np.searchsorted(bars.slot, data.funding.slot, side="right") - 1
         paid = np.bincount(rows, data.funding.amount, len(bars.slot))
-        specs.append(
-            PaneSpec(np.minimum(paid, 0), np.maximum(paid, 0), 0.9, 0.8, 2, captions.funding_caption),
-        )
+        specs.append(PaneSpec(np.minimum(paid, 0), np.maximum(paid, 0), 0.9, 0.8, 2, caption=captions.funding_caption))
     return specs
 
 
@@ -80,12 +81,13 @@ class PaneSource(_DataSource):
 
     def __init__(self, bars: Bars, spec: PaneSpec) -> None:
         times = (int(bars.open_ms[0]) + bars.interval_ms * np.arange(bars.slots, dtype=np.int64)) * 1_000_000
-        super().__init__(_pandas.DataFrame({"time": times, "value": np.zeros(bars.slots)}))
+        _DataSource.__init__(self, _pandas.DataFrame({"time": times, "value": np.zeros(bars.slots)}))
         # Nothing to scan: `_hilo` below knows all that finplot would look for.
         self.scale_cols: list[int] = []
         self._times = times
         self._bars = bars
         self._unit = 10.0**-spec.decimals
+        self._below = spec.below
         self._extremes = Extremes(spec.lows, spec.highs)
         self.low, self.high = self._widened(*self._extremes.of(0, len(spec.lows)))
 
@@ -104,7 +106,9 @@ class PaneSource(_DataSource):
         if not np.isfinite(low) or not np.isfinite(high):
             return 0.0, self._unit
         missing = max(self._unit, _FLAT * abs(high)) - (high - low)
-        return (low - missing / 2, high + missing / 2) if missing > 0 else (low, high)
+        if missing > 0:
+            low, high = low - missing / 2, high + missing / 2
+        return low - self._below * (high - low), high
 
 
 def dress(plot: Any, spec: PaneSpec, bars: Bars) -> Pane:  # noqa: ANN401 – untyped vendor

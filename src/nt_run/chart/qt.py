@@ -79,7 +79,8 @@ def pen(name: str, width: float = 1.0, alpha: int = 255, dash: Sequence[float] =
     made = QtGui.QPen(colour(name, alpha), width)
     made.setCosmetic(True)
     if dash:
-        made.setDashPattern(list(dash))
+        typed: Any = made  # the stubs leave the type of the pattern open
+        typed.setDashPattern(list(dash))
     return made
 
 

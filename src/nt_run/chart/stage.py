@@ -4,9 +4,9 @@
 """
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, override
+from typing import Any
 
 import numpy as np
 from PyQt6 import QtCore, QtGui
@@ -37,12 +37,11 @@ class ChartWindow(_Window):
     def __init__(self, title: str, size: tuple[int, int]) -> None:
         fplt.winx, fplt.winy, (fplt.winw, fplt.winh) = 0, 0, size
         self.weights: list[float] = []
-        super().__init__(title)
+        _Window.__init__(self, title)
         self.show_maximized = False
         self.ci.setContentsMargins(*_MARGINS)
 
-    @override
-    def resizeEvent(self, ev: QtGui.QResizeEvent | None) -> None:
+    def resizeEvent(self, ev: QtGui.QResizeEvent | None) -> None:  # noqa: N802 – Qt's name
         """Share the height out by weight; finplot's own shares have a floor of 50 pixels a pane."""
         # finplot's version is left out on purpose, pyqtgraph's is not.
         super(_Window, self).resizeEvent(ev)
@@ -80,7 +79,7 @@ class Stage:
         # In place before the first paint, which tells the captions the level of the candles.
         fplt.refresh()
         for change in (self.plots[0].vb.sigXRangeChanged, self.plots[0].vb.sigResized):
-            change.connect(lambda *_: self.caption(self._row))
+            change.connect(self._again)
         self.caption(self._row)
 
     def caption(self, row: int) -> None:
@@ -94,6 +93,9 @@ class Stage:
                 plate.say(captions.price_caption(self.data, row, level=level, detailed=detailed))
             else:
                 plate.say(spec.caption(self.data, row))
+
+    def _again(self, *_: object) -> None:
+        self.caption(self._row)
 
     def _lay_out(self) -> None:
         self.window.addItem(Header(self.data), row=0, col=1)
@@ -154,10 +156,15 @@ class Stage:
 def show(data: ChartData) -> None:
     """Open the scene in a window and return when it is closed; Ctrl-C in the terminal closes it."""
     with _staged(data, WINDOW_SIZE) as stage:
-        before = signal.signal(signal.SIGINT, lambda *_: stage.window.close())
+
+        def close(*_: object) -> None:
+            stage.window.close()
+
+        before = signal.signal(signal.SIGINT, close)
         timer = QtCore.QTimer()
         # Python handles signals between its own instructions only: give it some.
-        timer.timeout.connect(lambda: None)
+        timeout: Any = timer.timeout
+        timeout.connect(_take_turn)
         timer.start(_SIGNAL_MS)
         try:
             stage.window.show()
@@ -189,8 +196,12 @@ def render(data: ChartData, size: tuple[int, int], scale: float) -> bytes:
         return buffer.data().data()
 
 
+def _take_turn() -> None:
+    """Do nothing, in Python."""
+
+
 @contextmanager
-def _staged(data: ChartData, size: tuple[int, int]) -> Iterator[Stage]:
+def _staged(data: ChartData, size: tuple[int, int]) -> Generator[Stage]:
     stage = Stage(data, size)
     try:
         yield stage

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from nt_run.chart.indicators import Bands, Floats, bollinger, ema
+from nt_run.chart.indicators import Bands, bollinger, ema
 from nt_run.model import instrument_id
 
 if TYPE_CHECKING:
-    from nt_run.chart.levels import Ints
+    from nt_run.chart.levels import Flags, Floats, Ints
     from nt_run.results import Run
-
-type Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 FAST_PERIOD = 10
 SLOW_PERIOD = 21
