@@ -9,7 +9,7 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import NamedTuple, cast

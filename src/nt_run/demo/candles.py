@@ -53,7 +53,7 @@ class Candles:
     def between(self, start_ms: int, end_ms: int) -> Self:
         """Return the candles that open in `[start_ms, end_ms)`."""
         first, last = np.searchsorted(self.open_time, (start_ms, end_ms))
-        return self._map(lambda column: column[first:last])
+        return _mapped(self, lambda column: column[first:last])
 
     def aggregate(self, step_ms: int) -> Self:
         """Return candles of `step_ms`, a multiple of the present length; only what is there is aggregated."""
@@ -82,20 +82,20 @@ class Candles:
         seen = self.between(0, now_ms)
         if not len(seen) or int(seen.open_time[-1]) + self.step_ms <= now_ms:
             return seen
-        seen = seen._map(np.copy)
+        seen = _mapped(seen, np.copy)
         elapsed = now_ms - int(seen.open_time[-1])
-        scale = 10 ** (self.decimals[2] - self.decimals[0] - self.decimals[1])
         for column in (seen.high, seen.low, seen.close):
             column[-1] = seen.open[-1]
         for column in (seen.volume, seen.taker_volume, seen.trades):
             column[-1] = column[-1] * elapsed // self.step_ms
-        seen.quote_volume[-1] = seen.volume[-1] * seen.open[-1] * scale
-        seen.taker_quote_volume[-1] = seen.taker_volume[-1] * seen.open[-1] * scale
+        seen.quote_volume[-1] = self._quote(int(seen.volume[-1]), int(seen.open[-1]))
+        seen.taker_quote_volume[-1] = self._quote(int(seen.taker_volume[-1]), int(seen.open[-1]))
         return seen
 
-    def _map(self, change: Callable[[Ints], Ints]) -> Self:
-        columns = {name: change(getattr(self, name)) for name in _COLUMNS}
-        return replace(self, **columns)
+    def _quote(self, volume: int, price: int) -> int:
+        """Return a volume at a price in the scale of quote volumes; digits beyond it are dropped."""
+        exponents = self.decimals
+        return volume * price * 10 ** exponents[2] // 10 ** (exponents[0] + exponents[1])
 
     def json_rows(self) -> Rows:
         """Return the rows as the REST protocol writes them, each followed by a comma."""
@@ -121,6 +121,10 @@ class Candles:
             (self.taker_quote_volume, quote),
         )
         return write_rows(self.open_time, columns, marks)
+
+
+def _mapped[Frame: Candles](candles: Frame, change: Callable[[Ints], Ints]) -> Frame:
+    return replace(candles, **{name: change(getattr(candles, name)) for name in _COLUMNS})
 
 
 class Market(Protocol):

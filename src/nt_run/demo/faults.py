@@ -35,8 +35,17 @@ class Fault:
     retry_after: int = 1
     edit: RowsEdit | None = None
 
+    @property
+    def mishap(self) -> Literal["cut", "timeout", "reset"] | None:
+        """What the connection does, for the faults that happen below HTTP."""
+        match self.kind:
+            case "cut" | "timeout" | "reset":
+                return self.kind
+            case _:
+                return None
+
     def apply(self, answer: Answer) -> Answer:
-        """Return `answer` as this fault leaves it; `cut`, `timeout` and `reset` are up to the connection."""
+        """Return `answer` as this fault leaves it; a mishap is up to the connection."""
         if self.kind in _REFUSALS:
             status, body = _REFUSALS[self.kind]
             headers = {"Retry-After": str(self.retry_after)} if self.kind in {"429", "418"} else {}

@@ -14,15 +14,15 @@ type Ints = NDArray[np.int64]
 _SEED = 20_250_101
 _HALF = 0xFFFF
 _MEAN = 4 * _HALF / 2
-# The variance of one uniform 16-bit integer is (2¹⁶ squared − 1) / 12, and four are summed.
+# The variance of one uniform 16-bit integer is (2³² − 1) / 12, and four are summed.
 _DEVIATION = (4 * (2.0**32 - 1) / 12) ** 0.5
 
 
 class Stream:
-    """An endless sequence of random 64-bit words, named by `key`; position `i` always holds the same word."""
+    """An endless sequence of random 64-bit words known by `names`; position `i` always holds the same word."""
 
-    def __init__(self, *key: int) -> None:
-        self._key = (_SEED, *key)
+    def __init__(self, *names: str) -> None:
+        self._key = (_SEED, *(int.from_bytes(name.encode()) for name in names))
 
     def words(self, start: int, count: int) -> NDArray[np.uint64]:
         """Return the words at positions `start` to `start + count − 1`."""
@@ -43,9 +43,8 @@ class Stream:
         total += (words >> np.uint64(32)) & half
         return (total.astype(np.float64) - _MEAN) / _DEVIATION
 
-    def smooth(self, spacing: int, start: int, count: int) -> Floats:
-        """Return normals that stand `spacing` positions apart, joined by straight lines, at `count` positions."""
-        first = start // spacing
-        knots = self.normals(first, (start + count - 1) // spacing - first + 2)
-        places = np.arange(start - first * spacing, start - first * spacing + count) / spacing
-        return np.interp(places, np.arange(len(knots)), knots)
+    def smooth(self, spacing: int, positions: Ints) -> Floats:
+        """Return normals that stand `spacing` positions apart, joined by straight lines, at ascending `positions`."""
+        first, last = int(positions[0]) // spacing, int(positions[-1]) // spacing
+        knots = self.normals(first, last - first + 2)
+        return np.interp(positions / spacing - first, np.arange(len(knots)), knots)

@@ -15,8 +15,6 @@ class Contract(NamedTuple):
     """One symbol; `prices` (quote asset) are its first price and the last one of each regime."""
 
     symbol: str
-    number: int
-    """Names its random streams; 0 is kept for the shared ones."""
     tick: int
     """Tick size in hundredths of the quote asset."""
     volatility: float
@@ -64,7 +62,6 @@ CONTRACTS = {
     for contract in (
         Contract(
             symbol="BTCUSDT",
-            number=1,
             tick=10,
             volatility=1.0,
             shared=1.0,
@@ -77,14 +74,13 @@ CONTRACTS = {
         ),
         Contract(
             symbol="ETHUSDT",
-            number=2,
             tick=1,
             volatility=1.4,
             shared=0.85,
             volume=1500.0,
             trades=14.0,
             prices=(
-                *(3_340, 3_300, 2_720, 2_150, 1_850, 2_520, 2_600, 3_650, 4_300, 4_550),
+                *(3_340, 3_300, 2_720, 2_250, 1_980, 2_520, 2_600, 3_650, 4_300, 4_550),
                 *(3_850, 3_900, 2_950, 3_050, 2_800, 2_050, 2_180, 2_780, 2_850, 3_100),
             ),
         ),

@@ -50,9 +50,9 @@ class RestApi:
     def answer(self, path: str, query: Query) -> Answer:
         """Return the exchange's answer to a GET of `path`; a refusal is an answer too."""
         endpoint = self._endpoints.get(path.removeprefix("/fapi/v1/"))
+        if endpoint is None:
+            return RefusedError(-5000, f"Path {path}, Method GET is invalid", 404).answer
         try:
-            if endpoint is None:
-                raise RefusedError(-5000, f"Path {path}, Method GET is invalid", 404)
             return endpoint(query)
         except RefusedError as exc:
             return exc.answer

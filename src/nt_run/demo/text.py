@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from nt_run.demo.noise import Ints
 
-CSV_HEADER = b"open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore\n"
+CSV_HEADER = (
+    b"open_time,open,high,low,close,volume,close_time,quote_volume,count,"
+    b"taker_buy_volume,taker_buy_quote_volume,ignore\n"
+)
 
 JSON_MARKS = (b"[", b',"', b'","', b'","', b'","', b'","', b'",', b',"', b'",', b',"', b'","', b'","0"],')
 CSV_MARKS = (b"", *[b","] * 10, b",0\n")

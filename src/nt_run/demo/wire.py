@@ -1,0 +1,139 @@
+"""HTTP on the loopback address: connections, compression, and the faults that happen below HTTP."""
+
+import contextlib
+import socket
+import struct
+import threading
+import zlib
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, Literal, NamedTuple, cast, override
+
+from nt_run.demo.answers import JSON_TYPE, Answer
+
+ADDRESS = "127.0.0.1"
+
+_GZIP_FROM = 1024
+"""Bytes; smaller bodies are sent as they are."""
+_LONGEST_WAIT = 600.0
+
+
+class Reply(NamedTuple):
+    """An answer, and what the connection does to it: `timeout` and `reset` send nothing, `cut` sends half."""
+
+    answer: Answer
+    mishap: Literal["timeout", "reset", "cut"] | None = None
+
+
+type Respond = Callable[[str, str], Reply]
+"""Takes the method and the request's target (path and query)."""
+
+
+class LoopbackServer(HTTPServer):
+    """Serves on `port` of the loopback address, one thread per connection, until `stop` ends them all."""
+
+    request_queue_size = 64
+    allow_reuse_address = True
+
+    def __init__(self, port: int, respond: Respond) -> None:
+        self.respond = respond
+        self.stopping = threading.Event()
+        self._connections: dict[socket.socket, threading.Thread] = {}
+        self._guard = threading.Lock()
+        super().__init__((ADDRESS, port), _Handler)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve, in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the port, end all connections and wait for their threads."""
+        self.stopping.set()
+        if self._thread.is_alive():
+            self.shutdown()
+            self._thread.join()
+        self.server_close()
+        with self._guard:
+            left = list(self._connections.items())
+        for connection, thread in left:
+            # A thread that waits for the next request sees the end of the stream.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+    @override
+    def server_bind(self) -> None:
+        # HTTPServer would ask the name service for this machine's name; the loopback address needs none.
+        super(HTTPServer, self).server_bind()
+        self.server_name, self.server_port = ADDRESS, int(self.server_address[1])
+
+    @override
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(target=self._converse, args=(request, client_address), daemon=True)
+        with self._guard:
+            self._connections[request] = thread
+        thread.start()
+
+    def _converse(self, request: socket.socket, client_address: object) -> None:
+        try:
+            # The client may go away at any time, and a reset closes the connection under our feet.
+            with contextlib.suppress(OSError):
+                self.finish_request(request, client_address)
+        finally:
+            self.shutdown_request(request)
+            with self._guard:
+                self._connections.pop(request, None)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # headers and body leave in one piece
+
+    def do_GET(self) -> None:
+        self._serve(send_body=True)
+
+    def do_HEAD(self) -> None:
+        self._serve(send_body=False)
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay quiet: the exchange keeps its own list of requests."""
+
+    @override
+    def version_string(self) -> str:
+        return "nt-run-demo"
+
+    def _serve(self, *, send_body: bool) -> None:
+        server = cast("LoopbackServer", self.server)
+        reply = server.respond(self.command, self.path)
+        if reply.mishap is not None:
+            self.close_connection = True
+        if reply.mishap == "timeout":
+            server.stopping.wait(_LONGEST_WAIT)
+        elif reply.mishap == "reset":
+            # Lingering for no time makes the close a reset.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            self._send(reply.answer, send_body=send_body, cut=reply.mishap == "cut")
+
+    def _send(self, answer: Answer, *, send_body: bool, cut: bool) -> None:
+        body, headers = answer.body, {"Content-Type": answer.content_type, **answer.headers}
+        accepted = self.headers.get("Accept-Encoding", "")
+        if answer.content_type == JSON_TYPE and "gzip" in accepted and len(body) >= _GZIP_FROM:
+            body, headers["Content-Encoding"] = _gzip(body), "gzip"
+        self.send_response(answer.status, HTTPStatus(answer.status).phrase)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if send_body:
+            self.wfile.write(body[: len(body) // 2] if cut else body)
+
+
+def _gzip(body: bytes) -> bytes:
+    """Compress at the least cost: on loopback bytes are cheap and the processor is not."""
+    packer = zlib.compressobj(1, wbits=31)
+    return packer.compress(body) + packer.flush()
