@@ -8,7 +8,6 @@ import typer
 from nt_run.errors import UsageError
 
 app = typer.Typer(
-    help="Backtests of Binance USDⓈ-M perpetual futures that can be trusted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -75,6 +74,21 @@ def overrides(params: dict[str, Any]) -> dict[str, object]:
 
 def _option(*names: str, help: str, metavar: str | None = None) -> Any:  # noqa: A002, ANN401 - as typer calls it
     return typer.Option(*names, help=help, metavar=metavar)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        typer.echo(f"nt-run {version('nt-run')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *, version: Annotated[bool, typer.Option("--version", callback=_show_version, help="Print the version.")] = False
+) -> None:
+    """Backtests of Binance USDⓈ-M perpetual futures that can be trusted."""
 
 
 @app.command()
@@ -168,13 +182,18 @@ def chart(
     quiet: Quiet = False,
 ) -> None:
     """Show the chart of a kept run in a window, or save it as a picture."""
-    from nt_run.chart import show_or_save  # noqa: PLC0415
+    from nt_run.chart.scene import save_png, show_window  # noqa: PLC0415
+    from nt_run.chart.view import chart_data  # noqa: PLC0415
     from nt_run.results import load_run  # noqa: PLC0415
 
     if html is not None:
         raise UsageError("--html is not available yet. Use --save FILE.png for a picture that needs no screen.")
-    show_or_save(load_run(run, cache_dir / "runs"), save)
-    if save is not None and not quiet:
+    data = chart_data(load_run(run, cache_dir / "runs"))
+    if save is None:
+        show_window(data)
+        return
+    save_png(data, save)
+    if not quiet:
         typer.echo(f"Saved {save}", err=True)
 
 

@@ -21,7 +21,7 @@ from nt_run.data.loader import LoadedFunding, LoadedKlines, LoadedSpecs, MarketD
 from nt_run.engine.run import EngineInput, EngineOutput, run_engine
 from nt_run.errors import NotCachedError
 from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
-from nt_run.model import Interval, TimeRange
+from nt_run.model import Interval, TimeRange, format_iso
 from nt_run.progress import ProgressDisplay
 from nt_run.results import Run, fills_frame, funding_frame, run_name, save_run, trades_frame
 from nt_run.strategies.resolver import StrategySpec, check_params, resolve_strategy
@@ -146,8 +146,8 @@ def fetch(
         "symbol": config.symbol,
         "interval": config.interval,
         "demo": config.demo,
-        "start": inputs.time_range.start_ms,
-        "end": inputs.time_range.end_ms,
+        "start": format_iso(inputs.time_range.start_ms),
+        "end": format_iso(inputs.time_range.end_ms),
         "rows": len(inputs.klines.klines),
         "funding_rates": len(inputs.funding.rates),
         "data": inputs.klines.certificate.as_object(),

@@ -58,6 +58,19 @@ def print_specs(rules: Mapping[str, Any], *, demo: bool, warnings: Sequence[str]
     _print(*parts, *([_warnings(warnings)] if warnings else []))
 
 
+def print_data(fetched: Mapping[str, Any]) -> None:
+    """Print what a fetch brought into the cache."""
+    data = fetched["data"]
+    head = Text(f"{fetched['symbol']} {fetched['interval']}", style="bold")
+    head.append(f"  {_time(fetched['start'])} → {_time(fetched['end'])} UTC", style="default")
+    sources = ", ".join(f"{name} {_percent(share, 0)}" for name, share in data["sources"].items())
+    table = _grid(("bold",), (None,))
+    table.add_row("klines", f"{fetched['rows']:,}, {_percent(data['completeness'])} complete, from {sources}")
+    table.add_row("funding rates", f"{fetched['funding_rates']:,}")
+    table.add_row("fingerprint", data["fingerprint"])
+    _print(*_synthetic(demo=fetched["demo"]), head, table, *([_warnings(w)] if (w := fetched["warnings"]) else []))
+
+
 def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
     """Print a plain listing, or what to do when there is nothing to list."""
     if not rows:

@@ -1,0 +1,158 @@
+import datetime as dt
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from nt_run.accounting import build_trades, equity_curve
+from nt_run.config import load_config
+from nt_run.errors import ResultsError
+from nt_run.klines import SCHEMA, Exponents, Klines
+from nt_run.model import Fill, FundingPayment, Interval, Liquidity, Side
+from nt_run.results import (
+    Run,
+    fills_frame,
+    find_run,
+    funding_frame,
+    list_runs,
+    load_run,
+    run_name,
+    save_run,
+    trades_frame,
+)
+
+D = Decimal
+NOW = dt.datetime(2025, 5, 11, 12, 30, 15, 123456, tzinfo=dt.UTC)
+
+
+def make_run(run_id: str = "20250511T123015123Z-ema_cross-BTCUSDT-1m-0123abcd") -> Run:
+    columns: dict[str, Any] = {name: [1000, 1010, 1005] for name in SCHEMA}
+    columns["open_time"] = [0, 60_000, 120_000]
+    klines = Klines("BTCUSDT", Interval("1m"), Exponents(1, 3, 4), pl.DataFrame(columns, schema=SCHEMA))
+    fills = [
+        Fill(
+            time_ns=60_000_000_000 * minute,
+            order_id=f"O-{minute}",
+            side=side,
+            quantity=D("0.1"),
+            price=D("100.1"),
+            fee=D("0.005005"),
+            liquidity=Liquidity.TAKER,
+            order_type="market",
+        )
+        for minute, side in ((1, Side.BUY), (2, Side.SELL), (3, Side.SELL))
+    ]
+    payments = [
+        FundingPayment(
+            time_ns=60_000_000_000 * 2, position=D("0.1"), rate=D("0.0001"), price=D("100.12345678"), amount=D("-0.001")
+        )
+    ]
+    trades = build_trades(fills, payments)
+    return Run(
+        run_id=run_id,
+        path=None,
+        config=load_config(None, {"start": "2025-05-04", "end": "2025-05-05"}),
+        specs={"symbol": "BTCUSDT"},
+        summary={"run_id": run_id, "demo": False},
+        klines=klines,
+        fills=fills_frame(fills),
+        trades=trades_frame(trades),
+        funding=funding_frame(payments),
+        equity=equity_curve(klines, fills, payments, D(1000)),
+    )
+
+
+def test_a_run_is_named_by_time_strategy_symbol_interval_and_digest() -> None:
+    config = load_config(None, {"strategy.name": "my/folder/mine.py:Mine"})
+    assert run_name(config, "0123abcdef", NOW) == "20250511T123015123Z-mine.Mine-BTCUSDT-1m-0123abcd"
+
+
+def test_a_demo_run_says_so_in_its_folder() -> None:
+    assert run_name(load_config(None, {"demo": True}), "0123abcdef", NOW).endswith("-0123abcd-demo")
+
+
+def test_a_kept_run_loads_as_it_was(tmp_path: Path) -> None:
+    run = save_run(make_run(), tmp_path)
+    again = load_run(run.run_id, tmp_path)
+    assert sorted(path.name for path in (tmp_path / run.run_id).iterdir()) == [
+        "config.toml",
+        "equity.parquet",
+        "fills.parquet",
+        "funding.parquet",
+        "klines.parquet",
+        "specs.json",
+        "summary.json",
+        "trades.parquet",
+    ]
+    assert (again.config, again.summary, again.specs) == (run.config, run.summary, run.specs)
+    for name in ("fills", "trades", "funding", "equity"):
+        assert getattr(again, name).equals(getattr(run, name))
+    assert again.klines.frame.equals(run.klines.frame)
+    assert again.klines.exponents == run.klines.exponents
+
+
+def test_an_open_trade_has_no_exit() -> None:
+    trades = make_run().trades
+    assert trades["exit_time"].to_list()[1] is None
+    assert trades["side"].to_list() == ["buy", "sell"]
+
+
+def test_the_same_run_twice_is_the_same_bytes(tmp_path: Path) -> None:
+    one, two = save_run(make_run("a"), tmp_path), save_run(make_run("b"), tmp_path)
+    assert one.path is not None
+    assert two.path is not None
+    for file in one.path.iterdir():
+        if file.name != "summary.json":
+            assert file.read_bytes() == (two.path / file.name).read_bytes(), file.name
+
+
+def test_a_run_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    broken = replace(make_run(), summary={"x": object()})
+    with pytest.raises(TypeError):
+        save_run(broken, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_where_the_folder_should_be_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("in the way")
+    with pytest.raises(ResultsError, match="could not be kept"):
+        save_run(make_run(), tmp_path / "runs")
+
+
+def test_the_latest_run_and_unique_starts_are_found(tmp_path: Path) -> None:
+    for name in ("20250101-a", "20250102-b", "20250102-c"):
+        save_run(make_run(name), tmp_path)
+    assert find_run(None, tmp_path).name == "20250102-c"
+    assert find_run("20250101", tmp_path).name == "20250101-a"
+    assert find_run(tmp_path / "20250102-b", tmp_path).name == "20250102-b"
+    with pytest.raises(ResultsError, match="is the start of 2 runs"):
+        find_run("20250102", tmp_path)
+    with pytest.raises(ResultsError, match="There is no run 'x'"):
+        find_run("x", tmp_path)
+
+
+def test_no_run_yet_says_how_to_start(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="nt-run backtest --symbol BTCUSDT"):
+        load_run(None, tmp_path / "runs")
+
+
+@pytest.mark.parametrize("file", ["summary.json", "klines.parquet", "equity.parquet", "config.toml"])
+def test_a_damaged_run_is_named(tmp_path: Path, file: str) -> None:
+    run = save_run(make_run(), tmp_path)
+    assert run.path is not None
+    (run.path / file).write_bytes(b"damaged")
+    with pytest.raises(ResultsError, match="is not a whole run"):
+        load_run(run.run_id, tmp_path)
+
+
+def test_a_listing_passes_over_what_is_not_a_run(tmp_path: Path) -> None:
+    save_run(make_run("a"), tmp_path)
+    (tmp_path / ".writing-x").mkdir()
+    (tmp_path / "notes").mkdir()
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "summary.json").write_text("{")
+    assert [summary["run_id"] for summary in list_runs(tmp_path)] == ["a"]
