@@ -1,0 +1,109 @@
+"""The record of each UTC day of klines: what is there, what is missing and why, where it came from."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from nt_run.data.content import hash_content
+from nt_run.data.manifest import Day, DayState, Hole, Source
+from nt_run.klines import DAY_MS, Klines, count_oddities, find_gaps, find_zero_volume_runs
+from nt_run.model import Interval, TimeRange
+
+HOUR_MS = 3_600_000
+
+
+def day_name(time_ms: int) -> str:
+    """Return the UTC day of a time as `2024-01-31`."""
+    return dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).strftime("%Y-%m-%d")
+
+
+def days_of(time_range: TimeRange) -> range:
+    """Return the starts (ms) of the UTC days a range touches."""
+    return range(time_range.start_ms // DAY_MS * DAY_MS, time_range.end_ms, DAY_MS)
+
+
+def partition_key(day: str, interval: Interval, now_ms: int) -> str:
+    """Return the partition of a day: its year for intervals of an hour or more, its month once that has ended."""
+    if interval.ms >= HOUR_MS:
+        return day[:4]
+    month = day[:7]
+    return month if month < day_name(now_ms)[:7] else day
+
+
+def record_day(
+    start_ms: int, rows: Klines, before: Day | None, *, holes: Sequence[Hole], source: Source, now_ms: int
+) -> Day:
+    """Return the record of a day from its rows.
+
+    Args:
+        start_ms: The start of the day.
+        rows: All rows of the day, with those that just came.
+        before: What was known of the day.
+        holes: What was asked for just now and did not come.
+        source: Where the new rows came from; the number of rows in it is ignored.
+        now_ms: The exchange's time.
+    """
+    day = TimeRange(start_ms, start_ms + DAY_MS)
+    known = before or Day(state="open", rows=0, expected=0)
+    expected = day.bars(rows.interval)
+    return Day(
+        state=_state(len(rows), expected, ended=day.end_ms <= now_ms),
+        rows=len(rows),
+        expected=expected,
+        content_sha256=hash_content(rows) if len(rows) else "",
+        missing=_holes(rows, day, [*known.missing, *holes]),
+        zero_volume_runs=tuple((run.start_ms, run.end_ms) for run in find_zero_volume_runs(rows)),
+        sources=_sources(known.sources, source, len(rows) - known.rows),
+        oddities=count_oddities(rows),
+    )
+
+
+def confirmed_holes(days: Mapping[str, Day], time_range: TimeRange) -> list[Hole]:
+    """Return the holes of a range that the sources confirmed, clipped to it."""
+    return [
+        Hole(
+            max(hole.from_ms, time_range.start_ms), min(hole.to_ms, time_range.end_ms), hole.status, hole.by, hole.at_ms
+        )
+        for start in days_of(time_range)
+        if (day := days.get(day_name(start)))
+        for hole in day.missing
+        if hole.status == "confirmed_absent" and hole.from_ms < time_range.end_ms and hole.to_ms > time_range.start_ms
+    ]
+
+
+def _state(rows: int, expected: int, *, ended: bool) -> DayState:
+    if not ended:
+        return "open"
+    if rows == expected:
+        return "complete"
+    return "short" if rows else "absent"
+
+
+def _holes(rows: Klines, day: TimeRange, known: Sequence[Hole]) -> tuple[Hole, ...]:
+    """The known holes that are still holes, later knowledge over earlier."""
+    step = rows.interval.ms
+    empty = {time for gap in find_gaps(rows, day) for time in range(gap.range.start_ms, gap.range.end_ms, step)}
+    latest = {
+        time: hole
+        for hole in known
+        for time in range(max(hole.from_ms, day.start_ms), min(hole.to_ms, day.end_ms), step)
+        if time in empty
+    }
+    ordered = sorted(latest.items())
+    holes: list[Hole] = []
+    # Bars of one hole lie one step apart, so time − position is the same for all of them.
+    for _, group in groupby(enumerate(ordered), lambda item: (item[1][0] - item[0] * step, item[1][1])):
+        bars = [bar for _, bar in group]
+        hole = bars[0][1]
+        holes.append(Hole(bars[0][0], bars[-1][0] + step, hole.status, hole.by, hole.at_ms))
+    return tuple(holes)
+
+
+def _sources(known: Sequence[Source], new: Source, rows: int) -> tuple[Source, ...]:
+    """The sources of a day, rows of the same source added up."""
+    if rows <= 0:
+        return tuple(known)
+    same = [one for one in known if (one.kind, one.key) == (new.kind, new.key)]
+    others = [one for one in known if (one.kind, one.key) != (new.kind, new.key)]
+    total = rows + sum(one.rows for one in same)
+    return (*others, Source(new.kind, new.key, new.fetched_at_ms, total, new.zip_sha256, new.etag))

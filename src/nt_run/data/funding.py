@@ -1,0 +1,173 @@
+"""Funding rates as the exchange settled them: fetched, kept, never invented.
+
+The raw funding time carries some milliseconds of jitter after the full hour, so both it and the nominal slot are kept.
+How far apart slots are is read off the data: it differs between contracts and has changed over time.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from nt_run.data.days import HOUR_MS
+from nt_run.data.ingest import decimals_of, scaled
+from nt_run.data.kline_store import MARKET
+from nt_run.data.manifest import Manifest
+from nt_run.data.ranges import join, subtract
+from nt_run.data.rest import FUNDING_LIMIT, RestClient
+from nt_run.data.store import Series
+from nt_run.errors import InvalidKlinesError
+from nt_run.model import FundingRate, TimeRange, format_time
+
+KIND = "fundingRate"
+JITTER_MS = 60_000
+"""How long after the full hour a settlement may be stamped and published; recorded ones are within 16 ms."""
+
+SCHEMA: dict[str, pl.DataType] = {
+    "time": pl.Datetime("ms", "UTC"),
+    "slot": pl.Datetime("ms", "UTC"),
+    "rate": pl.Int64(),
+    "mark_price": pl.Int64(),
+}
+"""`rate` and `mark_price` are scaled by the two exponents of a partition; `mark_price` is null on old rows."""
+
+_LONGEST_INTERVAL_MS = 8 * HOUR_MS
+
+
+class FundingStore:
+    """The funding rates of one symbol under a cache folder; see `Series` for `repair`."""
+
+    def __init__(self, root: Path, symbol: str, *, repair: bool) -> None:
+        self.symbol = symbol
+        empty = Manifest(kind=KIND, symbol=symbol)
+        self.series = Series(root / MARKET / KIND / symbol, empty, "slot", repair=repair)
+
+    def lacking(self, time_range: TimeRange) -> list[TimeRange]:
+        """Return the parts of a range that were never fetched."""
+        covered = [TimeRange(start, end) for start, end in self.series.manifest().covered]
+        return subtract([time_range], covered)
+
+    def read(self, time_range: TimeRange) -> list[FundingRate]:
+        """Return the stored settlements with start ≤ slot < end, verified."""
+        rates: list[FundingRate] = []
+        for partition, frame in self.series.read(time_range):
+            rate, mark = partition.exponents
+            inside = frame.with_columns(pl.col("time", "slot").dt.epoch("ms")).filter(
+                pl.col("slot").is_between(time_range.start_ms, time_range.end_ms, closed="left")
+            )
+            rates += [
+                FundingRate(
+                    time_ms=time,
+                    slot_ms=slot,
+                    rate=Decimal(scaled_rate).scaleb(-rate),
+                    mark_price=None if price is None else Decimal(price).scaleb(-mark),
+                )
+                for time, slot, scaled_rate, price in inside.select(list(SCHEMA)).iter_rows()
+            ]
+        return rates
+
+    def fetch(self, rest: RestClient, time_range: TimeRange, now_ms: int) -> None:
+        """Fetch a range and keep it; each page is kept as it comes.
+
+        Slots are full hours, so a range counts as known up to the next full hour that may still be settled.
+
+        Raises:
+            SourceError: The exchange gave no usable answer.
+            InvalidKlinesError: Its rows contradict themselves or those stored before.
+        """
+        known = -(-(now_ms - JITTER_MS) // HOUR_MS) * HOUR_MS
+        end = min(time_range.end_ms, known)
+        cursor = time_range.start_ms
+        while cursor < end:
+            page = TimeRange(cursor, end + JITTER_MS)
+            rows = rest.funding_rates(self.symbol, page)
+            frame, exponents = parse_funding(rows, f"{self.symbol} funding rates from REST")
+            full = len(rows) >= FUNDING_LIMIT
+            upto = int(frame["slot"].to_physical()[-1]) + 1 if full else end
+            self._commit(frame, exponents, TimeRange(cursor, max(upto, cursor + 1)))
+            cursor = max(upto, cursor + 1)
+
+    def _commit(self, rows: pl.DataFrame, exponents: tuple[int, int], covered: TimeRange) -> None:
+        inside = rows.filter(pl.col("slot").dt.epoch("ms").is_between(covered.start_ms, covered.end_ms, closed="left"))
+        with self.series.writing() as manifest:
+            for (year,), fresh in inside.group_by(pl.col("slot").dt.strftime("%Y"), maintain_order=True):
+                key = str(year)
+                old_exponents = manifest.partitions[key].exponents if key in manifest.partitions else (0, 0)
+                old = self.series.read_for_update(manifest, {key})
+                merged, both = _merge(old.get(key), (old_exponents[0], old_exponents[1]), fresh, exponents, self.symbol)
+                self.series.put(manifest, key, merged, both)
+            known = [TimeRange(start, end) for start, end in manifest.covered]
+            manifest.covered = [(one.start_ms, one.end_ms) for one in join([*known, covered])]
+
+
+def parse_funding(rows: Sequence[Any], what: str) -> tuple[pl.DataFrame, tuple[int, int]]:
+    """Return a REST answer as a frame of `SCHEMA`, sorted by slot, and the exponents of rate and mark price.
+
+    Raises:
+        InvalidKlinesError: A row lacks a time or a rate, or has a number that is not a plain decimal.
+    """
+    if not rows:
+        return pl.DataFrame(schema=SCHEMA), (0, 0)
+    try:
+        times = pl.Series("time", [row["fundingTime"] for row in rows], dtype=pl.Int64, strict=True)
+        rates = pl.Series("rate", [row["fundingRate"] for row in rows], dtype=pl.String, strict=True)
+        marks = pl.Series("mark_price", [row.get("markPrice") or None for row in rows], dtype=pl.String, strict=True)
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise InvalidKlinesError(what, "rows do not have the exchange's form", [str(rows[0])[:80]]) from exc
+    exponents = decimals_of(rates), decimals_of(marks)
+    columns = {"rate": scaled(rates, exponents[0]), "mark_price": scaled(marks, exponents[1])}
+    bad = columns["rate"].is_null() | (columns["mark_price"].is_null() & marks.is_not_null()) | times.is_null()
+    if bad.any():
+        raise InvalidKlinesError(what, "a value is missing or not a plain decimal number", _times(times.filter(bad)))
+    hour, minute = times - times % HOUR_MS, times - times % 60_000
+    slots = hour.zip_with(times - hour <= JITTER_MS, minute)
+    frame = pl.DataFrame({"time": times, "slot": slots, **columns})
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()).sort("slot"), exponents
+
+
+def find_odd_steps(rates: Sequence[FundingRate], time_range: TimeRange) -> list[str]:
+    """Return where settlements seem to be missing, in words.
+
+    A step is odd when it is longer than eight hours, the longest interval the exchange has, or longer than both its
+    neighbours: `4 h, 8 h, 4 h` lacks one, `4 h, 8 h, 8 h` is a change of interval. Two missing at a change of interval
+    can go unnoticed.
+    """
+    slots = [rate.slot_ms for rate in rates]
+    steps = [later - earlier for earlier, later in pairwise(slots)]
+    words: list[str] = []
+    for at, step in enumerate(steps):
+        beside = [steps[near] for near in (at - 1, at + 1) if 0 <= near < len(steps)]
+        if step > _LONGEST_INTERVAL_MS or (len(beside) == 2 and step > max(beside)):  # noqa: PLR2004 - both sides
+            words.append(f"no settlement between {format_time(slots[at])} and {format_time(slots[at + 1])}")
+    edges = [time_range.start_ms, *slots, time_range.end_ms] if slots else [time_range.start_ms, time_range.end_ms]
+    for start, end in {(edges[0], edges[1]), (edges[-2], edges[-1])}:
+        if end - start > _LONGEST_INTERVAL_MS:
+            words.append(f"no settlement between {format_time(start)} and {format_time(end)}")
+    return words
+
+
+def _merge(
+    old: pl.DataFrame | None, held: tuple[int, int], fresh: pl.DataFrame, came: tuple[int, int], symbol: str
+) -> tuple[pl.DataFrame, tuple[int, int]]:
+    if old is None:
+        old, held = pl.DataFrame(schema=SCHEMA), came
+    both = max(held[0], came[0]), max(held[1], came[1])
+    merged = pl.concat(
+        frame.with_columns(
+            pl.col("rate") * 10 ** (both[0] - own[0]),
+            pl.col("mark_price") * 10 ** (both[1] - own[1]),
+        )
+        for frame, own in ((old.select(list(SCHEMA)), held), (fresh, came))
+    ).unique(maintain_order=True)
+    twice = merged.filter(pl.col("slot").is_duplicated())
+    if not twice.is_empty():
+        what = f"{symbol} funding rates"
+        raise InvalidKlinesError(what, "two different rows for one settlement", _times(twice["slot"].to_physical()))
+    return merged.sort("slot"), both
+
+
+def _times(times: pl.Series) -> list[str]:
+    return [format_time(time) if isinstance(time, int) else "no time" for time in times.unique(maintain_order=True)]

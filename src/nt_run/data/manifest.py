@@ -1,0 +1,134 @@
+"""What a folder of the store knows about its files, days and holes.
+
+A manifest is the only file of a series that is ever replaced. It carries its own sha256, so that a flipped bit in it
+is found like one in the data. Times are milliseconds since the epoch, ranges are `[from, to)`.
+
+Three things never mix: a bar nobody asked for yet (no row and no hole), a bar that was asked for and is unexplained
+(`unverified`), and a bar that the sources say does not exist (`confirmed_absent`).
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from nt_run.data.files import sha256, write_whole
+from nt_run.errors import StoreError
+from nt_run.klines import GapStatus
+
+SCHEMA_MAJOR = 1
+SCHEMA = f"{SCHEMA_MAJOR}.0"
+FILE = "manifest.json"
+
+DayState = Literal["complete", "short", "absent", "open"]
+
+
+class Partition(msgspec.Struct, omit_defaults=True, frozen=True):
+    """One immutable file: its name holds the first twelve digits of `sha256`."""
+
+    file: str
+    sha256: str
+    rows: int
+    bytes: int
+    first_ms: int
+    last_ms: int
+    exponents: tuple[int, ...]
+    """Klines: price, quantity, quote. Funding: rate, mark price."""
+
+
+class Hole(msgspec.Struct, omit_defaults=True, frozen=True):
+    """Bars that were asked for and did not come."""
+
+    from_ms: int
+    to_ms: int
+    status: GapStatus
+    by: tuple[str, ...]
+    """Kinds of source that were asked."""
+    at_ms: int
+    """The exchange's time when they were asked."""
+
+
+class Source(msgspec.Struct, omit_defaults=True, frozen=True):
+    """Where rows came from; the last two belong to archive files."""
+
+    kind: Literal["rest", "archive_monthly", "archive_daily"]
+    key: str
+    fetched_at_ms: int
+    rows: int
+    zip_sha256: str | None = None
+    etag: str | None = None
+
+
+class Day(msgspec.Struct, omit_defaults=True, frozen=True):
+    """One UTC day: `open` has not ended, `short` lacks bars for whatever reason, `absent` has none."""
+
+    state: DayState
+    rows: int
+    expected: int
+    content_sha256: str = ""
+    """Hash of the rows, independent of their encoding; empty without rows."""
+    missing: tuple[Hole, ...] = ()
+    zero_volume_runs: tuple[tuple[int, int], ...] = ()
+    sources: tuple[Source, ...] = ()
+    oddities: dict[str, int] = {}
+    """How many rows look odd though the exchange does send such rows."""
+
+
+class Manifest(msgspec.Struct, omit_defaults=True):
+    """A series: kind, symbol and interval as in its path; `interval` is empty for events such as funding."""
+
+    kind: str
+    symbol: str
+    interval: str = ""
+    partitions: dict[str, Partition] = {}
+    """By `2024`, `2024-01` or `2024-01-31`."""
+    days: dict[str, Day] = {}
+    """By `2024-01-31`. Klines only."""
+    covered: list[tuple[int, int]] = []
+    """Ranges whose events are all here. Funding only: events have no grid to count them by."""
+    first_ms: int | None = None
+    """The very first event or open time of the exchange, once it was asked for."""
+
+
+class _Envelope(msgspec.Struct):
+    schema: str
+    sha256: str
+    content: msgspec.Raw
+
+
+class DamagedManifestError(Exception):
+    """Internal: the manifest does not match its own hash. Never leaves the store."""
+
+
+def load_manifest[T: msgspec.Struct](path: Path, form: type[T]) -> T | None:
+    """Return the manifest, or `None` if there is none yet.
+
+    Raises:
+        StoreError: It was written by a newer version.
+        DamagedManifestError: It does not match its own hash, or is no manifest at all.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        envelope = msgspec.json.decode(text, type=_Envelope)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        raise DamagedManifestError from exc
+    content = bytes(envelope.content)
+    if sha256(envelope.schema.encode() + content) != envelope.sha256:
+        raise DamagedManifestError
+    if envelope.schema.partition(".")[0] != str(SCHEMA_MAJOR):
+        raise StoreError(
+            str(path),
+            f"was written in format {envelope.schema}; this version reads {SCHEMA_MAJOR}.x",
+            "Update nt-run, or choose another folder with --cache-dir.",
+        )
+    return msgspec.json.decode(content, type=form)
+
+
+def save_manifest(path: Path, manifest: msgspec.Struct) -> None:
+    """Replace the manifest at once."""
+    content = msgspec.json.encode(manifest)
+    head = f'{{"schema":"{SCHEMA}","sha256":"{sha256(SCHEMA.encode() + content)}","content":'
+    write_whole(path, head.encode() + content + b"}\n")

@@ -1,0 +1,207 @@
+"""A folder of immutable Parquet files under one manifest: locked writers, lock-free verified readers.
+
+Every byte that is read is compared with its sha256 before it is decoded. A file that does not match is set aside and
+forgotten, so that its rows are fetched again; without a network it is an error that names the file.
+
+pyarrow writes, because it can choose the encoding (delta-packed integers: half the bytes of plain ones). polars
+reads, because it does so without another import.
+"""
+
+import io
+from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import polars as pl
+
+from nt_run.data.files import set_aside, sha256, sweep, write_whole, writers_lock
+from nt_run.data.manifest import FILE, DamagedManifestError, Manifest, Partition, load_manifest, save_manifest
+from nt_run.errors import StoreError
+from nt_run.model import TimeRange
+
+_THREADS = 4
+_ATTEMPTS = 20
+_ZSTD_LEVEL = 3
+_OFFLINE_HINT = "Run once without --offline to fetch it again."
+
+
+class _DamagedFileError(Exception):
+    def __init__(self, key: str, partition: Partition) -> None:
+        self.key = key
+        self.partition = partition
+        super().__init__(key)
+
+
+class Series:
+    """One series on disk.
+
+    Args:
+        folder: Where its files are; made by the first writer.
+        empty: A manifest without content: kind, symbol, interval.
+        time_column: The column that files are cut by.
+        repair: Set damaged files aside. Without it they are errors.
+    """
+
+    def __init__(self, folder: Path, empty: Manifest, time_column: str, *, repair: bool) -> None:
+        self.folder = folder
+        self.repair = repair
+        self.warnings: list[str] = []
+        """What was set aside, in words."""
+        self._empty = empty
+        self._time_column = time_column
+
+    def manifest(self) -> Manifest:
+        """Return the manifest of this moment.
+
+        Raises:
+            StoreError: It is too new, or damaged and not to be repaired.
+        """
+        path = self.folder / FILE
+        try:
+            manifest = load_manifest(path, Manifest)
+        except (DamagedManifestError, msgspec.ValidationError) as exc:
+            if not self.repair:
+                raise StoreError(str(path), "is damaged", _OFFLINE_HINT) from exc
+            self._aside(path)
+            manifest = None
+        own = self._empty
+        if manifest is None:
+            return Manifest(kind=own.kind, symbol=own.symbol, interval=own.interval)
+        if (manifest.kind, manifest.symbol, manifest.interval) != (own.kind, own.symbol, own.interval):
+            raise StoreError(
+                str(path),
+                f"belongs to {manifest.kind} {manifest.symbol} {manifest.interval}",
+                "Move the folder back to where it was.",
+            )
+        return manifest
+
+    def read(self, time_range: TimeRange | None = None) -> list[tuple[Partition, pl.DataFrame]]:
+        """Return the verified files that touch `time_range` (`None`: all), in time order, whole.
+
+        Raises:
+            StoreError: A file is damaged and not to be repaired.
+        """
+        for _ in range(_ATTEMPTS):
+            manifest = self.manifest()
+            wanted = {
+                key: one
+                for key, one in manifest.partitions.items()
+                if time_range is None or (one.first_ms < time_range.end_ms and one.last_ms >= time_range.start_ms)
+            }
+            try:
+                frames = self.read_files(wanted)
+            except FileNotFoundError as exc:
+                # A writer replaced the file a moment ago; if the manifest did not change, the file is lost.
+                if self.manifest() == manifest:
+                    self._lose(manifest, Path(str(exc.filename)).name)
+                continue
+            except _DamagedFileError as exc:
+                self._forget(exc.key, exc.partition, "is damaged: its sha256 is not the one it was written with")
+                continue
+            return sorted(((wanted[key], frame) for key, frame in frames.items()), key=lambda pair: pair[0].first_ms)
+        raise StoreError(str(self.folder), "changes faster than it can be read", "Try again.")
+
+    def read_files(self, partitions: Mapping[str, Partition]) -> dict[str, pl.DataFrame]:
+        """Return verified files by their key; the errors of a single attempt come out as they are."""
+
+        def load(item: tuple[str, Partition]) -> tuple[str, pl.DataFrame]:
+            key, partition = item
+            content = (self.folder / partition.file).read_bytes()
+            if sha256(content) != partition.sha256:
+                raise _DamagedFileError(key, partition)
+            return key, pl.read_parquet(io.BytesIO(content))
+
+        if len(partitions) == 1:
+            return dict(map(load, partitions.items()))
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return dict(pool.map(load, partitions.items()))
+
+    @contextmanager
+    def writing(self) -> Generator[Manifest]:
+        """Hold the writers' lock; the manifest given is fresh, and is saved when the block ends without an error."""
+        with writers_lock(self.folder):
+            manifest = self.manifest()
+            before = msgspec.json.encode(manifest)
+            yield manifest
+            if msgspec.json.encode(manifest) != before:
+                save_manifest(self.folder / FILE, manifest)
+            sweep(self.folder, {one.file for one in manifest.partitions.values()}, "*.parquet")
+
+    def put(self, manifest: Manifest, key: str, frame: pl.DataFrame, exponents: tuple[int, ...]) -> None:
+        """Write one partition and enter it into `manifest`. Only inside `writing`."""
+        content = _encode(frame, exponents)
+        digest = sha256(content)
+        name = f"{key}.{digest[:12]}.parquet"
+        write_whole(self.folder / name, content)
+        times = frame[self._time_column].to_physical()
+        manifest.partitions[key] = Partition(
+            file=name,
+            sha256=digest,
+            rows=frame.height,
+            bytes=len(content),
+            first_ms=int(times[0]),
+            last_ms=int(times[-1]),
+            exponents=exponents,
+        )
+
+    def read_for_update(self, manifest: Manifest, keys: set[str]) -> dict[str, pl.DataFrame]:
+        """Return the files of `keys` inside `writing`; a damaged or lost one is set aside and forgotten."""
+        frames: dict[str, pl.DataFrame] = {}
+        for key in sorted(keys & set(manifest.partitions)):
+            try:
+                frames |= self.read_files({key: manifest.partitions[key]})
+            except (_DamagedFileError, FileNotFoundError):
+                self._aside(self.folder / manifest.partitions[key].file)
+                _drop(manifest, key)
+        return frames
+
+    def _lose(self, manifest: Manifest, name: str) -> None:
+        for key, partition in manifest.partitions.items():
+            if partition.file == name:
+                self._forget(key, partition, "is gone")
+                return
+
+    def _forget(self, key: str, partition: Partition, reason: str) -> None:
+        path = self.folder / partition.file
+        if not self.repair:
+            raise StoreError(str(path), reason, _OFFLINE_HINT)
+        with self.writing() as manifest:
+            if manifest.partitions.get(key) == partition:
+                self._aside(path)
+                _drop(manifest, key)
+
+    def _aside(self, path: Path) -> None:
+        set_aside(path)
+        self.warnings.append(f"{path.name} was damaged; it was set aside and its rows are fetched again.")
+
+
+def _drop(manifest: Manifest, key: str) -> None:
+    """Forget a partition and what the days and ranges it covered claimed."""
+    partition = manifest.partitions.pop(key)
+    for day in [name for name in manifest.days if name.startswith(key)]:
+        del manifest.days[day]
+    manifest.covered = [
+        (start, end) for start, end in manifest.covered if end <= partition.first_ms or start > partition.last_ms
+    ]
+
+
+def _encode(frame: pl.DataFrame, exponents: tuple[int, ...]) -> bytes:
+    import pyarrow.parquet as pq  # noqa: PLC0415 - only writers need it
+
+    table = cast("Any", frame.to_arrow()).replace_schema_metadata({"exponents": " ".join(map(str, exponents))})
+    target = io.BytesIO()
+    cast("Any", pq).write_table(
+        table,
+        target,
+        row_group_size=max(1, frame.height),
+        use_dictionary=False,
+        column_encoding=dict.fromkeys(frame.columns, "DELTA_BINARY_PACKED"),
+        compression="zstd",
+        compression_level=_ZSTD_LEVEL,
+        write_page_checksum=True,
+        write_statistics=False,
+    )
+    return target.getvalue()
