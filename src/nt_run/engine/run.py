@@ -1,0 +1,227 @@
+"""One run: build the engine, feed it, collect what it booked, dispose of it.
+
+The engine wants to be created, run and disposed of on one thread, and one at a time.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol, cast
+
+import polars as pl
+from nautilus_trader.backtest import BacktestEngine
+from nautilus_trader.model import BarType, CryptoPerpetual, Currency, Money, Price
+from nautilus_trader.trading import Strategy
+
+from nt_run.engine.bars import CHUNK, bar_type_name, make_bars
+from nt_run.engine.collect import collect_funding, collect_orders
+from nt_run.engine.funding import FundingPlan
+from nt_run.engine.guard import Guard, strategy_error
+from nt_run.engine.instrument import SpecCheck, build_instrument, compare_with_specs, ensure_currency
+from nt_run.engine.sizer import EntrySizer, SizingRecord
+from nt_run.engine.venue import VENUE, add_venue, make_engine
+from nt_run.errors import NtRunError, UsageError
+from nt_run.klines import Klines
+from nt_run.model import Denial, Fees, Fill, FundingPayment, FundingRate
+from nt_run.sizing import SizingRules
+from nt_run.specs import InstrumentSpecs
+
+RUNNER_FIELDS = ("instrument_id", "bar_type", "trade_size", "sizer")
+"""Configuration fields of a strategy that the runner fills in, where the strategy has them."""
+
+_EXECUTION_VOLUME = 10**12
+"""Scaled volume of the execution bars: more than any order, so that every fill is whole."""
+
+type Progress = Callable[[int, float, int], None]
+"""Called now and then with bars done, equity in the quote asset, and orders done."""
+
+
+class StrategySource(Protocol):
+    """A strategy ready to be built, however it was found; `accepts` names the fields of its configuration."""
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        ...
+
+    @property
+    def accepts(self) -> frozenset[str]:
+        """Fields of its configuration, the runner's included."""
+        ...
+
+    def build(self, fields: Mapping[str, object]) -> Strategy:
+        """Return a new instance."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInput:
+    """Everything one run depends on. `klines` are inside the run's range and not empty; `balance` is in quote."""
+
+    specs: InstrumentSpecs
+    klines: Klines
+    funding: Sequence[FundingRate]
+    fees: Fees
+    sizing: SizingRules
+    balance: Decimal
+    strategy: StrategySource
+    params: Mapping[str, object]
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOutput:
+    """What the engine booked, exact and in time order."""
+
+    fills: list[Fill]
+    payments: list[FundingPayment]
+    denials: list[Denial]
+    """Refused by the engine's filters, by the account, or by sizing."""
+    bars_fed: int
+    bars_seen: int
+    """Bars delivered to the strategy's `on_bar`."""
+    balance: Decimal
+    """Cash at the end, in the quote asset."""
+    open_pnl: Decimal
+    """Unrealised profit of the open position at the last close."""
+    spec_checks: list[SpecCheck]
+    sizing: SizingRecord
+
+
+def run_engine(run: EngineInput) -> EngineOutput:
+    """Run one strategy over one market and return what the engine booked.
+
+    A position that is open at the end stays open and is valued at the last close; nothing is closed by force.
+
+    Raises:
+        StrategyError: The strategy raised, in its constructor or in a callback.
+        UsageError: The strategy does not fit the sizing rules.
+        BelowMinimumError: The first size of the run is below what the exchange accepts.
+        BooksError: A funding settlement was missed or booked wrongly.
+        KeyboardInterrupt: Ctrl-C; the engine is disposed of first.
+    """
+    instrument = build_instrument(run.specs, run.klines)
+    sizer = _make_sizer(run, instrument)
+    bar_type = BarType.from_str(bar_type_name(run.specs.instrument_id, run.klines.interval))
+    strategy = _build(run, sizer, instrument, bar_type)
+    guard = Guard(bar_type, before_start=lambda started: sizer.bind(started, bar_type))
+    plan = FundingPlan(run.funding, run.klines)
+    with _engine() as engine, guard.interruptible():
+        currency = ensure_currency(run.specs.quote_asset)
+        add_venue(engine, balance=run.balance, currency=currency, leverage=run.sizing.leverage, fees=run.fees)
+        engine.add_instrument(instrument)
+        guard.install(strategy)
+        engine.add_strategy(strategy)
+        _feed(engine, run, instrument, plan, guard)
+        guard.raise_kept(run.strategy.name)
+        return _collect(engine, run, instrument, plan, guard, sizer)
+
+
+def _feed(
+    engine: BacktestEngine, run: EngineInput, instrument: CryptoPerpetual, plan: FundingPlan, guard: Guard
+) -> None:
+    """Run the engine over the market chunk by chunk, which takes less time and memory than all at once.
+
+    Each kline comes twice: as the bar the strategy sees, and before it as an execution bar (one second by name, so
+    that the engine prefers it for matching) with the same prices and a volume larger than any order. An order would
+    otherwise be matched against a quarter of the bar's volume, and the rest of it filled a tick worse.
+    """
+    name = bar_type_name(run.specs.instrument_id, run.klines.interval)
+    endless = run.klines.frame.with_columns(volume=pl.lit(_EXECUTION_VOLUME, dtype=pl.Int64))
+    execution = Klines(run.klines.symbol, run.klines.interval, run.klines.exponents, endless)
+    chunks = zip(
+        make_bars(execution, instrument, f"{instrument.id}-1-SECOND-LAST-EXTERNAL"),
+        make_bars(run.klines, instrument, name),
+        strict=True,
+    )
+    fed_until = 0
+    for done, (matched, shown) in enumerate(chunks):
+        engine.add_data(matched, sort=False)
+        engine.add_data(shown, sort=False)
+        if settlements := plan.data(instrument.id, fed_until, shown[-1].ts_event):
+            engine.add_data(settlements, sort=False)
+        fed_until = shown[-1].ts_event
+        engine.sort_data()
+        engine.run(streaming=True)
+        engine.clear_data()
+        if guard.error is not None:
+            return
+        if run.progress is not None:
+            run.progress(done * CHUNK + len(shown), _equity(engine, run), engine.cache.orders_closed_count())
+    engine.end()
+
+
+def _collect(
+    engine: BacktestEngine,
+    run: EngineInput,
+    instrument: CryptoPerpetual,
+    plan: FundingPlan,
+    guard: Guard,
+    sizer: EntrySizer,
+) -> EngineOutput:
+    fills, denials = collect_orders(engine.cache)
+    payments = plan.payments(collect_funding(engine.cache), fills)
+    account: Any = engine.cache.account_for_venue(VENUE)
+    close = Price.from_decimal_dp(_price(run.klines, "close", -1), instrument.price_precision)
+    open_pnl = engine.portfolio.unrealized_pnl(instrument.id, close)
+    return EngineOutput(
+        fills=fills,
+        payments=payments,
+        denials=sorted([*denials, *sizer.record.denials], key=lambda denial: denial.time_ns),
+        bars_fed=len(run.klines),
+        bars_seen=guard.bars_seen,
+        balance=account.balance_total(ensure_currency(run.specs.quote_asset)).as_decimal(),
+        open_pnl=open_pnl.as_decimal() if open_pnl is not None else Decimal(0),
+        spec_checks=compare_with_specs(instrument, run.specs),
+        sizing=sizer.record,
+    )
+
+
+def _make_sizer(run: EngineInput, instrument: CryptoPerpetual) -> EntrySizer:
+    return EntrySizer(
+        run.sizing,
+        run.specs,
+        run.fees,
+        balance=run.balance,
+        first_open=_price(run.klines, "open", 0),
+        precisions=(instrument.price_precision, instrument.size_precision),
+    )
+
+
+def _build(run: EngineInput, sizer: EntrySizer, instrument: CryptoPerpetual, bar_type: BarType) -> Strategy:
+    """Return the strategy with its own parameters and those of the runner's fields that it has."""
+    accepts = run.strategy.accepts
+    if run.sizing.method != "notional" and "sizer" not in accepts:
+        raise UsageError(
+            f"Strategy {run.strategy.name} cannot be sized by {run.sizing.method!r}: its configuration has no field "
+            "'sizer'. Use --sizing notional, or let it ask a sizer for stop and quantity."
+        )
+    offered: dict[str, object] = {"instrument_id": instrument.id, "bar_type": bar_type, "sizer": sizer}
+    if "trade_size" in accepts:
+        offered["trade_size"] = sizer.trade_size()
+    fields = {name: value for name, value in offered.items() if name in accepts}
+    try:
+        return run.strategy.build({**run.params, **fields})
+    except NtRunError:
+        raise
+    except Exception as exc:
+        raise strategy_error(run.strategy.name, exc) from exc
+
+
+def _price(klines: Klines, column: str, row: int) -> Decimal:
+    return Decimal(int(klines.frame[column][row])).scaleb(-klines.exponents.price)
+
+
+def _equity(engine: BacktestEngine, run: EngineInput) -> float:
+    equity = cast("dict[Currency, Money]", cast("Any", engine.portfolio).equity(VENUE))
+    return equity[ensure_currency(run.specs.quote_asset)].as_double()
+
+
+@contextmanager
+def _engine() -> Generator[BacktestEngine]:
+    engine = make_engine()
+    try:
+        yield engine
+    finally:
+        engine.dispose()

@@ -1,0 +1,171 @@
+"""Sizes each entry of a strategy by the run's rules, and keeps the record of it."""
+
+from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Any, cast
+
+from nautilus_trader.indicators import AverageTrueRange, MovingAverageType
+from nautilus_trader.model import BarType, Currency, InstrumentId, Money, OrderSide, Price, Quantity
+from nautilus_trader.trading import Strategy
+
+from nt_run.engine.venue import VENUE
+from nt_run.errors import SizingError
+from nt_run.model import Denial, Fees
+from nt_run.sizing import BelowMinimumError, Sized, SizingRules, size_position, to_step
+from nt_run.specs import InstrumentSpecs
+
+
+@dataclass(slots=True)
+class SizingRecord:
+    """What was sized in a run. Shares are fractions of the equity at entry, as in `Sized`."""
+
+    first: Sized | None = None
+    largest: Sized | None = None
+    """The entry with the largest share."""
+    entries: int = 0
+    capped: dict[str, int] = field(default_factory=dict[str, int])
+    """How many entries were cut, by what."""
+    denials: list[Denial] = field(default_factory=list[Denial])
+
+    def add(self, sized: Sized) -> None:
+        """Count one entry."""
+        self.entries += 1
+        self.first = self.first or sized
+        if self.largest is None or sized.actual_share > self.largest.actual_share:
+            self.largest = sized
+        if sized.capped_by:
+            self.capped[sized.capped_by] = self.capped.get(sized.capped_by, 0) + 1
+
+
+class EntrySizer:
+    """Answers a strategy's two questions: where does the stop go, and how much may be bought or sold.
+
+    Equity is balance plus unrealised profit at the entry price; with `compound = false` it is the starting balance for
+    the whole run, and `notional` then sizes once, at the open of the first bar.
+    """
+
+    def __init__(
+        self,
+        rules: SizingRules,
+        specs: InstrumentSpecs,
+        fees: Fees,
+        *,
+        balance: Decimal,
+        first_open: Decimal,
+        precisions: tuple[int, int],
+    ) -> None:
+        self.record = SizingRecord()
+        self._rules = rules
+        self._specs = specs
+        self._fees = fees
+        self._balance = balance
+        self._first_open = first_open
+        self._price_decimals, self._size_decimals = precisions
+        self._currency = Currency.from_str(specs.quote_asset)
+        self._instrument_id = InstrumentId.from_str(specs.instrument_id)
+        self._strategy: Strategy | None = None
+        self._atr = AverageTrueRange(rules.atr_period, MovingAverageType.Wilder)
+        self._fixed: tuple[Sized, Quantity] | None = None
+
+    def bind(self, strategy: Strategy, bar_type: BarType) -> None:
+        """Give the sizer its account, and the ATR its bars; called before the strategy's `on_start`."""
+        self._strategy = strategy
+        if self._rules.method == "atr":
+            strategy.register_indicator_for_bars(bar_type, self._atr)
+
+    def stop_price(self, side: OrderSide, price: Price) -> Price | None:
+        """Return the protective stop the sizing rules ask for at an entry `side` at `price`.
+
+        `None` where they ask for none: always for `notional`, for `stop` without `stop_distance`, and for `atr` until
+        the ATR has seen enough bars. Rounded to the tick towards the price, so that the risk is never larger.
+        """
+        entry = price.as_decimal()
+        if self._rules.method == "atr" and self._atr.initialized:
+            distance = Decimal(str(self._atr.value)) * self._rules.atr_multiple
+        elif self._rules.method == "stop" and self._rules.stop_distance is not None:
+            distance = entry * self._rules.stop_distance
+        else:
+            return None
+        long = side == OrderSide.BUY
+        wanted = entry - distance if long else entry + distance
+        # Distances too small or too large for a stop still give one: a tick away, and above zero.
+        tick = self._specs.tick_size
+        stop = to_step(wanted, tick, ROUND_CEILING if long else ROUND_FLOOR)
+        stop = max(min(stop, entry - tick), tick) if long else max(stop, entry + tick)
+        return Price.from_decimal_dp(stop, self._price_decimals)
+
+    def quantity(self, price: Price, stop_price: Price | None = None) -> Quantity | None:
+        """Return how much to buy or sell at `price`, with its protective stop at `stop_price`.
+
+        `None` means the exchange or the account would refuse the order: it is counted in `record.denials`, and the
+        strategy should not enter.
+
+        Raises:
+            BelowMinimumError: The very first entry of the run is too small.
+            SizingError: The method needs a stop and neither strategy nor rules have one.
+        """
+        if self._rules.method == "notional" and not self._rules.compound:
+            return self._fixed_quantity()
+        if self._rules.method == "atr" and stop_price is None:
+            return self._deny("sizing: the ATR has not seen enough bars")
+        equity = self.equity(price)
+        if equity <= 0:
+            return self._deny("sizing: no equity left")
+        stop = stop_price.as_decimal() if stop_price is not None else None
+        try:
+            sized = self._size(equity, price.as_decimal(), stop)
+        except BelowMinimumError as exc:
+            if self.record.first is None:
+                raise
+            return self._deny(f"sizing: below {exc.limit}")
+        self.record.add(sized)
+        return self._quantity(sized)
+
+    def equity(self, price: Price) -> Decimal:
+        """Return the equity to size with, in the quote asset, with what is open valued at `price`."""
+        if not self._rules.compound:
+            return self._balance
+        portfolio: Any = self._bound().portfolio
+        # The portfolio values positions at the last mark price it was given, which is the last funding's. Its equity
+        # less that valuation is the balance; the account itself is slow to ask for, as it comes with its history.
+        total = cast("dict[Currency, Money]", portfolio.equity(VENUE))[self._currency]
+        valued = cast("Money | None", portfolio.unrealized_pnl(self._instrument_id))
+        if valued is None or valued.is_zero():
+            return total.as_decimal()
+        return (
+            total.as_decimal() - valued.as_decimal() + portfolio.unrealized_pnl(self._instrument_id, price).as_decimal()
+        )
+
+    def trade_size(self) -> Decimal:
+        """Return the one size, at the first bar's open, of a strategy that does not size entries.
+
+        Raises:
+            BelowMinimumError: It is below what the exchange accepts.
+            SizingError: The method needs a stop, which such a strategy does not name.
+        """
+        return self._fixed_size()[0].quantity
+
+    def _fixed_quantity(self) -> Quantity:
+        sized, quantity = self._fixed_size()
+        self.record.add(sized)
+        return quantity
+
+    def _fixed_size(self) -> tuple[Sized, Quantity]:
+        if self._fixed is None:
+            sized = self._size(self._balance, self._first_open, None)
+            self._fixed = sized, self._quantity(sized)
+        return self._fixed
+
+    def _size(self, equity: Decimal, price: Decimal, stop: Decimal | None) -> Sized:
+        return size_position(self._rules, self._specs, self._fees, equity=equity, price=price, stop_price=stop)
+
+    def _quantity(self, sized: Sized) -> Quantity:
+        return Quantity.from_decimal_dp(sized.quantity, self._size_decimals)
+
+    def _deny(self, reason: str) -> None:
+        self.record.denials.append(Denial(time_ns=self._bound().clock.timestamp_ns(), reason=reason))
+
+    def _bound(self) -> Strategy:
+        if self._strategy is None:
+            raise SizingError("The sizer was asked before the run had started; ask it in on_bar, not in __init__.")
+        return self._strategy

@@ -1,0 +1,47 @@
+"""The exchange as the engine simulates it: one margin account, explicit fees, whole fills."""
+
+from decimal import Decimal
+
+from nautilus_trader.backtest import BacktestEngine, BacktestEngineConfig
+from nautilus_trader.common import CacheConfig, LoggerConfig, LogLevel
+from nautilus_trader.execution import MakerTakerFeeModel
+from nautilus_trader.model import AccountType, Currency, LeveragedMarginModel, Money, OmsType, Venue
+
+from nt_run.model import Fees
+
+VENUE = Venue("BINANCE")
+
+_KEPT_BARS = 1_000
+"""Bars the cache keeps for `cache.bars()`; the engine's own default is 10,000."""
+
+
+def make_engine() -> BacktestEngine:
+    """Return a silent engine without its own statistics; ours use 365 days and exact money.
+
+    The logger of the first engine of a process stays for its lifetime, so it is switched off at the source.
+    """
+    return BacktestEngine(
+        BacktestEngineConfig(
+            logging=LoggerConfig(stdout_level=LogLevel.OFF, bypass_logging=True),
+            bypass_logging=True,
+            run_analysis=False,
+            cache=CacheConfig(bar_capacity=_KEPT_BARS),
+        )
+    )
+
+
+def add_venue(engine: BacktestEngine, *, balance: Decimal, currency: Currency, leverage: Decimal, fees: Fees) -> None:
+    """Add the exchange: one-way positions, one cross account in the quote asset, `leverage` for everything.
+
+    Orders and open positions tie up notional ÷ leverage (`build_instrument` sets both margin rates to 1). Inside a
+    bar the price is taken to run open, high, low, close.
+    """
+    engine.add_venue(
+        VENUE,
+        OmsType.NETTING,
+        AccountType.MARGIN,
+        [Money.from_decimal(balance, currency)],
+        default_leverage=leverage,
+        margin_model=LeveragedMarginModel(),
+        fee_model=MakerTakerFeeModel(fees.maker, fees.taker),
+    )

@@ -1,0 +1,69 @@
+"""Long while the fast average is above the slow one, short while it is below."""
+
+from dataclasses import dataclass
+
+from nautilus_trader.indicators import ExponentialMovingAverage
+from nautilus_trader.model import Bar, BarType, InstrumentId, OrderSide
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+from nt_run.strategies.sizer import Sizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmaCrossConfig(StrategyConfig):
+    """Periods of the two exponential averages, in bars."""
+
+    instrument_id: InstrumentId
+    bar_type: BarType
+    sizer: Sizer
+    fast: int = 10
+    slow: int = 21
+
+
+class EmaCross(Strategy):
+    """Always in the market once both averages are warm; flips at the close of the bar that crossed.
+
+    Where the sizing rules ask for a protective stop, it rests at the exchange; once it is hit, the strategy waits for
+    the next cross.
+    """
+
+    def __init__(self, config: EmaCrossConfig) -> None:
+        super().__init__(config)
+        self.own = config
+        self.fast = ExponentialMovingAverage(config.fast)
+        self.slow = ExponentialMovingAverage(config.slow)
+        self.side: OrderSide | None = None
+
+    def on_start(self) -> None:
+        """Let the averages follow the bars, and ask for the bars."""
+        self.register_indicator_for_bars(self.own.bar_type, self.fast)
+        self.register_indicator_for_bars(self.own.bar_type, self.slow)
+        self.subscribe_bars(self.own.bar_type)
+
+    def on_bar(self, bar: Bar) -> None:
+        """Flip if the averages have crossed."""
+        if not self.indicators_initialized():
+            return
+        side = OrderSide.BUY if self.fast.value >= self.slow.value else OrderSide.SELL
+        if side != self.side:
+            if self.side is not None:
+                self.leave()
+            self.side = side
+            self.enter(bar, side)
+
+    def leave(self) -> None:
+        """Close what is open and withdraw its stop."""
+        self.cancel_all_orders(self.own.instrument_id)
+        self.close_all_positions(self.own.instrument_id)
+
+    def enter(self, bar: Bar, side: OrderSide) -> None:
+        """Open a position, with a stop if the sizing rules ask for one."""
+        stop = self.own.sizer.stop_price(side, bar.close)
+        quantity = self.own.sizer.quantity(bar.close, stop)
+        if quantity is None:
+            return
+        instrument = self.own.instrument_id
+        self.submit_order(self.order_factory.market(instrument, side, quantity))
+        if stop is not None:
+            away = OrderSide.SELL if side == OrderSide.BUY else OrderSide.BUY
+            self.submit_order(self.order_factory.stop_market(instrument, away, quantity, stop, reduce_only=True))
