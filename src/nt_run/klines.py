@@ -162,22 +162,3 @@ def find_zero_volume_runs(klines: Klines) -> list[TimeRange]:
     firsts = still[np.concatenate([[0], breaks + 1])]
     lasts = still[np.concatenate([breaks, [len(still) - 1]])]
     return [TimeRange(int(first), int(last) + step) for first, last in zip(firsts, lasts, strict=True)]
-
-
-def count_oddities(klines: Klines) -> dict[str, int]:
-    """Return how many rows look odd though the exchange does send such rows; rules that no row breaks are left out.
-
-    `trades_without_volume`: trades are counted and nothing was traded. `price_outside_range`: quote volume ÷ volume,
-    the average price, is not between low and high. The limits allow for one unit in the last place of quote volume.
-    """
-    own = klines.exponents
-    scale = 10.0 ** (own.price + own.quantity - own.quote)
-    quote = pl.col("quote_volume") * scale
-    slack = scale + quote * 1e-12  # one unit in the last place, and the error of the float product
-    volume = pl.col("volume").cast(pl.Float64)
-    low, high = pl.col("low") * volume, pl.col("high") * volume
-    counts = klines.frame.select(
-        trades_without_volume=((pl.col("volume") == 0) & (pl.col("trades") != 0)).sum(),
-        price_outside_range=((pl.col("volume") > 0) & ((quote < low - slack) | (quote > high + slack))).sum(),
-    ).row(0, named=True)
-    return {name: int(count) for name, count in counts.items() if count}

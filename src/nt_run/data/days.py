@@ -6,8 +6,9 @@ from itertools import groupby
 
 from nt_run.data.content import hash_content
 from nt_run.data.manifest import Day, DayState, Hole, Source
-from nt_run.klines import DAY_MS, Klines, count_oddities, find_gaps, find_zero_volume_runs
+from nt_run.klines import DAY_MS, Klines, find_gaps, find_zero_volume_runs
 from nt_run.model import Interval, TimeRange
+from nt_run.quality import count_oddities
 
 HOUR_MS = 3_600_000
 

@@ -9,9 +9,9 @@ from nt_run.data.kline_store import KlineStore
 from nt_run.data.manifest import Hole, Source
 from nt_run.data.ranges import hulls
 from nt_run.data.rest import BULK_LIMIT, TAIL_LIMIT, RestClient
-from nt_run.errors import NtRunError
+from nt_run.errors import InvalidKlinesError, NtRunError
 from nt_run.klines import GapStatus, find_gaps
-from nt_run.model import TimeRange
+from nt_run.model import TimeRange, format_time
 
 CLOSED_AFTER_MS = 5_000
 """A kline is stored only if it closed this long before the exchange's time: late trades may still change it."""
@@ -88,6 +88,7 @@ class Download:
             rest = TimeRange(cursor, gap.end_ms)
             limit = BULK_LIMIT if rest.bars(self._store.interval) > TAIL_LIMIT else TAIL_LIMIT
             rows = self._rest.klines(self._store.symbol, self._store.interval, rest, limit=limit)
+            self._refuse_strangers(rows, rest)
             closed = [row for row in rows if self._is_closed(row)]
             self._pending += closed
             # An empty page, not a short one, says that nothing follows: a page may lack rows in its middle.
@@ -103,6 +104,13 @@ class Download:
     def _tell(self) -> None:
         if self._progress is not None:
             self._progress(self._label, min(self._done, self._total), self._total, self._rows)
+
+    def _refuse_strangers(self, rows: Sequence[Sequence[object]], asked: TimeRange) -> None:
+        times = [row[0] for row in rows if row and isinstance(row[0], int)]
+        outside = [time for time in times if not asked.start_ms <= time < asked.end_ms]
+        if outside:
+            where = [format_time(time) for time in outside]
+            raise InvalidKlinesError(f"{self._label} from REST", f"rows were sent that {asked} does not hold", where)
 
     def _is_closed(self, row: Sequence[object]) -> bool:
         opened = row[0] if row else None

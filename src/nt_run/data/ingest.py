@@ -1,6 +1,6 @@
 """Klines from a source's text, and the union of klines: refused or taken as they are, never repaired.
 
-What is odd but does happen on the exchange is not refused here but counted: see `nt_run.data.days`.
+What is odd but does happen on the exchange is not refused here but counted: see `nt_run.quality`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nt_run.data.kline_store import MARKET
-from nt_run.data.manifest import FILE, Manifest, load_manifest
+from nt_run.data.manifest import FILE, DamagedManifestError, Manifest, load_manifest
 from nt_run.data.snapshots import SnapshotStore
+from nt_run.errors import StoreError
 from nt_run.model import INTERVALS
 
 
@@ -31,7 +32,7 @@ def list_cached(root: Path) -> list[CachedSeries]:
     """Return every series under a cache folder, by kind, symbol and interval.
 
     Raises:
-        StoreError: A manifest was written by a newer version.
+        StoreError: A manifest is damaged, or was written by a newer version.
     """
     found = [one for path in (root / MARKET).glob(f"*/*/**/{FILE}") if (one := _series(path))]
     snapshots = SnapshotStore(root).all()
@@ -52,7 +53,10 @@ def list_cached(root: Path) -> list[CachedSeries]:
 
 
 def _series(path: Path) -> CachedSeries | None:
-    manifest = load_manifest(path, Manifest)
+    try:
+        manifest = load_manifest(path, Manifest)
+    except DamagedManifestError as exc:
+        raise StoreError(str(path), "is damaged", "Run once without --offline to fetch the series again.") from exc
     if manifest is None or not manifest.partitions:
         return None
     step = INTERVALS.get(manifest.interval, 0)

@@ -17,53 +17,16 @@ from nt_run.data.download import CLOSED_AFTER_MS, Download, DownloadProgress
 from nt_run.data.funding import FundingStore, find_odd_steps
 from nt_run.data.inventory import CachedSeries, list_cached
 from nt_run.data.kline_store import KlineStore
+from nt_run.data.loaded import LoadedFunding, LoadedKlines, LoadedSpecs
 from nt_run.data.ranges import in_words, subtract, to_grid
 from nt_run.data.rest import RestClient
 from nt_run.data.snapshots import Snapshot, SnapshotStore
 from nt_run.errors import DataError, NotCachedError, SourceError
-from nt_run.klines import DataCertificate, Klines, find_gaps
-from nt_run.model import FundingRate, Interval, TimeRange, format_time
-from nt_run.specs import InstrumentSpecs, parse_specs
+from nt_run.klines import Klines, find_gaps
+from nt_run.model import Interval, MarketState, TimeRange, format_time
+from nt_run.specs import parse_specs
 
 _ONLINE = "Run once without --offline to fetch it."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedSpecs:
-    """Trading rules, the file name of the exchangeInfo answer they are from, and what to tell the user."""
-
-    specs: InstrumentSpecs
-    snapshot: str
-    warnings: list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedKlines:
-    """Klines of exactly the range asked for, what is certified about them, and what to tell the user."""
-
-    klines: Klines
-    certificate: DataCertificate
-    warnings: list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedFunding:
-    """The settlements with start ≤ slot < end, oldest first, and what to tell the user."""
-
-    rates: list[FundingRate]
-    warnings: list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketState:
-    """Prices and funding of this moment. `funding_interval_ms` is the time from the last settlement to the next."""
-
-    time_ms: int
-    mark_price: Decimal
-    index_price: Decimal | None
-    last_funding_rate: Decimal | None
-    next_funding_ms: int | None
-    funding_interval_ms: int | None
 
 
 @dataclass(slots=True)

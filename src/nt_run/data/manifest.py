@@ -124,7 +124,10 @@ def load_manifest[T: msgspec.Struct](path: Path, form: type[T]) -> T | None:
             f"was written in format {envelope.schema}; this version reads {SCHEMA_MAJOR}.x",
             "Update nt-run, or choose another folder with --cache-dir.",
         )
-    return msgspec.json.decode(content, type=form)
+    try:
+        return msgspec.json.decode(content, type=form)
+    except msgspec.MsgspecError as exc:
+        raise DamagedManifestError from exc
 
 
 def save_manifest(path: Path, manifest: msgspec.Struct) -> None:

@@ -85,7 +85,7 @@ class SnapshotStore:
         path = self.folder / FILE
         try:
             return load_manifest(path, SnapshotList) or SnapshotList()
-        except (DamagedManifestError, msgspec.ValidationError):
+        except DamagedManifestError:
             # The snapshots themselves are safe: nothing removes them, and they are dated by name.
             set_aside(path)
             return SnapshotList(self._rebuild())

@@ -62,7 +62,7 @@ class Series:
         path = self.folder / FILE
         try:
             manifest = load_manifest(path, Manifest)
-        except (DamagedManifestError, msgspec.ValidationError) as exc:
+        except DamagedManifestError as exc:
             if not self.repair:
                 raise StoreError(str(path), "is damaged", _OFFLINE_HINT) from exc
             self._aside(path)
