@@ -1,9 +1,11 @@
 """Long while the fast average is above the slow one, short while it is below."""
+# pyright: reportUnknownMemberType=false
+# Nautilus' stubs leave the dictionaries of its own methods untyped.
 
 from dataclasses import dataclass
 
 from nautilus_trader.indicators import ExponentialMovingAverage
-from nautilus_trader.model import Bar, BarType, InstrumentId, OrderSide
+from nautilus_trader.model import Bar, BarType, InstrumentId, OrderSide, PositionOpened, Price
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from nt_run.strategies.sizer import Sizer
@@ -33,6 +35,7 @@ class EmaCross(Strategy):
         self.fast = ExponentialMovingAverage(config.fast)
         self.slow = ExponentialMovingAverage(config.slow)
         self.side: OrderSide | None = None
+        self.protection: Price | None = None
 
     def on_start(self) -> None:
         """Let the averages follow the bars, and ask for the bars."""
@@ -57,13 +60,18 @@ class EmaCross(Strategy):
         self.close_all_positions(self.own.instrument_id)
 
     def enter(self, bar: Bar, side: OrderSide) -> None:
-        """Open a position, with a stop if the sizing rules ask for one."""
-        stop = self.own.sizer.stop_price(side, bar.close)
-        quantity = self.own.sizer.quantity(bar.close, stop)
-        if quantity is None:
-            return
-        instrument = self.own.instrument_id
-        self.submit_order(self.order_factory.market(instrument, side, quantity))
-        if stop is not None:
-            away = OrderSide.SELL if side == OrderSide.BUY else OrderSide.BUY
-            self.submit_order(self.order_factory.stop_market(instrument, away, quantity, stop, reduce_only=True))
+        """Open a position; the sizing rules say how large, and where its stop goes."""
+        self.protection = self.own.sizer.stop_price(side, bar.close)
+        quantity = self.own.sizer.quantity(bar.close, self.protection)
+        if quantity is not None:
+            self.submit_order(self.order_factory.market(self.own.instrument_id, side, quantity))
+
+    def on_position_opened(self, event: PositionOpened) -> None:
+        """Rest the stop at the exchange."""
+        if self.protection is not None:
+            away = OrderSide.SELL if event.entry == OrderSide.BUY else OrderSide.BUY
+            self.submit_order(
+                self.order_factory.stop_market(
+                    event.instrument_id, away, event.quantity, self.protection, reduce_only=True
+                )
+            )
