@@ -52,7 +52,7 @@ class Candles:
 
     def between(self, start_ms: int, end_ms: int) -> Self:
         """Return the candles that open in `[start_ms, end_ms)`."""
-        first, last = np.searchsorted(self.open_time, (start_ms, end_ms))
+        first, last = np.searchsorted(self.open_time, (start_ms, max(start_ms, end_ms)))
         return _mapped(self, lambda column: column[first:last])
 
     def aggregate(self, step_ms: int) -> Self:

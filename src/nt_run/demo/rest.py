@@ -87,11 +87,11 @@ class RestApi:
         markets = [market] if market else [] if "symbol" in query else list(self._markets.values())
         rows = [(each.symbol, row) for each in markets for row in each.funding(start or 0, until + 1)]
         rows.sort(key=lambda pair: pair[1].time_ms)
-        if start is None and end is None:
-            rows = rows[-(limit or _FUNDING_RECENT) :]
-        elif start is None:
-            rows = rows[-(limit or _FUNDING_DEFAULT) :]
-        return Answer(to_json([_funding_row(*row) for row in rows[: limit or max(_FUNDING_DEFAULT, 200)]]))
+        if start is None:
+            rows = rows[-(limit or (_FUNDING_RECENT if end is None else _FUNDING_DEFAULT)) :]
+        else:
+            rows = rows[: limit or _FUNDING_DEFAULT]
+        return Answer(to_json([_funding_row(*row) for row in rows]))
 
     def _funding_info(self) -> list[dict[str, Any]]:
         """Only contracts whose interval, cap or floor was adjusted are listed."""
@@ -110,7 +110,9 @@ class RestApi:
 
     def _premium_index(self, query: Query) -> Answer:
         if "symbol" not in query:
-            return Answer(to_json([self._premium(market) for market in self._markets.values()]), weight=10)
+            return Answer(
+                to_json([self._premium(market) for market in self._markets.values()]), weight=_ALL_SYMBOLS_WEIGHT
+            )
         market = self._market(query, required=True)
         if market is None:
             raise RefusedError(-1122, "Invalid symbol status.")

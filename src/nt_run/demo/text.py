@@ -32,7 +32,7 @@ class Rows:
 
     def between(self, start_ms: int, end_ms: int) -> Self:
         """Return the rows that open in `[start_ms, end_ms)`, sharing the text."""
-        first, last = (int(place) for place in np.searchsorted(self.times, (start_ms, end_ms)))
+        first, last = (int(place) for place in np.searchsorted(self.times, (start_ms, max(start_ms, end_ms))))
         return type(self)(self.times[first:last], self.edges[first : last + 1], self.text)
 
     def head(self, count: int) -> Self:

@@ -7,23 +7,27 @@ shows. Volatility is the regime's, times the hour's, times noise on scales from 
 Time is counted in minutes since the market's start.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from nt_run.demo.noise import Floats, Stream
+from nt_run.demo.noise import Floats, Ints, Stream
 from nt_run.demo.regimes import HOURLY, REGIMES, Contract
 
 STRETCH = 480
 """Minutes between two anchors."""
 
 _DAY = 1440
-_SCALES = ((2880, 0.22), (360, 0.28), (60, 0.25), (12, 0.25), (3, 0.22))
+_SLOW = ((2880, 0.22), (360, 0.28), (60, 0.25))
+_FAST = ((12, 0.25), (3, 0.22))
 """Volatility noise all contracts share: minutes between its knots, and its size in logarithms."""
 _FLICKER = 0.36
 """Size in logarithms of the volatility noise that each minute has to itself."""
-_CALIBRATION = 0.715
-"""Noise in a logarithm raises the mean square of what it multiplies; this takes it back (measured)."""
+_SLOW_LEVEL, _FAST_LEVEL = 0.88, 0.81
+"""Noise in a logarithm raises the mean square of what it multiplies; these take it back (measured)."""
+_SAMPLE = 30
+"""Minutes between the samples of volatility that anchors are made from."""
 
 
 class Path(NamedTuple):
@@ -60,17 +64,18 @@ class Walk:
         return Path(np.exp(np.concatenate([anchors[:1], log.ravel()])), shock, volatility)
 
     def _volatility(self, start: int, count: int) -> Floats:
-        log = _FLICKER * Stream(self._contract.symbol, "flicker").normals(start, count)
         minutes = np.arange(start, start + count)
-        for spacing, size in _SCALES:
-            log += size * Stream("market", "volatility", str(spacing)).smooth(spacing, minutes)
-        return np.exp(log) * _expected_volatility(start, count) * (_CALIBRATION * self._contract.volatility)
+        log = _shared_noise(_FAST, minutes)
+        log += _FLICKER * Stream(self._contract.symbol, "flicker").normals(start, count)
+        return np.exp(log) * _slow_volatility(minutes) * (_FAST_LEVEL * self._contract.volatility)
 
 
 def _find_anchors(contract: Contract) -> Floats:
     """Walk from anchor to anchor so that each regime ends at its last price."""
-    count = sum(regime.days for regime in REGIMES) * _DAY // STRETCH
-    variance = (_expected_volatility(0, count * STRETCH) ** 2).reshape(-1, STRETCH).sum(axis=1)
+    minutes = np.arange(_SAMPLE // 2, sum(regime.days for regime in REGIMES) * _DAY, _SAMPLE)
+    # Anchors have to know the slow volatility, or quiet hours would drift where loud ones should have moved.
+    variance = STRETCH * (_slow_volatility(minutes) ** 2).reshape(-1, STRETCH // _SAMPLE).mean(axis=1)
+    count = len(variance)
     steps = _mixed_shock(contract, "anchor", 0, count) * np.sqrt(variance) * contract.volatility
     anchors = np.empty(count + 1)
     anchors[0] = np.log(contract.prices[0])
@@ -92,9 +97,15 @@ def _mixed_shock(contract: Contract, name: str, start: int, count: int) -> Float
     return shock + own * Stream(contract.symbol, name).normals(start, count)
 
 
-def _expected_volatility(start: int, count: int) -> Floats:
-    """Return what regime and hour give each minute, for a contract of volatility 1."""
-    minutes = np.arange(start, start + count)
+def _slow_volatility(minutes: Ints) -> Floats:
+    """Return what regime, hour and the hours before and after give each minute, for a contract of volatility 1."""
     hourly = np.interp(minutes % _DAY / 60, np.arange(25), [*HOURLY, HOURLY[0]])
     daily = np.repeat([regime.volatility for regime in REGIMES], [regime.days for regime in REGIMES])
-    return daily[minutes // _DAY] / _DAY**0.5 * hourly
+    return daily[minutes // _DAY] * hourly * np.exp(_shared_noise(_SLOW, minutes)) * (_SLOW_LEVEL / _DAY**0.5)
+
+
+def _shared_noise(scales: Sequence[tuple[int, float]], minutes: Ints) -> Floats:
+    noise = np.zeros(len(minutes))
+    for spacing, size in scales:
+        noise += size * Stream("market", "volatility", str(spacing)).smooth(spacing, minutes)
+    return noise
