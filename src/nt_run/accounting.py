@@ -211,6 +211,11 @@ def close_books(
     )
 
 
+def last_close(klines: Klines) -> Decimal:
+    """Return the last close, exact, in the quote asset: it marks what is open at the end."""
+    return Decimal(int(klines.frame["close"][-1])).scaleb(-klines.exponents.price)
+
+
 def equity_curve(
     klines: Klines, fills: Sequence[Fill], payments: Sequence[FundingPayment], balance: Decimal
 ) -> pl.DataFrame:

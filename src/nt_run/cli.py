@@ -130,7 +130,7 @@ def backtest(
     quiet: Quiet = False,
 ) -> None:
     """Run one backtest and print its report."""
-    from nt_run import pipeline, report  # noqa: PLC0415
+    from nt_run import pipeline, report, tables  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
     from nt_run.metrics import check_conditions, parse_condition  # noqa: PLC0415
     from nt_run.progress import ProgressDisplay  # noqa: PLC0415
@@ -140,7 +140,7 @@ def backtest(
     settings = load_config(config, overrides(ctx.params))
     with ProgressDisplay(quiet=quiet, verbose=verbose) as progress:
         run = pipeline.backtest(settings, cache_dir=cache_dir, offline=offline, save=not no_save, progress=progress)
-    (report.print_json if json else report.print_run)(run.summary)
+    (tables.print_json if json else report.print_run)(run.summary)
     check_conditions(conditions, figures(run.summary))
 
 
@@ -156,15 +156,15 @@ def specs(
     quiet: Quiet = False,
 ) -> None:
     """Print the exchange's trading rules of one perpetual."""
-    from nt_run import pipeline, report  # noqa: PLC0415
+    from nt_run import listing, pipeline, tables  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
 
     settings = load_config(None, {"symbol": symbol, "demo": demo})
     rules = pipeline.specs_report(settings, cache_dir=cache_dir, offline=offline)
     if json:
-        report.print_json(rules)
+        tables.print_json(rules)
     else:
-        report.print_specs(rules, demo=settings.demo, warnings=rules["warnings"])
+        listing.print_specs(rules, demo=settings.demo, warnings=rules["warnings"])
 
 
 @app.command()
@@ -202,15 +202,15 @@ def runs_list(
     *, json: Json = False, cache_dir: CacheDir = CACHE, verbose: Verbose = False, quiet: Quiet = False
 ) -> None:
     """List kept runs, oldest first."""
-    from nt_run import report  # noqa: PLC0415
+    from nt_run import listing, tables  # noqa: PLC0415
     from nt_run.results import list_runs  # noqa: PLC0415
 
     runs = list_runs(cache_dir / "runs")
     if json:
-        report.print_json({"runs": runs})
+        tables.print_json({"runs": runs})
         return
     empty = f"There is no run in {cache_dir / 'runs'} yet. Start with: nt-run backtest --symbol BTCUSDT"
-    report.print_table("", report.RUN_HEADINGS, [report.run_row(summary) for summary in runs], empty=empty)
+    listing.print_table("", listing.RUN_HEADINGS, [listing.run_row(summary) for summary in runs], empty=empty)
 
 
 @runs_app.command("show")
@@ -223,10 +223,10 @@ def runs_show(
     quiet: Quiet = False,
 ) -> None:
     """Print the report of a kept run again."""
-    from nt_run import report  # noqa: PLC0415
+    from nt_run import report, tables  # noqa: PLC0415
     from nt_run.results import load_run  # noqa: PLC0415
 
-    (report.print_json if json else report.print_run)(load_run(run, cache_dir / "runs").summary)
+    (tables.print_json if json else report.print_run)(load_run(run, cache_dir / "runs").summary)
 
 
 @data_app.command("get")
@@ -246,14 +246,14 @@ def data_get(
     quiet: Quiet = False,
 ) -> None:
     """Fetch rules, klines and funding rates of a range into the cache."""
-    from nt_run import pipeline, report  # noqa: PLC0415
+    from nt_run import listing, pipeline, tables  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
     from nt_run.progress import ProgressDisplay  # noqa: PLC0415
 
     settings = load_config(None, overrides(ctx.params))
     with ProgressDisplay(quiet=quiet, verbose=verbose) as progress:
         fetched = pipeline.fetch(settings, cache_dir=cache_dir, progress=progress)
-    (report.print_json if json else report.print_data)(fetched)
+    (tables.print_json if json else listing.print_data)(fetched)
 
 
 @data_app.command("list")
@@ -266,11 +266,11 @@ def data_list(
     quiet: Quiet = False,
 ) -> None:
     """List the market data in the cache."""
-    from nt_run import pipeline, report  # noqa: PLC0415
+    from nt_run import listing, pipeline, tables  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
 
     series = pipeline.cached_series(load_config(None, {"demo": demo}), cache_dir=cache_dir)
     if json:
-        report.print_json({"series": series})
+        tables.print_json({"series": series})
         return
-    report.print_series(series, cache_dir)
+    listing.print_series(series, cache_dir)

@@ -167,6 +167,21 @@ class Denial:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketState:
+    """Prices (quote asset) and funding of this moment.
+
+    `funding_interval_ms` is the time from the last settlement to the next. What the exchange did not say is `None`.
+    """
+
+    time_ms: int
+    mark_price: Decimal
+    index_price: Decimal | None
+    last_funding_rate: Decimal | None
+    next_funding_ms: int | None
+    funding_interval_ms: int | None
+
+
 def parse_symbol(text: str) -> str:
     """Return the exchange's symbol for any of its usual spellings.
 

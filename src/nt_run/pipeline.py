@@ -6,16 +6,16 @@
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
-from nt_run.accounting import build_trades, close_books, equity_curve
+from nt_run.accounting import build_trades, close_books, equity_curve, last_close
 from nt_run.config import REST_URL, RunConfig, load_config
 from nt_run.data.loader import LoadedFunding, LoadedKlines, LoadedSpecs, MarketData
 from nt_run.engine.run import EngineInput, EngineOutput, run_engine
@@ -25,7 +25,7 @@ from nt_run.model import Interval, TimeRange, format_iso
 from nt_run.progress import ProgressDisplay
 from nt_run.results import Run, fills_frame, funding_frame, run_name, save_run, trades_frame
 from nt_run.strategies.resolver import StrategySpec, check_params, resolve_strategy
-from nt_run.summary import Facts, exchange_warning, specs_object, summarize
+from nt_run.summary import Facts, data_object, exchange_warning, specs_object, summarize
 
 CACHE = Path("data_cache")
 
@@ -86,7 +86,7 @@ def load_inputs(market: MarketData, config: RunConfig) -> Inputs:
     Raises:
         DataError: Something is missing, wrong or out of reach.
     """
-    specs = market.load_specs(config.symbol)
+    specs = _load_specs(market, config)
     time_range = _time_range(market, config)
     klines = market.load_klines(config.symbol, Interval(config.interval), time_range)
     funding = market.load_funding(config.symbol, time_range)
@@ -96,16 +96,18 @@ def load_inputs(market: MarketData, config: RunConfig) -> Inputs:
 @contextmanager
 def open_market(
     config: RunConfig, *, cache_dir: Path, offline: bool, progress: ProgressDisplay | None = None
-) -> Iterator[MarketData]:
+) -> Generator[MarketData]:
     """Open the market a configuration names; the demo's exchange lives as long as the context."""
     root = market_root(config, cache_dir)
+    show = progress.download if progress else None
     if not config.demo or offline:
-        yield MarketData(root, rest_url=config.exchange.rest_url, offline=offline, progress=progress)
+        with MarketData(root, rest_url=config.exchange.rest_url, offline=offline, progress=show) as market:
+            yield market
         return
     from nt_run.demo import DemoExchange  # noqa: PLC0415 - only a demo pays for it
 
-    with DemoExchange() as exchange:
-        yield MarketData(root, rest_url=exchange.rest_url, progress=progress)
+    with DemoExchange() as exchange, MarketData(root, rest_url=exchange.rest_url, progress=show) as market:
+        yield market
 
 
 def market_root(config: RunConfig, cache_dir: Path) -> Path:
@@ -125,7 +127,7 @@ def specs_report(config: RunConfig, *, cache_dir: Path | str = CACHE, offline: b
         DataError: The rules are out of reach or the symbol is not a trading perpetual.
     """
     with open_market(config, cache_dir=Path(cache_dir), offline=offline) as market:
-        loaded = market.load_specs(config.symbol)
+        loaded = _load_specs(market, config)
         state = market.load_market_state(config.symbol)
     warnings = [*exchange_warning(config), *loaded.warnings]
     rules = specs_object(loaded.specs, config.trading_fees(), state)
@@ -150,9 +152,36 @@ def fetch(
         "end": format_iso(inputs.time_range.end_ms),
         "rows": len(inputs.klines.klines),
         "funding_rates": len(inputs.funding.rates),
-        "data": inputs.klines.certificate.as_object(),
+        "data": data_object(inputs.klines.certificate),
         "warnings": [*exchange_warning(config), *inputs.warnings],
     }
+
+
+def cached_series(config: RunConfig, *, cache_dir: Path | str = CACHE) -> list[dict[str, Any]]:
+    """Return what the cache holds of a configuration's market, one object per series; times are ISO 8601."""
+    with open_market(config, cache_dir=Path(cache_dir), offline=True) as market:
+        found = market.cached()
+    return [
+        {
+            "kind": series.kind,
+            "symbol": series.symbol,
+            "interval": series.interval,
+            "first": format_iso(series.first_ms),
+            "last": format_iso(series.last_ms),
+            "rows": series.rows,
+            "bytes": series.bytes,
+            "holes": series.holes,
+        }
+        for series in found
+    ]
+
+
+def _load_specs(market: MarketData, config: RunConfig) -> LoadedSpecs:
+    loaded = market.load_specs(config.symbol)
+    if not config.demo:
+        return loaded
+    # The embedded exchange's port differs each time; a run's records must not.
+    return replace(loaded, specs=replace(loaded.specs, source="the embedded demo exchange"))
 
 
 def _time_range(market: MarketData, config: RunConfig) -> TimeRange:
@@ -170,6 +199,10 @@ def _run_engine(
     config: RunConfig, inputs: Inputs, strategy: StrategySpec, params: dict[str, object], progress: ProgressDisplay
 ) -> EngineOutput:
     total = len(inputs.klines.klines)
+
+    def show(bars: int, equity: float, orders: int) -> None:
+        progress.run(bars, total, equity, orders)
+
     return run_engine(
         EngineInput(
             specs=inputs.specs.specs,
@@ -178,23 +211,20 @@ def _run_engine(
             fees=config.trading_fees(),
             sizing=config.sizing_rules(),
             balance=config.account.balance,
-            strategy=strategy.cls,
+            strategy=strategy,
             params=params,
-            progress=(lambda bars, equity, fills: progress.run(bars, total, equity, fills))
-            if progress.active
-            else None,
+            progress=show if progress.active else None,
         )
     )
 
 
 def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: EngineOutput, watch: "_Stopwatch") -> Run:
     klines, certificate = inputs.klines.klines, inputs.klines.certificate
-    last_close = klines.price("close", -1)
     trades = build_trades(output.fills, output.payments)
     books = close_books(
         trades,
         starting_balance=config.account.balance,
-        last_close=last_close,
+        last_close=last_close(klines),
         engine_balance=output.balance,
         engine_open_pnl=output.open_pnl,
         bookings=2 * len(output.fills) + len(output.payments),
@@ -216,15 +246,19 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: En
             run_id=run_id,
             config=config,
             specs=inputs.specs.specs,
-            spec_checks=[check.as_object() for check in output.spec_checks],
+            spec_checks=[
+                {"name": check.name, "exchange": f"{check.exchange:f}", "built": f"{check.built:f}", "same": check.same}
+                for check in output.spec_checks
+            ],
             bars={
                 "expected": certificate.expected,
                 "loaded": loaded,
                 "fed": output.bars_fed,
                 "skipped": loaded - output.bars_fed,
             },
-            sizing=output.first_sized,
-            largest_share=output.largest_share,
+            first=output.sizing.first,
+            largest=output.sizing.largest,
+            capped=output.sizing.capped,
             books=books,
             trades=len(trades),
             fills=len(output.fills),
@@ -232,14 +266,20 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: En
             denied=Counter(denial.reason for denial in output.denials),
             metrics=metrics,
             benchmark=benchmark,
-            data=certificate.as_object(),
-            warnings=[*exchange_warning(config), *inputs.warnings, *output.warnings],
+            data=data_object(certificate),
+            warnings=[*exchange_warning(config), *inputs.warnings, *_unseen(output)],
             timings=watch.laps,
             created_ms=round(now.timestamp() * 1000),
         )
     )
     specs = specs_object(inputs.specs.specs, config.trading_fees())
     return Run(run_id=run_id, path=None, config=config, specs=specs, summary=summary, klines=klines, **frames)
+
+
+def _unseen(output: EngineOutput) -> list[str]:
+    if output.bars_seen == output.bars_fed:
+        return []
+    return [f"The strategy's on_bar saw {output.bars_seen:,} of {output.bars_fed:,} bars: does it subscribe to them?"]
 
 
 def _statistics(inputs: Inputs, frames: dict[str, Any], balance: float) -> tuple[Metrics, Metrics]:

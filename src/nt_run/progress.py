@@ -40,7 +40,10 @@ class ProgressDisplay:
         self._bars.stop()
 
     def download(self, label: str, done: int, total: int, rows: int) -> None:
-        """Show `done` of `total` requests or files of one series, and the rows they brought."""
+        """Show `done` of `total` bars of one series and the rows so far; with `total` 0 the label is a remark."""
+        if not total:
+            self.note(label)
+            return
         task = self._task(label, total)
         elapsed = self._bars.tasks[task].elapsed or 0
         rate = f", {rows / elapsed:,.0f} rows/s" if elapsed > 0 else ""

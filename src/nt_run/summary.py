@@ -11,22 +11,13 @@ from typing import Any
 
 from nt_run.accounting import Books
 from nt_run.config import REST_URL, RunConfig
+from nt_run.klines import DataCertificate
 from nt_run.metrics import Metrics
-from nt_run.model import Fees, format_iso
+from nt_run.model import Fees, MarketState, TimeRange, format_iso
 from nt_run.sizing import Sized
 from nt_run.specs import InstrumentSpecs
 
 PACKAGES = ("nt-run", "nautilus_trader", "polars", "pyarrow")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketState:
-    """What the exchange says of the contract right now; `None` where it was not asked."""
-
-    mark_price: Decimal | None = None
-    last_funding_rate: Decimal | None = None
-    next_funding_ms: int | None = None
-    funding_interval_hours: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +29,11 @@ class Facts:
     specs: InstrumentSpecs
     spec_checks: Sequence[Mapping[str, Any]]
     bars: Mapping[str, int]
-    sizing: Sized | None
-    largest_share: Decimal | None
+    first: Sized | None
+    """The first entry's size."""
+    largest: Sized | None
+    capped: Mapping[str, int]
+    """How many entries were cut, by what."""
     books: Books
     trades: int
     fills: int
@@ -132,11 +126,26 @@ def specs_object(specs: InstrumentSpecs, fees: Fees, state: MarketState | None =
     }
     if state is None:
         return rules
+    interval = state.funding_interval_ms
+    hours = None if interval is None else Decimal(interval) / 3_600_000
     return rules | {
         "mark_price": _text(state.mark_price),
         "last_funding_rate": _text(state.last_funding_rate),
-        "funding_interval_hours": _text(state.funding_interval_hours),
+        "funding_interval_hours": _text(hours),
         "next_funding": None if state.next_funding_ms is None else format_iso(state.next_funding_ms),
+    }
+
+
+def data_object(certificate: DataCertificate) -> dict[str, Any]:
+    """Return what is certified about a run's klines as one object."""
+    return {
+        "sources": dict(certificate.sources),
+        "fingerprint": certificate.fingerprint,
+        "completeness": certificate.completeness,
+        "expected": certificate.expected,
+        "loaded": certificate.loaded,
+        "gaps": [_span(gap.range) | {"status": gap.status} for gap in certificate.gaps],
+        "zero_volume_runs": [_span(run) for run in certificate.zero_volume_runs],
     }
 
 
@@ -160,12 +169,13 @@ def exchange_warning(config: RunConfig) -> list[str]:
 
 
 def _sizing(facts: Facts) -> dict[str, Any]:
-    rules, sized = facts.config.sizing, facts.sizing
+    rules, sized = facts.config.sizing, facts.first
     asked: dict[str, Any] = {
         "method": rules.method,
         "fraction": str(rules.fraction),
         "compound": rules.compound,
-        "largest_share": None if facts.largest_share is None else float(facts.largest_share),
+        "largest_share": None if facts.largest is None else float(facts.largest.notional / facts.largest.equity),
+        "capped": dict(sorted(facts.capped.items())),
     }
     if sized is None:
         return asked | {"first": None}
@@ -181,6 +191,10 @@ def _sizing(facts: Facts) -> dict[str, Any]:
             "capped_by": sized.capped_by,
         }
     }
+
+
+def _span(time_range: TimeRange) -> dict[str, str]:
+    return {"start": format_iso(time_range.start_ms), "end": format_iso(time_range.end_ms)}
 
 
 def _text(value: Decimal | None) -> str | None:

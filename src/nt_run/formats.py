@@ -1,0 +1,26 @@
+"""How amounts, fractions and times are written for people."""
+
+
+def amount(text: str) -> str:
+    """Return an amount of money: `10,000.00`."""
+    return f"{float(text):,.2f}"
+
+
+def signed(value: float | str | None, decimals: int = 2) -> str:
+    """Return an amount with its sign, or `–` where there is none."""
+    return "–" if value is None else f"{float(value):+,.{decimals}f}"
+
+
+def percent(fraction: float | None, decimals: int = 2, *, sign: bool = False) -> str:
+    """Return a fraction in per cent: 0.0239 → `2.39 %`, or `–` where there is none."""
+    return "–" if fraction is None else f"{fraction * 100:{'+' if sign else ''},.{decimals}f} %"
+
+
+def ratio(value: float | None) -> str:
+    """Return a ratio with two decimals, or `–` where it is undefined."""
+    return "–" if value is None else f"{value:,.2f}"
+
+
+def short_time(iso: str) -> str:
+    """Return an ISO 8601 time without its seconds: `2025-05-04 15:33`."""
+    return iso[:16].replace("T", " ")

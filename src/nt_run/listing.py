@@ -1,0 +1,125 @@
+"""Rules, data and runs as listings."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from nt_run.formats import percent, short_time
+from nt_run.model import parse_time
+from nt_run.tables import DIM, banner, grid, show, warning_lines
+
+RUN_HEADINGS = ("run", "days", "return", "drawdown", "trades")
+
+
+def print_specs(rules: Mapping[str, Any], *, demo: bool, warnings: Sequence[str]) -> None:
+    """Print the trading rules of one contract."""
+    base, quote = rules["base_asset"], rules["quote_asset"]
+    tick, step = f"price precision {rules['price_precision']}", f"size precision {rules['size_precision']}"
+    rows = (
+        ("contract", f"{rules['contract_type']} of {base}/{quote}, margin in {rules['margin_asset']}", ""),
+        ("status", rules["status"], ""),
+        ("tick size", f"{rules['tick_size']} {quote}", tick),
+        ("step size", f"{rules['step_size']} {base}", step),
+        ("quantity", f"{rules['min_quantity']} … {rules['max_quantity']} {base}", ""),
+        ("market order", f"at most {rules['market_max_quantity']} {base}", ""),
+        ("min notional", f"{rules['min_notional']} {quote}", ""),
+        ("price band", _band(rules), "of the mark price"),
+        ("liquidation fee", percent(_float(rules["liquidation_fee"]), 3), "of notional"),
+        ("maker / taker fee", f"{percent(_float(rules['maker_fee']), 4)} / {percent(_float(rules['taker_fee']), 4)}",
+         rules["fee_source"]),
+        ("mark price", _or_unknown(rules.get("mark_price")), quote),
+        ("funding", percent(_float(rules.get("last_funding_rate")), 4), _funding(rules)),
+    )  # fmt: skip
+    table = grid(("bold",), (None,), (DIM,))
+    for name, value, note in rows:
+        table.add_row(name, value, note)
+    head = Text(rules["instrument_id"], style="bold")
+    source = Text(f"as of {short_time(rules['as_of'])} UTC, from {rules['source']}", style=DIM)
+    parts: list[RenderableType] = [*banner(demo=demo), head, table, source]
+    show(*parts, *([warning_lines(warnings)] if warnings else []))
+
+
+def print_data(fetched: Mapping[str, Any]) -> None:
+    """Print what a fetch brought into the cache."""
+    data = fetched["data"]
+    head = Text(f"{fetched['symbol']} {fetched['interval']}", style="bold")
+    head.append(f"  {short_time(fetched['start'])} → {short_time(fetched['end'])} UTC", style="default")
+    sources = ", ".join(f"{name} {percent(share, 0)}" for name, share in data["sources"].items())
+    table = grid(("bold",), (None,))
+    table.add_row("klines", f"{fetched['rows']:,}, {percent(data['completeness'])} complete, from {sources}")
+    table.add_row("funding rates", f"{fetched['funding_rates']:,}")
+    table.add_row("fingerprint", data["fingerprint"])
+    show(*banner(demo=fetched["demo"]), head, table, *([warning_lines(w)] if (w := fetched["warnings"]) else []))
+
+
+def print_series(series: Sequence[Mapping[str, Any]], cache: Path) -> None:
+    """Print what the cache holds, one line per series."""
+    rows = [
+        (
+            one["kind"],
+            one["symbol"],
+            one["interval"],
+            f"{short_time(one['first'])} → {short_time(one['last'])}",
+            f"{one['rows']:,}",
+            f"{one['bytes'] / 1e6:,.1f}",
+            f"{one['holes']:,}",
+        )
+        for one in series
+    ]
+    empty = f"There is no market data in {cache} yet. Start with: nt-run data get --symbol BTCUSDT"
+    print_table("", ("kind", "symbol", "interval", "range (UTC)", "rows", "MB", "holes"), rows, empty=empty)
+
+
+def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
+    """Print a plain listing, or what to do when there is nothing to list."""
+    if not rows:
+        show(Text(empty))
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style=DIM)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if index and _numeric(rows[0][index]) else "left", no_wrap=index == 0)
+    for row in rows:
+        table.add_row(*row)
+    show(table)
+
+
+def run_row(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return one line of `nt-run runs list`."""
+    metrics = summary["metrics"]
+    days = (parse_time(summary["end"]) - parse_time(summary["start"])) / 86_400_000
+    return (
+        summary["run_id"],
+        f"{days:,.1f}",
+        percent(metrics["total_return"], sign=True),
+        percent(metrics["max_drawdown"]),
+        f"{summary['trades']:,}",
+    )
+
+
+def _band(rules: Mapping[str, Any]) -> str:
+    if rules["percent_price_up"] is None or rules["percent_price_down"] is None:
+        return _or_unknown(None)
+    return f"× {rules['percent_price_down']} … × {rules['percent_price_up']}"
+
+
+def _funding(rules: Mapping[str, Any]) -> str:
+    if rules.get("next_funding") is None:
+        return ""
+    every = rules.get("funding_interval_hours")
+    return (f"every {every} h, " if every else "") + f"next {short_time(rules['next_funding'])} UTC"
+
+
+def _or_unknown(text: str | None) -> str:
+    return "not known" if text is None else text
+
+
+def _float(text: str | None) -> float | None:
+    return None if text is None else float(text)
+
+
+def _numeric(text: str) -> bool:
+    return text[:1] in "+-–0123456789" and "→" not in text

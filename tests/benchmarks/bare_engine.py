@@ -1,0 +1,135 @@
+"""What the main job's benchmark is held against: the same bars and strategy given to the engine, and nothing else.
+
+    python tests/benchmarks/bare_engine.py KLINES.parquet QUANTITY
+
+No store, no checks, no funding, no sizing, no books, no report: read the run's klines, build the instrument, run.
+"""
+
+import sys
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from nautilus_trader.backtest import BacktestEngine, BacktestEngineConfig
+from nautilus_trader.common import LoggerConfig
+from nautilus_trader.execution import MakerTakerFeeModel
+from nautilus_trader.indicators import ExponentialMovingAverage
+from nautilus_trader.model import (
+    AccountType,
+    Bar,
+    BarType,
+    CryptoPerpetual,
+    Currency,
+    InstrumentId,
+    LeveragedMarginModel,
+    Money,
+    OmsType,
+    OrderSide,
+    Price,
+    Quantity,
+    Symbol,
+    Venue,
+)
+from nautilus_trader.persistence import BarDataWrangler
+from nautilus_trader.trading import Strategy
+
+NAME = "BTCUSDT-PERP.BINANCE"
+BAR_TYPE = f"{NAME}-1-MINUTE-LAST-EXTERNAL"
+DECIMAL, TIME = pa.decimal128(38, 16), pa.timestamp("ns", "UTC")
+CHUNK = 50_000
+
+
+class Cross(Strategy):
+    """EMA 10/21, always in the market, a fixed quantity."""
+
+    def __init__(self, quantity: Quantity) -> None:
+        super().__init__()
+        self.quantity = quantity
+        self.fast, self.slow = ExponentialMovingAverage(10), ExponentialMovingAverage(21)
+        self.instrument_id, self.bar_type = InstrumentId.from_str(NAME), BarType.from_str(BAR_TYPE)
+
+    def on_start(self) -> None:
+        self.register_indicator_for_bars(self.bar_type, self.fast)
+        self.register_indicator_for_bars(self.bar_type, self.slow)
+        self.subscribe_bars(self.bar_type)
+
+    def on_bar(self, _bar: Bar) -> None:
+        if not self.indicators_initialized():
+            return
+        if self.fast.value >= self.slow.value:
+            if not self.portfolio.is_net_long(self.instrument_id):
+                self.turn(OrderSide.BUY)
+        elif not self.portfolio.is_net_short(self.instrument_id):
+            self.turn(OrderSide.SELL)
+
+    def turn(self, side: OrderSide) -> None:
+        if not self.portfolio.is_net_flat(self.instrument_id):
+            self.close_all_positions(self.instrument_id)
+        self.submit_order(self.order_factory.market(self.instrument_id, side, self.quantity))
+
+
+def instrument() -> CryptoPerpetual:
+    usdt = Currency.from_str("USDT")
+    return CryptoPerpetual(
+        instrument_id=InstrumentId.from_str(NAME),
+        raw_symbol=Symbol("BTCUSDT"),
+        base_currency=Currency.from_str("BTC"),
+        quote_currency=usdt,
+        settlement_currency=usdt,
+        is_inverse=False,
+        price_precision=1,
+        size_precision=3,
+        price_increment=Price.from_str("0.1"),
+        size_increment=Quantity.from_str("0.001"),
+        margin_init=Decimal(1),
+        margin_maint=Decimal("0.004"),
+        ts_event=0,
+        ts_init=0,
+    )
+
+
+def batches(path: str) -> pa.Table:
+    """Klines of a run folder (scaled integers) in the wrangler's schema."""
+    table = pq.read_table(path)
+    close_time = pa.compute.add(table["open_time"].cast(pa.int64()), 60_000)
+    stamps = pa.compute.multiply(close_time, 1_000_000).cast(TIME)
+
+    def exact(name: str, digits: int) -> pa.ChunkedArray:
+        whole = table[name].cast(pa.decimal128(19, 0))
+        return pa.compute.divide(whole.cast(pa.decimal128(24, 0)), pa.scalar(Decimal(10**digits))).cast(DECIMAL)
+
+    digits = {"open": 2, "high": 2, "low": 2, "close": 2, "volume": 3}
+    columns = [exact(name, digits[name]) for name in digits]
+    return pa.table([*columns, stamps, stamps], names=[*digits, "ts_event", "ts_init"])
+
+
+def main(path: str, quantity: str) -> None:
+    engine = BacktestEngine(BacktestEngineConfig(logging=LoggerConfig(bypass_logging=True)))
+    engine.add_venue(
+        Venue("BINANCE"),
+        OmsType.NETTING,
+        AccountType.MARGIN,
+        [Money.from_str("10000 USDT")],
+        default_leverage=Decimal(1),
+        margin_model=LeveragedMarginModel(),
+        fee_model=MakerTakerFeeModel(Decimal("0.0002"), Decimal("0.0005")),
+    )
+    engine.add_instrument(instrument())
+    wrangler = BarDataWrangler(BAR_TYPE, 1, 3)
+    bars = 0
+    for batch in batches(path).to_batches(max_chunksize=CHUNK):
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        chunk = wrangler.process_record_batch_bytes(sink.getvalue().to_pybytes())
+        bars += len(chunk)
+        engine.add_data(chunk, sort=False)
+    engine.sort_data()
+    engine.add_strategy(Cross(Quantity.from_str(quantity)))
+    engine.run()
+    print(f"{bars} bars, {engine.get_result().total_orders} orders")
+    engine.dispose()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
