@@ -113,6 +113,11 @@ def test_mark_prices_are_the_recorded_ones_or_the_last_prices(fetch: Fetch) -> N
         assert (row[4], row[5]) == (close, "0")
 
 
+def test_the_mark_price_after_the_last_bar_is_that_of_the_last_bar(fetch: Fetch) -> None:
+    with DemoExchange(market=RecordedMarket("BTCUSDT", frame())) as exchange:
+        assert fetch(exchange.rest_url, "premiumIndex", symbol="BTCUSDT").json["markPrice"] == "95502.70000000"
+
+
 def test_an_interval_the_recording_cannot_make_is_refused(fetch: Fetch) -> None:
     with DemoExchange(market=RecordedMarket("BTCUSDT", frame(), interval="5m")) as exchange:
         assert fetch(exchange.rest_url, "klines", symbol="BTCUSDT", interval="3m").json["code"] == -1120

@@ -24,8 +24,14 @@ def test_the_clock_stands_still_half_a_minute_into_july_2026(get: Get) -> None:
 
 
 def test_every_answer_says_that_the_market_is_synthetic_and_no_body_does(get: Get) -> None:
-    for path in ("time", "exchangeInfo", "nothing", "/data/nothing.zip"):
-        got = get(path)
+    for path, method in (
+        ("time", "GET"),
+        ("exchangeInfo", "GET"),
+        ("nothing", "GET"),
+        ("/data/nothing.zip", "GET"),
+        ("order", "POST"),
+    ):
+        got = get(path, method=method)
         assert got.headers["x-nt-run-demo"] == "synthetic"
         assert b"synthetic" not in got.body.lower()
 
@@ -146,6 +152,7 @@ def test_klines_weigh_by_their_limit(get: Get, exchange: DemoExchange, limit: in
         ("klines", {**BTC, "limit": 1501}, 400, -1130),
         ("klines", {**BTC, "limit": 0}, 400, -1130),
         ("klines", {**BTC, "startTime": "yesterday"}, 400, -1100),
+        ("klines", {**BTC, "startTime": 10**19}, 400, -1100),
         ("klines", {**BTC, "startTime": 2, "endTime": 1}, 400, -1023),
         ("fundingRate", {"symbol": "NOSUCH"}, 400, -1121),
         ("premiumIndex", {"symbol": "NOSUCH"}, 400, -1121),

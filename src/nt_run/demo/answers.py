@@ -1,6 +1,7 @@
 """What the exchange answers: a status, headers and a body, before faults and compression."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,8 @@ type Clock = Callable[[], int]
 """Returns the exchange's time, in milliseconds since the epoch."""
 
 JSON_TYPE = "application/json"
+
+_WHOLE = "^[0-9]{1,18}$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,11 @@ def whole(query: Query, name: str) -> int | None:
     """Return a parameter as a whole number, `None` if it was not sent.
 
     Raises:
-        RefusedError: It is not a number.
+        RefusedError: It is not a number, or longer than any the exchange uses.
     """
     text = query.get(name)
     if not text:
         return None
-    if not text.isascii() or not text.isdigit():
-        raise RefusedError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'.")
+    if re.fullmatch(_WHOLE, text) is None:
+        raise RefusedError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{_WHOLE}'.")
     return int(text)

@@ -12,7 +12,7 @@ from nt_run.demo.candles import Kind, Market
 from nt_run.demo.pages import Pages
 from nt_run.model import INTERVALS, FundingRate
 
-_MINUTE_MS = 60_000
+_DAY_MS = 86_400_000
 _KLINES_DEFAULT, _KLINES_MOST = 500, 1500
 _FUNDING_DEFAULT, _FUNDING_RECENT, _FUNDING_MOST = 100, 200, 1000
 _WEIGHTS = ((100, 1), (500, 2), (1001, 5))
@@ -120,7 +120,8 @@ class RestApi:
 
     def _premium(self, market: Market) -> dict[str, Any]:
         now = self._clock()
-        seen = market.candles("markPriceKlines", now - market.step_ms, now + 1).as_of(now)
+        # The newest candle may be older than one step where a recording has a hole or has ended.
+        seen = market.candles("markPriceKlines", now - market.step_ms - _DAY_MS, now + 1).as_of(now)
         price = f"{int(seen.close[-1]) / 10 ** seen.decimals[0]:.8f}" if len(seen) else "0.00000000"
         slot = market.funding_hours * 3_600_000
         last = market.funding(now - 2 * slot, now + 1)

@@ -69,7 +69,7 @@ class DemoExchange:
         self.clock_ms = max(each.now_ms for each in markets) if clock_ms is None else clock_ms
         self.requests: list[Served] = []
         self.weight = 0
-        self._origin = "synthetic" if all(isinstance(each, SyntheticMarket) for each in markets) else "recorded"
+        origin = "synthetic" if all(isinstance(each, SyntheticMarket) for each in markets) else "recorded"
         self._info = exchange_info
         self._weight_limit = weight_limit
         self._faults = Faults(faults)
@@ -79,7 +79,7 @@ class DemoExchange:
         by_symbol = {each.symbol: each for each in markets}
         self._rest = RestApi(by_symbol, self._exchange_info, lambda: self.clock_ms)
         self._archive = Archive(by_symbol, lambda: self.clock_ms)
-        self._server = LoopbackServer(port, self._respond)
+        self._server = LoopbackServer(port, self._respond, {MARKER: origin})
 
     @property
     def rest_url(self) -> str:
@@ -117,7 +117,7 @@ class DemoExchange:
         with self._lock:
             lost = mishap in {"timeout", "reset"}
             self.requests.append(Served(method, url.path, query, 0 if lost else answer.status))
-        return Reply(replace(answer, headers={**answer.headers, MARKER: self._origin}), mishap)
+        return Reply(answer, mishap)
 
     def _answer(self, path: str, query: Query) -> Answer:
         if not path.startswith("/fapi/"):

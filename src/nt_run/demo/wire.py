@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, Literal, NamedTuple, cast, override
@@ -31,13 +31,17 @@ type Respond = Callable[[str, str], Reply]
 
 
 class LoopbackServer(HTTPServer):
-    """Serves on `port` of the loopback address, one thread per connection, until `stop` ends them all."""
+    """Serves on `port` of the loopback address, one thread per connection, until `stop` ends them all.
+
+    `headers` go with every answer, those to malformed requests included.
+    """
 
     request_queue_size = 64
     allow_reuse_address = True
 
-    def __init__(self, port: int, respond: Respond) -> None:
+    def __init__(self, port: int, respond: Respond, headers: Mapping[str, str]) -> None:
         self.respond = respond
+        self.headers = headers
         self.stopping = threading.Event()
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._guard = threading.Lock()
@@ -105,6 +109,12 @@ class _Handler(BaseHTTPRequestHandler):
     @override
     def version_string(self) -> str:
         return "nt-run-demo"
+
+    @override
+    def end_headers(self) -> None:
+        for name, value in cast("LoopbackServer", self.server).headers.items():
+            self.send_header(name, value)
+        super().end_headers()
 
     def _serve(self, *, send_body: bool) -> None:
         server = cast("LoopbackServer", self.server)
