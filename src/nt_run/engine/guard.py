@@ -29,6 +29,7 @@ class Guard:
         self._bar_type = bar_type
         self._before_start = before_start
         self._one_type = True
+        self._installed: list[str] = []
 
     def install(self, strategy: Strategy) -> None:
         """Wrap every callback the strategy's own classes define."""
@@ -38,10 +39,21 @@ class Guard:
             callback = getattr(strategy, name)
             if name in _UNDELIVERED:
                 callback = _refuse(name)
-            setattr(strategy, name, self._wrap(strategy, self._counted(callback) if name == "on_bar" else callback))
-        started = strategy.on_start
-        strategy.on_start = self._wrap(strategy, lambda: (self._before_start(strategy), started()))
-        self._watch_subscriptions(strategy)
+            if name == "on_bar":
+                callback = self._counted(callback)
+            elif name == "on_start":
+                callback = self._prepared(strategy, callback)
+            self._put(strategy, name, self._wrap(strategy, callback))
+        self._put(strategy, "subscribe_bars", self._watched(strategy))
+
+    def release(self, strategy: Strategy) -> None:
+        """Undo `install`: without the circle of references the strategy is freed at once, on its own thread.
+
+        The engine's objects must not be freed on another thread, which the garbage collector may well be on.
+        """
+        for name in self._installed:
+            delattr(strategy, name)
+        self._installed.clear()
 
     def raise_kept(self, name: str) -> None:
         """Raise what the strategy called `name` raised, if anything.
@@ -100,14 +112,25 @@ class Guard:
 
         return on_bar
 
-    def _watch_subscriptions(self, strategy: Strategy) -> None:
+    def _prepared(self, strategy: Strategy, callback: Callable[[], object]) -> Callable[[], object]:
+        def on_start() -> object:
+            self._before_start(strategy)
+            return callback()
+
+        return on_start
+
+    def _watched(self, strategy: Strategy) -> Callable[..., None]:
         subscribe: Callable[..., None] = cast("Any", strategy).subscribe_bars
 
         def subscribe_bars(bar_type: BarType, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed through
             self._one_type = self._one_type and bar_type == self._bar_type
             subscribe(bar_type, *args, **kwargs)
 
-        strategy.subscribe_bars = subscribe_bars
+        return subscribe_bars
+
+    def _put(self, strategy: Strategy, name: str, value: object) -> None:
+        setattr(strategy, name, value)
+        self._installed.append(name)
 
 
 def strategy_error(name: str, error: BaseException) -> StrategyError:

@@ -112,10 +112,14 @@ def run_engine(run: EngineInput) -> EngineOutput:
         add_venue(engine, balance=run.balance, currency=currency, leverage=run.sizing.leverage, fees=run.fees)
         engine.add_instrument(instrument)
         guard.install(strategy)
-        engine.add_strategy(strategy)
-        _feed(engine, run, instrument, plan, guard)
-        guard.raise_kept(run.strategy.name)
-        return _collect(engine, run, instrument, plan, guard, sizer)
+        try:
+            engine.add_strategy(strategy)
+            _feed(engine, run, instrument, plan, guard)
+            guard.raise_kept(run.strategy.name)
+            return _collect(engine, run, instrument, plan, guard, sizer)
+        finally:
+            guard.release(strategy)
+            sizer.release()
 
 
 def _feed(

@@ -73,6 +73,10 @@ class EntrySizer:
         if self._rules.method == "atr":
             strategy.register_indicator_for_bars(bar_type, self._atr)
 
+    def release(self) -> None:
+        """Let go of the strategy, so that it is freed on the thread it ran on."""
+        self._strategy = None
+
     def stop_price(self, side: OrderSide, price: Price) -> Price | None:
         """Return the protective stop the sizing rules ask for at an entry `side` at `price`.
 
