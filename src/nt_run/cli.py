@@ -156,11 +156,11 @@ def specs(
     quiet: Quiet = False,
 ) -> None:
     """Print the exchange's trading rules of one perpetual."""
-    from nt_run import listing, pipeline, tables  # noqa: PLC0415
+    from nt_run import inputs, listing, tables  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
 
     settings = load_config(None, {"symbol": symbol, "demo": demo})
-    rules = pipeline.specs_report(settings, cache_dir=cache_dir, offline=offline)
+    rules = inputs.specs_report(settings, cache_dir=cache_dir, offline=offline)
     if json:
         tables.print_json(rules)
     else:
@@ -246,13 +246,13 @@ def data_get(
     quiet: Quiet = False,
 ) -> None:
     """Fetch rules, klines and funding rates of a range into the cache."""
-    from nt_run import listing, pipeline, tables  # noqa: PLC0415
+    from nt_run import inputs, listing, tables  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
     from nt_run.progress import ProgressDisplay  # noqa: PLC0415
 
     settings = load_config(None, overrides(ctx.params))
     with ProgressDisplay(quiet=quiet, verbose=verbose) as progress:
-        fetched = pipeline.fetch(settings, cache_dir=cache_dir, progress=progress)
+        fetched = inputs.fetch(settings, cache_dir=cache_dir, progress=progress)
     (tables.print_json if json else listing.print_data)(fetched)
 
 
@@ -266,10 +266,10 @@ def data_list(
     quiet: Quiet = False,
 ) -> None:
     """List the market data in the cache."""
-    from nt_run import listing, pipeline, tables  # noqa: PLC0415
+    from nt_run import inputs, listing, tables  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
 
-    series = pipeline.cached_series(load_config(None, {"demo": demo}), cache_dir=cache_dir)
+    series = inputs.cached_series(load_config(None, {"demo": demo}), cache_dir=cache_dir)
     if json:
         tables.print_json({"series": series})
         return

@@ -39,8 +39,9 @@ def warning_lines(warnings: Sequence[str]) -> RenderableType:
 
 
 def grid(*columns: tuple[Any, ...]) -> Table:
-    """Return a borderless table; each column is (style,) or (style, justify)."""
+    """Return a borderless table; each column is (style,) or (style, justify); only the last one wraps."""
     table = Table.grid(padding=(0, 1))
-    for style, *justify in columns:
-        table.add_column(style=style, justify=justify[0] if justify else "left", no_wrap=True)
+    for index, (style, *justify) in enumerate(columns, start=1):
+        last = index == len(columns)
+        table.add_column(style=style, justify=justify[0] if justify else "left", no_wrap=not last)
     return table

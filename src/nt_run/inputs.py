@@ -1,0 +1,147 @@
+"""What a run reads from the market: the exchange it asks, the folder it keeps, rules, range, klines and funding."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from nt_run.config import REST_URL, RunConfig
+from nt_run.data.loader import LoadedFunding, LoadedKlines, LoadedSpecs, MarketData
+from nt_run.errors import NotCachedError
+from nt_run.model import Interval, TimeRange, format_iso
+from nt_run.progress import ProgressDisplay
+from nt_run.summary import data_object, exchange_warning, specs_object
+
+CACHE = Path("data_cache")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Everything a run reads from the market."""
+
+    time_range: TimeRange
+    specs: LoadedSpecs
+    klines: LoadedKlines
+    funding: LoadedFunding
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the sources had to say."""
+        return [*self.specs.warnings, *self.klines.warnings, *self.funding.warnings]
+
+
+def load_inputs(market: MarketData, config: RunConfig) -> Inputs:
+    """Load rules, klines and funding rates of a run's range.
+
+    Raises:
+        DataError: Something is missing, wrong or out of reach.
+    """
+    specs = _load_specs(market, config)
+    time_range = _time_range(market, config)
+    klines = market.load_klines(config.symbol, Interval(config.interval), time_range)
+    funding = market.load_funding(config.symbol, time_range)
+    return Inputs(time_range=time_range, specs=specs, klines=klines, funding=funding)
+
+
+@contextmanager
+def open_market(
+    config: RunConfig, *, cache_dir: Path, offline: bool, progress: ProgressDisplay | None = None
+) -> Generator[MarketData]:
+    """Open the market a configuration names; the demo's exchange lives as long as the context."""
+    root = market_root(config, cache_dir)
+    show = progress.download if progress else None
+    if not config.demo or offline:
+        with MarketData(root, rest_url=config.exchange.rest_url, offline=offline, progress=show) as market:
+            yield market
+        return
+    from nt_run.demo import DemoExchange  # noqa: PLC0415 - only a demo pays for it
+
+    with DemoExchange() as exchange, MarketData(root, rest_url=exchange.rest_url, progress=show) as market:
+        yield market
+
+
+def market_root(config: RunConfig, cache_dir: Path) -> Path:
+    """Return the folder of a market's data: the exchange's own, the demo's, and other addresses never mix."""
+    if config.demo:
+        return cache_dir / "demo"
+    if config.exchange.rest_url.rstrip("/") == REST_URL:
+        return cache_dir
+    address = urlsplit(config.exchange.rest_url)
+    return cache_dir / "at" / address.netloc.replace(":", "_")
+
+
+def specs_report(config: RunConfig, *, cache_dir: Path | str = CACHE, offline: bool = False) -> dict[str, Any]:
+    """Return a contract's rules, mark price and funding as one object.
+
+    Raises:
+        DataError: The rules are out of reach or the symbol is not a trading perpetual.
+    """
+    with open_market(config, cache_dir=Path(cache_dir), offline=offline) as market:
+        loaded = _load_specs(market, config)
+        state = market.load_market_state(config.symbol)
+    warnings = [*exchange_warning(config), *loaded.warnings]
+    rules = specs_object(loaded.specs, config.trading_fees(), state)
+    return rules | {"demo": config.demo, "warnings": warnings}
+
+
+def fetch(
+    config: RunConfig, *, cache_dir: Path | str = CACHE, progress: ProgressDisplay | None = None
+) -> dict[str, Any]:
+    """Bring rules, klines and funding of a range into the cache and return what is there.
+
+    Raises:
+        DataError: Something is missing, wrong or out of reach.
+    """
+    with open_market(config, cache_dir=Path(cache_dir), offline=False, progress=progress) as market:
+        inputs = load_inputs(market, config)
+    return {
+        "symbol": config.symbol,
+        "interval": config.interval,
+        "demo": config.demo,
+        "start": format_iso(inputs.time_range.start_ms),
+        "end": format_iso(inputs.time_range.end_ms),
+        "rows": len(inputs.klines.klines),
+        "funding_rates": len(inputs.funding.rates),
+        "data": data_object(inputs.klines.certificate),
+        "warnings": [*exchange_warning(config), *inputs.warnings],
+    }
+
+
+def cached_series(config: RunConfig, *, cache_dir: Path | str = CACHE) -> list[dict[str, Any]]:
+    """Return what the cache holds of a configuration's market, one object per series; times are ISO 8601."""
+    with open_market(config, cache_dir=Path(cache_dir), offline=True) as market:
+        found = market.cached()
+    return [
+        {
+            "kind": series.kind,
+            "symbol": series.symbol,
+            "interval": series.interval,
+            "first": format_iso(series.first_ms),
+            "last": format_iso(series.last_ms),
+            "rows": series.rows,
+            "bytes": series.bytes,
+            "holes": series.holes,
+        }
+        for series in found
+    ]
+
+
+def _load_specs(market: MarketData, config: RunConfig) -> LoadedSpecs:
+    loaded = market.load_specs(config.symbol)
+    if not config.demo:
+        return loaded
+    # The embedded exchange's port differs each time; a run's records must not.
+    return replace(loaded, specs=replace(loaded.specs, source="the embedded demo exchange"))
+
+
+def _time_range(market: MarketData, config: RunConfig) -> TimeRange:
+    if config.start and config.end:
+        return config.time_range(0)
+    if not market.offline:
+        return config.time_range(market.server_time_ms())
+    newest = market.newest_cached_range(config.symbol, Interval(config.interval))
+    if newest is None:
+        raise NotCachedError(f"klines of {config.symbol} {config.interval}", ["any"], "Run once without --offline.")
+    return config.time_range(newest.end_ms)
