@@ -122,6 +122,8 @@ def test_at_the_demo_s_moment_june_and_yesterday_are_not_yet_published(get: Get)
         "monthly/klines/BTCUSDT/1m/ETHUSDT-1m-2026-05.zip",
         "monthly/klines/BTCUSDT/1m/BTCUSDT-5m-2026-05.zip",
         "monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2026-13.zip",
+        "monthly/klines/BTCUSDT/1m/BTCUSDT-1m-9999-12.zip",
+        "monthly/klines/BTCUSDT/1m/BTCUSDT-1m-0000-01.zip",
         "monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2026-05-01.zip",
         "daily/klines/BTCUSDT/1m/BTCUSDT-1m-2026-02-30.zip",
         "daily/klines/BTCUSDT/1m/BTCUSDT-1m-2026-05.zip",

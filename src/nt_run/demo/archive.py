@@ -80,9 +80,9 @@ class Archive:
 
     def _make_zip(self, file: _File) -> bytes | None:
         market = self._markets.get(file.symbol)
-        text = (
-            None if market is None else _funding(market, file) if file.kind == "fundingRate" else _klines(market, file)
-        )
+        if market is None:
+            return None
+        text = _funding(market, file) if file.kind == "fundingRate" else _klines(market, file)
         if text is None:
             return None
         content = io.BytesIO()
@@ -100,9 +100,9 @@ def _parse(match: re.Match[str]) -> _File | None:
         return None
     try:
         start = dt.datetime(int(match["year"]), int(match["month"]), int(match["day"] or 1), tzinfo=dt.UTC)
-    except ValueError:
+        end = start + _DAY if daily else (start + 31 * _DAY).replace(day=1)
+    except (ValueError, OverflowError):
         return None
-    end = start + _DAY if daily else (start + 31 * _DAY).replace(day=1)
     name = match[0].rpartition("/")[2].removesuffix(".CHECKSUM").removesuffix(".zip")
     kind = match["kind"] or "fundingRate"
     return _File(name, match["symbol"] or match["funded"], kind, match["interval"] or "", start, end)

@@ -1,8 +1,10 @@
 """Faults the exchange can be told to show, each described in one line.
 
-Fault("/klines", "429", times=2, retry_after=1)     the first two requests for klines are refused
-Fault("symbol=ETHUSDT", "cut", skip=3)              the fourth answer about ETHUSDT stops half-way
-Fault("/klines", "rows", edit=lambda rows: rows[1:])    one answer lacks its first kline
+    Fault("/klines", "429", times=2, retry_after=1)         the first two requests for klines are refused
+    Fault("symbol=ETHUSDT", "cut", skip=3)                  the fourth answer about ETHUSDT stops half-way
+    Fault("/klines", "rows", edit=lambda rows: rows[1:])    one answer lacks its first kline
+
+Requests are counted per fault, in the order they arrive.
 """
 
 import json
@@ -25,7 +27,8 @@ the klines of an answer."""
 class Fault:
     """What happens to requests whose path and query contain `match`: `skip` pass first, then `times` are hit.
 
-    `times` is `None` for all of them. `retry_after` (seconds) goes with 429 and 418 as `Retry-After`.
+    `times` is `None` for all of them. `retry_after` (seconds) goes with 429 and 418 as `Retry-After`. `edit` takes the
+    rows of a klines answer as the exchange wrote them and returns those to send.
     """
 
     match: str
