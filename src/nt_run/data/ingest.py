@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from nt_run.errors import InvalidKlinesError
-from nt_run.klines import PRICES, QUANTITIES, QUOTES, SCHEMA, Exponents, Klines
+from nt_run.klines import PRICES, QUANTITIES, QUOTES, SCHEMA, Exponents, Klines, no_klines
 from nt_run.model import Interval, format_time
 
 RAW_COLUMNS = (
@@ -43,6 +43,8 @@ def parse_rows(symbol: str, interval: Interval, rows: Sequence[Sequence[object]]
     Raises:
         InvalidKlinesError: A row is not of that form, or breaks an invariant.
     """
+    if not rows:
+        return no_klines(symbol, interval), 0
     try:
         columns = list(zip(*rows, strict=True))[: len(RAW_COLUMNS)]
         text = pl.DataFrame(
