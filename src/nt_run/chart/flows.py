@@ -6,7 +6,7 @@ import numpy as np
 from PyQt6 import QtCore, QtGui
 
 from nt_run.chart import theme
-from nt_run.chart.items import Item, Pane, View
+from nt_run.chart.items import Item, Pane, View, pieces
 from nt_run.chart.levels import Floats
 from nt_run.chart.qt import NO_PEN, SMOOTH, colour, draw_polyline, draw_rects, pen
 from nt_run.chart.view import Funding
@@ -28,7 +28,7 @@ class Steps(Item):
     @override
     def draw(self, painter: QtGui.QPainter, view: View) -> None:
         bars = max(int((view.stop - view.start) / max(view.width_px, 1.0)), 1)
-        first = np.arange(view.start, view.stop, bars)
+        first = np.arange(view.start, view.stop, bars, dtype=np.int64)
         counts = np.diff(np.r_[first, view.stop])
         values = self._values[: view.stop]
         x = self.pane.bars.slot[first].astype(np.float64) - 0.5
@@ -43,8 +43,9 @@ class Steps(Item):
             draw_rects(painter, x[side], np.zeros(int(side.sum())), counts[side].astype(float), height[side])
         if bars == 1:
             painter.setPen(pen(theme.TEXT, 1, 170))
-            edges = np.repeat(self.pane.bars.slot[first].astype(float), 2) + np.tile((-0.5, 0.5), len(first))
-            draw_polyline(painter, edges, np.repeat(values[first], 2))
+            for rows in pieces(self.pane.bars.slot, first):
+                edges = np.repeat(self.pane.bars.slot[rows].astype(float), 2) + np.tile((-0.5, 0.5), len(rows))
+                draw_polyline(painter, edges, np.repeat(values[rows], 2))
         painter.setPen(pen(theme.GRID, 1, 90))
         painter.drawLine(QtCore.QPointF(view.left, 0), QtCore.QPointF(view.right, 0))
 

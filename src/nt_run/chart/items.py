@@ -5,6 +5,7 @@ that Qt never asks for its geometry while the user pans.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple, override
 
 import numpy as np
@@ -165,11 +166,16 @@ class Curve(Item):
         bins = int(_POINTS_PER_PX * (view.stop - view.start) / max(view.width_px, 1.0))
         rows = envelope(self._values, view.start, view.stop, bins)
         rows = rows[np.isfinite(self._values[rows])]
-        x, y, stroke = self.pane.bars.slot[rows].astype(float), self._values[rows], self._stroke
-        if not len(rows):
-            return
         fine = len(rows) <= theme.FINE_POINTS
         painter.setRenderHint(SMOOTH, fine)
+        for piece in pieces(self.pane.bars.slot, rows):
+            self._draw_piece(painter, self.pane.bars.slot[piece].astype(float), self._values[piece], fine=fine)
+
+    def _draw_piece(self, painter: QtGui.QPainter, x: Floats, y: Floats, *, fine: bool) -> None:
+        stroke = self._stroke
+        if len(x) == 1:
+            # A point has no length: show it as wide as its bar.
+            x, y = np.array([x[0] - 0.5, x[0] + 0.5]), np.repeat(y, 2)
         if stroke.base is not None:
             painter.setPen(NO_PEN)
             painter.setBrush(colour(stroke.name, stroke.fill))
@@ -198,10 +204,11 @@ class Overlay(Item):
         painter.setRenderHint(SMOOTH, fine)
         painter.setBrush(NO_BRUSH)
         painter.setPen(pen(self._stroke.name, self._stroke.width if fine else 0, self._stroke.alpha))
-        if fine:
-            painter.drawPath(path(x, self._values[rows]))
-        else:
-            draw_polyline(painter, x, self._values[rows])
+        for part in _parts(self.pane.bars.slot, rows):
+            if fine:
+                painter.drawPath(path(x[part], self._values[rows[part]]))
+            else:
+                draw_polyline(painter, x[part], self._values[rows[part]])
 
 
 class Band(Item):
@@ -216,10 +223,13 @@ class Band(Item):
     @override
     def draw(self, painter: QtGui.QPainter, view: View) -> None:
         x, rows = _per_candle(self._pyramid, self.pane, view)
-        lower, upper = (edge[rows] for edge in self._edges)
-        known = np.isfinite(lower) & np.isfinite(upper)
-        x, lower, upper = x[known], lower[known], upper[known]
+        known = np.isfinite(self._edges[0][rows])
+        x, rows = x[known], rows[known]
         painter.setRenderHint(SMOOTH, len(x) <= theme.FINE_POINTS)
+        for part in _parts(self.pane.bars.slot, rows):
+            self._draw_part(painter, x[part], self._edges[0][rows[part]], self._edges[1][rows[part]])
+
+    def _draw_part(self, painter: QtGui.QPainter, x: Floats, lower: Floats, upper: Floats) -> None:
         painter.setPen(NO_PEN)
         painter.setBrush(colour(self._name, 20))
         painter.drawPath(polygon(np.r_[x, x[::-1]], np.r_[upper, lower[::-1]]))
@@ -227,6 +237,19 @@ class Band(Item):
         painter.setPen(pen(self._name, 1, 120))
         draw_polyline(painter, x, upper)
         draw_polyline(painter, x, lower)
+
+
+def pieces(slot: Ints, rows: Ints) -> list[Ints]:
+    """Return `rows` cut where a hole lies between two of them: nothing is drawn across missing data."""
+    return [rows[part] for part in _parts(slot, rows)]
+
+
+def _parts(slot: Ints, rows: Ints) -> list[slice]:
+    if not len(rows):
+        return []
+    cuts = np.flatnonzero(np.diff(slot[rows]) > np.diff(rows)) + 1
+    edges = [0, *(int(cut) for cut in cuts), len(rows)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def _per_candle(pyramid: Pyramid, pane: Pane, view: View) -> tuple[Floats, Ints]:

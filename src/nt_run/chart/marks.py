@@ -68,7 +68,7 @@ class Marks(Item):
                 self._draw_fills(painter, pixels, fills, count)
             else:
                 self._draw_ticks(painter, pixels, fills)
-        if count <= theme.LABELLED_TRADES:
+        if count <= min(theme.LABELLED_TRADES, view.width_px / theme.LABEL_ROOM_PX):
             self._draw_labels(painter, pixels, shown, view)
         painter.restore()
 
@@ -139,6 +139,7 @@ class Marks(Item):
             width = metrics.horizontalAdvance(text) + 10
             bar = bars.row(float(trades.exit_slot[row]))
             x = pixels.scale_x * float(trades.exit_slot[row]) + pixels.shift_x
+            x = min(x, pixels.scale_x * view.right + pixels.shift_x - width / 2 - 2)
             high = pixels.scale_y * float(bars.high[bar]) + pixels.shift_y
             low = pixels.scale_y * float(bars.low[bar]) + pixels.shift_y
             box = _free_place(x, high, low, width, taken, above_first=pnl > 0)

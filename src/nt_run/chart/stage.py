@@ -188,7 +188,8 @@ def render(data: ChartData, size: tuple[int, int], scale: float) -> bytes:
         image.fill(colour(theme.BACKGROUND))
         painter = QtGui.QPainter(image)
         painter.setRenderHint(QtGui.QPainter.RenderHint.TextAntialiasing)
-        window.render(painter)
+        # Both rectangles are told: by default the target would be the physical pixels, scaled a second time.
+        window.render(painter, QtCore.QRectF(0, 0, *size), window.viewport().rect())
         painter.end()
         buffer = QtCore.QBuffer()
         buffer.open(QtCore.QIODevice.OpenModeFlag.WriteOnly)

@@ -34,8 +34,10 @@ DETAIL_FACTOR: Final = 15
 FINE_POINTS: Final = 700
 """Above this many points a curve is drawn with the thin, fast pen."""
 
+LABEL_ROOM_PX: Final = 24.0
+"""While every visible trade has this much width, each shows its PnL."""
 LABELLED_TRADES: Final = 90
-"""Up to this many trades on the screen each shows its PnL; the next two are the limits of arrows and of ticks."""
+"""More than this many trades show no PnL however wide the window; the next two limit arrows and ticks."""
 ARROWED_TRADES: Final = 250
 TICKED_TRADES: Final = 900
 
