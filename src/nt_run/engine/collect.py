@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.common import Cache
-from nautilus_trader.model import LiquiditySide, OrderDenied, OrderFilled, OrderRejected, OrderSide
+from nautilus_trader.model import LiquiditySide, OrderDenied, OrderFilled, OrderRejected, OrderSide, OrderSubmitted
 
 from nt_run.model import Denial, Fill, Liquidity, Side
 
@@ -23,13 +23,13 @@ def collect_orders(cache: Cache) -> tuple[list[Fill], list[Denial]]:
     fills: list[tuple[int, int, Fill]] = []
     denials: list[tuple[int, int, Denial]] = []
     for order in cache.orders():
-        event = order.last_event
-        events: Iterable[Any] = (event,) if _is_whole(order, event) else order.events()
+        last = order.last_event
+        events: Iterable[Any] = (last,) if _is_whole(order, last) else order.events()
         for event in events:
             if isinstance(event, OrderFilled):
                 fills.append((event.ts_event, _number(event.trade_id.value), _fill(event)))
-            elif isinstance(event, OrderDenied | OrderRejected):
-                denial = Denial(time_ns=event.ts_event, reason=plain_reason(event.reason))
+            elif reason := _refusal(event, last):
+                denial = Denial(time_ns=event.ts_event, reason=reason)
                 denials.append((event.ts_event, _number(event.client_order_id.value), denial))
     # The cache has no order of its own; trade ids and order ids count up.
     fills.sort(key=lambda item: item[:2])
@@ -56,6 +56,16 @@ def plain_reason(reason: str) -> str:
     if head.isupper():
         return head.replace("_", " ").lower()
     return re.sub(r"\b(?:O-)?\d[\d\-.]*", "…", reason)
+
+
+def _refusal(event: object, last: object) -> str | None:
+    """Return why an order was refused if `event` says so; `last` is the order's last event."""
+    if isinstance(event, OrderDenied | OrderRejected):
+        return plain_reason(event.reason)
+    if isinstance(event, OrderSubmitted) and isinstance(last, OrderSubmitted):
+        # The engine skips fills it does not like with no more than a warning in its log.
+        return "left without an answer by the engine"
+    return None
 
 
 def _is_whole(order: Any, event: Any) -> bool:  # noqa: ANN401 - the engine's order types share no base

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 from nautilus_trader.model import (
     CryptoPerpetual,
     Currency,
@@ -15,8 +16,8 @@ from nautilus_trader.model import (
     Symbol,
 )
 
-from nt_run.klines import Exponents, Klines, tight_exponents
-from nt_run.specs import InstrumentSpecs
+from nt_run.klines import PRICES, Exponents, Klines, tight_exponents
+from nt_run.specs import InstrumentSpecs, decimals
 
 _CRYPTO_PRECISION = 8
 """Decimals of an amount in an asset the engine does not know by itself; the exchange books in eight."""
@@ -39,9 +40,10 @@ class SpecCheck:
 def build_instrument(specs: InstrumentSpecs, klines: Klines | None = None) -> CryptoPerpetual:
     """Return the engine's perpetual for `specs`.
 
-    Old klines can need more decimals than today's tick or step size (BTCUSDT moved in 0.01 until 2022, its tick is
-    0.10 now). The instrument is then given the data's decimals, as the engine wants one number of decimals for both;
-    tick and step size stay the exchange's. No kline is ever rounded.
+    Old klines can be finer than today's tick size (BTCUSDT moved in 0.01 until 2022, its tick size is 0.10 now). No
+    kline is ever rounded, and the engine drops without a word each fill whose price is not a multiple of its price
+    increment. So there the instrument gets the klines' decimals and their increment, and `compare_with_specs` shows
+    it. Volumes that are finer than today's step size widen the size precision only: orders keep the step.
 
     `margin_init` and `margin_maint` are 1, so that orders and open positions tie up notional ÷ leverage, as on the
     exchange. Real maintenance margin depends on brackets and is not the engine's affair.
@@ -49,6 +51,9 @@ def build_instrument(specs: InstrumentSpecs, klines: Klines | None = None) -> Cr
     data = tight_exponents(klines) if klines is not None else Exponents(0, 0, 0)
     price_decimals = max(specs.price_precision, data.price)
     size_decimals = max(specs.size_precision, data.quantity)
+    increment = specs.tick_size
+    if klines is not None and not _all_on_tick(klines, specs.tick_size):
+        increment = Decimal(1).scaleb(-price_decimals)
     quote = ensure_currency(specs.quote_asset)
 
     def quantity(value: Decimal) -> Quantity:
@@ -63,7 +68,7 @@ def build_instrument(specs: InstrumentSpecs, klines: Klines | None = None) -> Cr
         is_inverse=False,
         price_precision=price_decimals,
         size_precision=size_decimals,
-        price_increment=Price.from_decimal_dp(specs.tick_size, price_decimals),
+        price_increment=Price.from_decimal_dp(increment, price_decimals),
         size_increment=quantity(specs.step_size),
         min_quantity=quantity(specs.min_quantity),
         max_quantity=quantity(specs.max_quantity),
@@ -97,3 +102,9 @@ def ensure_currency(code: str) -> Currency:
         currency = Currency(code, _CRYPTO_PRECISION, 0, code, CurrencyType.CRYPTO)
         Currency.register(currency)
         return currency
+
+
+def _all_on_tick(klines: Klines, tick_size: Decimal) -> bool:
+    digits = max(klines.exponents.price, decimals(tick_size))
+    tick, unit = int(tick_size.scaleb(digits)), 10 ** (digits - klines.exponents.price)
+    return not any(np.any(klines.frame[name].to_numpy() * unit % tick) for name in PRICES)

@@ -14,7 +14,7 @@ from nautilus_trader.backtest import BacktestEngine
 from nautilus_trader.model import BarType, CryptoPerpetual, Currency, Money, Price
 from nautilus_trader.trading import Strategy
 
-from nt_run.engine.bars import CHUNK, bar_type_name, make_bars
+from nt_run.engine.bars import bar_type_name, make_bars
 from nt_run.engine.collect import collect_funding, collect_orders
 from nt_run.engine.funding import FundingPlan
 from nt_run.engine.guard import Guard, strategy_error
@@ -139,20 +139,21 @@ def _feed(
         make_bars(run.klines, instrument, name),
         strict=True,
     )
-    fed_until = 0
-    for done, (matched, shown) in enumerate(chunks):
+    fed_until = fed = 0
+    for matched, shown in chunks:
         engine.add_data(matched, sort=False)
         engine.add_data(shown, sort=False)
         if settlements := plan.data(instrument.id, fed_until, shown[-1].ts_event):
             engine.add_data(settlements, sort=False)
         fed_until = shown[-1].ts_event
+        fed += len(shown)
         engine.sort_data()
         engine.run(streaming=True)
         engine.clear_data()
         if guard.error is not None:
             return
         if run.progress is not None:
-            run.progress(done * CHUNK + len(shown), _equity(engine, run), engine.cache.orders_closed_count())
+            run.progress(fed, _equity(engine, run), engine.cache.orders_closed_count())
     engine.end()
 
 
