@@ -155,7 +155,7 @@ class Stage:
 
 def show(data: ChartData) -> None:
     """Open the scene in a window and return when it is closed; Ctrl-C in the terminal closes it."""
-    with _staged(data, WINDOW_SIZE) as stage:
+    with staged(data, WINDOW_SIZE) as stage:
 
         def close(*_: object) -> None:
             stage.window.close()
@@ -176,25 +176,31 @@ def show(data: ChartData) -> None:
 
 def render(data: ChartData, size: tuple[int, int], scale: float) -> bytes:
     """Return the scene as a PNG of `size` × `scale` pixels; the same data gives the same bytes."""
-    with _staged(data, size) as stage:
-        window = stage.window
-        window.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen)
-        window.show()
-        window.resize(*size)
-        stage.app.processEvents()
-        width, height = (round(side * scale) for side in size)
-        image = QtGui.QImage(width, height, QtGui.QImage.Format.Format_RGB32)
-        image.setDevicePixelRatio(scale)
-        image.fill(colour(theme.BACKGROUND))
-        painter = QtGui.QPainter(image)
-        painter.setRenderHint(QtGui.QPainter.RenderHint.TextAntialiasing)
-        # Both rectangles are told: by default the target would be the physical pixels, scaled a second time.
-        window.render(painter, QtCore.QRectF(0, 0, *size), window.viewport().rect())
-        painter.end()
+    with staged(data, size) as stage:
+        image = picture(stage, size, scale)
         buffer = QtCore.QBuffer()
         buffer.open(QtCore.QIODevice.OpenModeFlag.WriteOnly)
         image.save(buffer, "PNG")
         return buffer.data().data()
+
+
+def picture(stage: Stage, size: tuple[int, int], scale: float) -> QtGui.QImage:
+    """Return the scene as it stands, without a screen, `size` × `scale` pixels large."""
+    window = stage.window
+    window.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen)
+    window.show()
+    window.resize(*size)
+    stage.app.processEvents()
+    width, height = (round(side * scale) for side in size)
+    image = QtGui.QImage(width, height, QtGui.QImage.Format.Format_RGB32)
+    image.setDevicePixelRatio(scale)
+    image.fill(colour(theme.BACKGROUND))
+    painter = QtGui.QPainter(image)
+    painter.setRenderHint(QtGui.QPainter.RenderHint.TextAntialiasing)
+    # Both rectangles are told: by default the target would be the physical pixels, scaled a second time.
+    window.render(painter, QtCore.QRectF(0, 0, *size), window.viewport().rect())
+    painter.end()
+    return image
 
 
 def _take_turn() -> None:
@@ -202,7 +208,8 @@ def _take_turn() -> None:
 
 
 @contextmanager
-def _staged(data: ChartData, size: tuple[int, int]) -> Generator[Stage]:
+def staged(data: ChartData, size: tuple[int, int]) -> Generator[Stage]:
+    """Give a scene that is taken down at the end, whatever happens."""
     stage = Stage(data, size)
     try:
         yield stage

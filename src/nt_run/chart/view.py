@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from nt_run.chart.indicators import Bands, bollinger, ema
-from nt_run.model import instrument_id
+from nt_run.model import format_time, instrument_id
 
 if TYPE_CHECKING:
     from nt_run.chart.levels import Flags, Floats, Ints
@@ -143,7 +143,7 @@ def chart_data(run: Run) -> ChartData:
     quantities = np.concatenate([volumes, _quanta(run.fills["quantity"], run.klines.exponents.quantity)])
     return ChartData(
         title=instrument_id(run.summary["symbol"]),
-        subtitle=_subtitle(run.summary),
+        subtitle=_subtitle(run),
         demo=bool(run.summary.get("demo", False)),
         stats=_stats(run.summary),
         bars=bars,
@@ -237,13 +237,14 @@ def _period(params: dict[str, Any], name: str, default: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else default
 
 
-def _subtitle(summary: dict[str, Any]) -> str:
-    strategy = summary["strategy"]
+def _subtitle(run: Run) -> str:
+    strategy = run.summary["strategy"]
     params = strategy.get("params", {})
     numbers = [f"{params[name]}" for name in ("fast", "slow") if name in params]
-    name = strategy["name"] + (f" {'/'.join(numbers)}" if numbers else "")
-    start, end = (str(summary[key])[:16].replace("T", " ").removesuffix(" 00:00") for key in ("start", "end"))
-    return f"{summary['interval']} · {name} · {start} → {end} UTC"
+    name = strategy["name"].rsplit("/", 1)[-1] + (f" {'/'.join(numbers)}" if numbers else "")
+    times = run.klines.range
+    start, end = (format_time(time_ms).removesuffix(" 00:00") for time_ms in (times.start_ms, times.end_ms))
+    return f"{run.klines.interval} · {name} · {start} → {end} UTC"
 
 
 def _stats(summary: dict[str, Any]) -> tuple[Stat, ...]:

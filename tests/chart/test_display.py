@@ -1,0 +1,76 @@
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+Child = Callable[..., subprocess.CompletedProcess[str]]
+
+PREPARE = """
+from nt_run.chart.display import prepare_{what}
+from nt_run.errors import ChartError
+try:
+    prepare_{what}()
+except ChartError as error:
+    print(error)
+    raise SystemExit(error.exit_code)
+"""
+
+
+def test_no_display_is_an_error_that_offers_a_picture_and_a_page(run_child: Child) -> None:
+    child = run_child(PREPARE.format(what="window"), DISPLAY=None, WAYLAND_DISPLAY=None, QT_QPA_PLATFORM=None)
+    assert child.returncode == 7
+    assert "no display" in child.stdout
+    assert "--save FILE.png" in child.stdout
+    assert "--html FILE.html" in child.stdout
+
+
+def test_a_display_that_does_not_answer_is_an_error_and_not_an_abort(run_child: Child) -> None:
+    child = run_child(PREPARE.format(what="window"), DISPLAY=":987", WAYLAND_DISPLAY=None, QT_QPA_PLATFORM=None)
+    assert child.returncode == 7
+    assert "apt-get install" in child.stdout
+    assert "--save" in child.stdout
+
+
+@pytest.mark.parametrize("code", ["nl_BE.UTF-8", "ru_RU.UTF-8", "fr_BE.UTF-8", "be_BY.UTF-8"])
+@pytest.mark.parametrize("what", ["window", "offscreen"])
+def test_a_locale_that_finplot_refuses_is_told_before_finplot_ends_the_process(
+    run_child: Child, code: str, what: str
+) -> None:
+    child = run_child(PREPARE.format(what=what), LC_ALL=code)
+    assert child.returncode == 7
+    assert code.split(".", maxsplit=1)[0] in child.stdout
+    assert "--html FILE.html" in child.stdout
+
+
+def test_pictures_need_no_display(run_child: Child) -> None:
+    code = PREPARE.format(what="offscreen") + "from PyQt6.QtWidgets import QApplication; QApplication([])"
+    assert run_child(code, DISPLAY=None, WAYLAND_DISPLAY=None, QT_QPA_PLATFORM=None).returncode == 0
+
+
+def test_preparing_the_arrays_of_a_chart_loads_no_vendor(run_child: Child) -> None:
+    code = (
+        "import sys, nt_run.chart.view, nt_run.chart.scene, nt_run.chart.captions\n"
+        "assert not {'PyQt6', 'finplot', 'pyqtgraph', 'pandas', 'nautilus_trader'} & set(sys.modules)"
+    )
+    child = run_child(code)
+    assert child.returncode == 0, child.stderr
+
+
+def test_the_scene_needs_neither_store_nor_network_nor_engine(run_child: Child) -> None:
+    code = (
+        "import sys, nt_run.chart.display as display; display.prepare_offscreen()\n"
+        "import nt_run.chart.stage\n"
+        "names = {'nautilus_trader', 'requests', 'nt_run.data', 'nt_run.engine', 'nt_run.strategies'}\n"
+        "assert not names & set(sys.modules)"
+    )
+    child = run_child(code)
+    assert child.returncode == 0, child.stderr
+
+
+def test_a_missing_library_names_the_packages() -> None:
+    from nt_run.chart.display import missing_library  # noqa: PLC0415 – nothing of Qt is loaded by it
+
+    message = str(missing_library("libGL.so.1: cannot open shared object file"))
+    assert "libGL.so.1" in message
+    assert "apt-get install -y" in message
+    assert "libgl1" in message
