@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from nt_run.model import Interval, TimeRange
 
@@ -70,24 +71,28 @@ class Klines:
     @property
     def range(self) -> TimeRange:
         """From the first open time to the last close, `[start, end)`."""
-        times = self.frame["open_time"].dt.epoch("ms")
+        times = self.open_times()
         return TimeRange(int(times[0]), int(times[-1]) + self.interval.ms)
+
+    def open_times(self) -> NDArray[np.int64]:
+        """Return the open times in milliseconds."""
+        return self.frame["open_time"].to_numpy().astype(np.int64)
 
     def within(self, time_range: TimeRange) -> "Klines":
         """Return the klines that open in `time_range`."""
-        times = self.frame["open_time"].to_physical()
-        first, last = (times.search_sorted(edge, side="left") for edge in (time_range.start_ms, time_range.end_ms))
+        first, last = np.searchsorted(self.open_times(), (time_range.start_ms, time_range.end_ms))
         return Klines(self.symbol, self.interval, self.exponents, self.frame[int(first) : int(last)])
 
     def floats(self) -> pl.DataFrame:
         """Return the frame with prices and volumes as floats (the shortest float of the exact decimal)."""
+        # In numpy, because polars divides by multiplying with the reciprocal, which is off by one digit now and then.
         columns = [
-            (pl.col(name).cast(pl.Float64) / 10.0 ** self.exponents.of(name)).alias(name)
+            pl.Series(name, self.frame[name].to_numpy() / 10.0 ** self.exponents.of(name))
             if self.exponents.of(name)
-            else pl.col(name)
+            else self.frame[name]
             for name in SCHEMA
         ]
-        return self.frame.select(columns)
+        return pl.DataFrame(columns)
 
 
 def no_klines(symbol: str, interval: Interval) -> Klines:
@@ -132,7 +137,7 @@ def find_gaps(klines: Klines, expected: TimeRange) -> list[Gap]:
     step = klines.interval.ms
     first = -(-expected.start_ms // step) * step
     last = -(-expected.end_ms // step) * step
-    times = klines.within(expected).frame["open_time"].to_physical().to_numpy()
+    times = klines.within(expected).open_times()
     edges = np.concatenate([[first - step], times, [last]])
     holes = np.flatnonzero(np.diff(edges) > step)
     return [Gap(TimeRange(int(edges[at]) + step, int(edges[at + 1]))) for at in holes]
@@ -154,7 +159,7 @@ def tight_exponents(klines: Klines) -> Exponents:
 
 def find_zero_volume_runs(klines: Klines) -> list[TimeRange]:
     """Return the ranges of consecutive bars in which nothing traded: outages, or a contract nobody wants."""
-    still = klines.frame.filter(pl.col("volume") == 0)["open_time"].to_physical().to_numpy()
+    still = klines.open_times()[klines.frame["volume"].to_numpy() == 0]
     if not len(still):
         return []
     step = klines.interval.ms

@@ -11,7 +11,7 @@ from nt_run.klines import DAY_MS, SCHEMA, Klines, tight_exponents
 
 def split_days(klines: Klines) -> dict[int, Klines]:
     """Return the klines of each UTC day that has any, by the start of the day in milliseconds."""
-    days = klines.frame["open_time"].to_physical().to_numpy() // DAY_MS
+    days = klines.open_times() // DAY_MS
     edges = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(days)] if len(days) else [0]
     return {
         int(days[first]) * DAY_MS: Klines(klines.symbol, klines.interval, klines.exponents, klines.frame[first:last])
@@ -29,8 +29,8 @@ def hash_content(klines: Klines) -> str:
     tight = tight_exponents(klines)
     digest = hashlib.sha256(f"{tight.price} {tight.quantity} {tight.quote}\n".encode())
     for name in SCHEMA:
-        values = klines.frame[name].to_physical().to_numpy()
-        digest.update((values // 10 ** (klines.exponents.of(name) - tight.of(name))).astype("<i8").tobytes())
+        values = klines.frame[name].to_numpy().astype("<i8")
+        digest.update((values // 10 ** (klines.exponents.of(name) - tight.of(name))).tobytes())
     return digest.hexdigest()
 
 
@@ -44,8 +44,8 @@ def fingerprint(klines: Klines, known: Mapping[int, str]) -> str:
         klines: The rows of a run.
         known: Hashes of days that are in `klines` as a whole, by the start of the day in milliseconds.
     """
-    day = klines.frame["open_time"].to_physical() // DAY_MS * DAY_MS
-    rest = klines.frame.filter(~day.is_in(list(known))) if known else klines.frame
+    days = klines.open_times() // DAY_MS * DAY_MS
+    rest = klines.frame.filter(~np.isin(days, list(known))) if known else klines.frame
     unknown = Klines(klines.symbol, klines.interval, klines.exponents, rest)
     hashes = {**known, **{start: hash_content(part) for start, part in split_days(unknown).items()}}
     digest = hashlib.sha256(f"klines/1 {klines.symbol} {klines.interval}\n".encode())

@@ -92,8 +92,8 @@ def merge_klines(parts: Sequence[Klines], what: str) -> Klines:
     """
     exponents = reduce(Exponents.widest, (part.exponents for part in parts))
     frame = pl.concat([rescale(part, exponents, what).frame for part in parts], rechunk=True)
-    times = frame["open_time"].to_physical().to_numpy()
     merged = Klines(parts[0].symbol, parts[0].interval, exponents, frame)
+    times = merged.open_times()
     if bool(np.all(times[1:] > times[:-1])):
         return merged
     merged = Klines(merged.symbol, merged.interval, exponents, frame.sort("open_time", maintain_order=True))

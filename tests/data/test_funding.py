@@ -1,0 +1,170 @@
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nt_run.data.funding import SCHEMA, FundingStore, find_odd_steps, parse_funding
+from nt_run.data.loader import MarketData
+from nt_run.demo import DEMO_NOW_MS, DEMO_START_MS, DemoExchange, Fault
+from nt_run.errors import InvalidKlinesError, SourceError
+from nt_run.model import FundingRate, TimeRange, parse_time
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+END = DEMO_NOW_MS // 60_000 * 60_000
+START = parse_time("2026-05-01")
+
+Open = Callable[..., MarketData]
+
+
+def row(time_ms: int, rate: str = "0.00010000", mark: str = "60000.00000000") -> dict[str, Any]:
+    return {"symbol": "BTCUSDT", "fundingTime": time_ms, "fundingRate": rate, "markPrice": mark}
+
+
+def settled(*hours: int) -> list[FundingRate]:
+    return [
+        FundingRate(time_ms=START + hour * HOUR, slot_ms=START + hour * HOUR, rate=Decimal(0), mark_price=None)
+        for hour in hours
+    ]
+
+
+def funding_requests(exchange: DemoExchange) -> int:
+    return sum(served.path.endswith("/fundingRate") for served in exchange.requests)
+
+
+def test_rates_come_exact_with_slots_and_the_second_time_without_a_request(open_data: Open) -> None:
+    time_range = TimeRange(START, START + 10 * DAY)
+    with DemoExchange() as exchange:
+        data = open_data(exchange.rest_url)
+        first = data.load_funding("BTCUSDT", time_range)
+        assert funding_requests(exchange) == 1
+        assert open_data(exchange.rest_url).load_funding("BTCUSDT", time_range) == first
+        assert funding_requests(exchange) == 1
+        raw = data._rest().funding_rates("BTCUSDT", time_range)
+    assert first.warnings == []
+    assert [rate.slot_ms for rate in first.rates] == list(range(START, START + 10 * DAY, 8 * HOUR))
+    assert [rate.time_ms for rate in first.rates] == [one["fundingTime"] for one in raw]
+    assert [rate.rate for rate in first.rates] == [Decimal(one["fundingRate"]) for one in raw]
+    assert [rate.mark_price for rate in first.rates] == [Decimal(one["markPrice"]) for one in raw]
+
+
+def test_a_range_holds_the_settlement_at_its_start_and_not_the_one_at_its_end(open_data: Open) -> None:
+    with DemoExchange() as exchange:
+        loaded = open_data(exchange.rest_url).load_funding("BTCUSDT", TimeRange(START, START + 8 * HOUR))
+    assert [rate.slot_ms for rate in loaded.rates] == [START]
+
+
+def test_more_than_a_page_comes_page_by_page_and_only_what_is_missing_is_asked_for(open_data: Open) -> None:
+    whole = TimeRange(DEMO_START_MS, END)
+    with DemoExchange() as exchange:
+        data = open_data(exchange.rest_url)
+        data.load_funding("BTCUSDT", TimeRange(START, START + DAY))
+        loaded = data.load_funding("BTCUSDT", whole)
+        assert len(loaded.rates) == whole.ms // (8 * HOUR)
+        before = funding_requests(exchange)
+        data.load_funding("BTCUSDT", TimeRange(START - DAY, START + 2 * DAY))
+        assert funding_requests(exchange) == before
+    assert loaded.warnings == []
+
+
+def test_a_range_up_to_the_newest_bar_is_known_as_a_whole(open_data: Open) -> None:
+    newest = TimeRange(END - 7 * DAY, END)
+    with DemoExchange() as exchange:
+        open_data(exchange.rest_url).load_funding("BTCUSDT", newest)
+    assert len(open_data(offline=True).load_funding("BTCUSDT", newest).rates) == 21
+
+
+def test_a_download_of_rates_that_fails_keeps_the_pages_that_arrived(open_data: Open) -> None:
+    whole = TimeRange(DEMO_START_MS, END)
+    with DemoExchange([Fault("/fundingRate", "html", times=None, skip=1)]) as exchange, pytest.raises(SourceError):
+        open_data(exchange.rest_url).load_funding("BTCUSDT", whole)
+    with DemoExchange() as exchange:
+        assert len(open_data(exchange.rest_url).load_funding("BTCUSDT", whole).rates) == whole.ms // (8 * HOUR)
+        assert funding_requests(exchange) == 1
+
+
+def test_a_mark_price_that_is_not_there_stays_absent(tmp_path: Path) -> None:
+    frame, exponents = parse_funding([row(START, mark=""), row(START + 8 * HOUR)], "a test")
+    store = FundingStore(tmp_path, "BTCUSDT", repair=True)
+    store._commit(frame, exponents, TimeRange(START, START + DAY))
+    assert [rate.mark_price for rate in store.read(TimeRange(START, START + DAY))] == [None, Decimal("60000.00000000")]
+
+
+def test_jitter_after_the_hour_does_not_move_the_slot() -> None:
+    frame, _ = parse_funding(
+        [row(START + 16), row(START + 8 * HOUR + 1), row(START + 9 * HOUR + 30 * 60_000)], "a test"
+    )
+    slots = frame["slot"].to_physical().to_list()
+    assert slots == [START, START + 8 * HOUR, START + 9 * HOUR + 30 * 60_000]
+
+
+def test_rates_of_more_decimals_widen_what_is_stored(tmp_path: Path) -> None:
+    store = FundingStore(tmp_path, "BTCUSDT", repair=True)
+    for hour, rate in ((0, "0.0001"), (8, "-0.000043961"), (16, "0.1")):
+        frame, exponents = parse_funding([row(START + hour * HOUR, rate)], "a test")
+        store._commit(frame, exponents, TimeRange(START + hour * HOUR, START + (hour + 8) * HOUR))
+    rates = [rate.rate for rate in store.read(TimeRange(START, START + DAY))]
+    assert rates == [Decimal("0.0001"), Decimal("-0.000043961"), Decimal("0.1")]
+    assert store.lacking(TimeRange(START - 1, START + DAY + 1)) == [
+        TimeRange(START - 1, START),
+        TimeRange(START + DAY, START + DAY + 1),
+    ]
+
+
+def test_two_different_rates_for_one_settlement_are_an_error(tmp_path: Path) -> None:
+    store = FundingStore(tmp_path, "BTCUSDT", repair=True)
+    for rate in ("0.0001", "0.0001"):
+        store._commit(*parse_funding([row(START, rate)], "a test"), TimeRange(START, START + DAY))
+    with pytest.raises(InvalidKlinesError, match="two different rows for one settlement, at 2026-05-01 00:00"):
+        store._commit(*parse_funding([row(START, "0.0002")], "a test"), TimeRange(START, START + DAY))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        [{"fundingTime": START}],
+        [row(START, rate="")],
+        [row(START, rate="1e-4")],
+        [row(START, mark="x")],
+        [[START, "0.0001"]],
+    ],
+)
+def test_a_row_that_is_no_settlement_is_refused(broken: list[Any]) -> None:
+    with pytest.raises(InvalidKlinesError):
+        parse_funding(broken, "a test")
+
+
+def test_no_rows_are_no_rates() -> None:
+    frame, _ = parse_funding([], "a test")
+    assert frame.is_empty()
+    assert frame.schema == SCHEMA
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [
+        ((0, 8, 16), 0),
+        ((0, 8, 24), 1),
+        ((0, 4, 8, 16, 20), 1),
+        ((0, 8, 16, 20, 23), 0),
+        ((0, 4, 8, 16), 0),
+        ((12, 16, 20), 1),
+        ((), 1),
+    ],
+)
+def test_missing_settlements_are_told_and_changes_of_interval_are_not(hours: tuple[int, ...], words: int) -> None:
+    assert len(find_odd_steps(settled(*hours), TimeRange(START, START + DAY))) == words
+
+
+def test_recorded_answers_of_the_exchange_are_read(recordings: Path) -> None:
+    recorded = json.loads((recordings / "rest_samples" / "fapi_recordings_2026-06.json").read_text())
+    answers = [one["data"] for one in recorded["routes"]["/fapi/v1/fundingRate"]["GET"] if one["data"]]
+    assert answers
+    for rows in answers:
+        if isinstance(rows, list):
+            frame, exponents = parse_funding(rows, "a recording")
+            assert frame.height == len(rows)
+            assert exponents == (8, 8)
