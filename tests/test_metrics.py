@@ -12,6 +12,7 @@ from nt_run.metrics import (
     buy_and_hold,
     cagr,
     check_conditions,
+    check_names,
     daily_returns,
     drawdown_facts,
     parse_condition,
@@ -155,4 +156,4 @@ def test_an_undefined_figure_satisfies_nothing() -> None:
 
 def test_an_unknown_figure_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="Did you mean 'max_drawdown'"):
-        check_conditions([parse_condition("max_drawdwon>-1")], {"max_drawdown": 0.0})
+        check_names([parse_condition("max_drawdwon>-1")], ["max_drawdown"])

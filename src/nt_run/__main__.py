@@ -17,7 +17,8 @@ def main() -> int:
     from nt_run.cli import app  # noqa: PLC0415
 
     try:
-        return int(app(prog_name="nt-run", standalone_mode=False) or 0)
+        code = int(app(prog_name="nt-run", standalone_mode=False) or 0)
+        return _interrupted() if code == INTERRUPTED else code
     except NtRunError as exc:
         return _say(f"nt-run: {exc}", exc.exit_code)
     except TyperException as exc:
@@ -26,14 +27,20 @@ def main() -> int:
             show()
         return int(getattr(exc, "exit_code", USAGE))
     except (KeyboardInterrupt, typer.Abort):
-        return _say("nt-run: interrupted; nothing was left half done.", INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone; keep Python from complaining at exit.
+        return _interrupted()
+    except (BrokenPipeError, SystemExit):
+        # The reader of our output (head, less) has gone, which typer turns into an exit; that is no failure of ours.
+        # Python must not complain either, when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:  # noqa: BLE001 - the last line of defence: what is not ours is a bug, and is shown whole
         traceback.print_exc()
         return _say("nt-run: this is a bug in nt-run; please report it with the lines above.", BUG)
+
+
+def _interrupted() -> int:
+    # typer turns Ctrl-C inside a command into this exit code, without a word.
+    return _say("nt-run: interrupted; nothing was left half done.", INTERRUPTED)
 
 
 def _say(message: str, exit_code: int) -> int:

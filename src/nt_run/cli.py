@@ -132,11 +132,12 @@ def backtest(
     """Run one backtest and print its report."""
     from nt_run import pipeline, report, tables  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
-    from nt_run.metrics import check_conditions, parse_condition  # noqa: PLC0415
+    from nt_run.metrics import check_conditions, check_names, parse_condition  # noqa: PLC0415
     from nt_run.progress import ProgressDisplay  # noqa: PLC0415
-    from nt_run.summary import figures  # noqa: PLC0415
+    from nt_run.summary import FIGURES, figures  # noqa: PLC0415
 
     conditions = [parse_condition(text) for text in assert_ or ()]
+    check_names(conditions, FIGURES)
     settings = load_config(config, overrides(ctx.params))
     with ProgressDisplay(quiet=quiet, verbose=verbose) as progress:
         run = pipeline.backtest(settings, cache_dir=cache_dir, offline=offline, save=not no_save, progress=progress)

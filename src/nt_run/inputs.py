@@ -15,6 +15,8 @@ from nt_run.progress import ProgressDisplay
 from nt_run.summary import data_object, exchange_warning, specs_object
 
 CACHE = Path("data_cache")
+DEMO_WEIGHT = 1_000_000
+"""Request weight a minute: nobody waits for an exchange that is his own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,10 @@ def open_market(
         return
     from nt_run.demo import DemoExchange  # noqa: PLC0415 - only a demo pays for it
 
-    with DemoExchange() as exchange, MarketData(root, rest_url=exchange.rest_url, progress=show) as market:
+    with (
+        DemoExchange(weight_limit=DEMO_WEIGHT) as exchange,
+        MarketData(root, rest_url=exchange.rest_url, progress=show) as market,
+    ):
         yield market
 
 

@@ -194,20 +194,29 @@ def parse_condition(text: str) -> Condition:
     return Condition(match[1], match[2], float(match[3]))
 
 
-def check_conditions(conditions: Sequence[Condition], values: Mapping[str, Any]) -> None:
-    """Check every condition.
+def check_names(conditions: Sequence[Condition], names: Sequence[str]) -> None:
+    """Check, before a run, that every condition names a figure the report will have.
 
     Raises:
-        UsageError: A condition names no figure of the report.
-        CheckFailedError: One does not hold; the message lists all that fail.
+        UsageError: One does not.
     """
     for condition in conditions:
-        if condition.name not in values:
-            close = difflib.get_close_matches(condition.name, values, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(sorted(values))}."
+        if condition.name not in names:
+            close = difflib.get_close_matches(condition.name, names, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(names)}."
             raise UsageError(f"No figure is called {condition.name!r}.{hint}")
+
+
+def check_conditions(conditions: Sequence[Condition], values: Mapping[str, Any]) -> None:
+    """Check every condition against the figures of a run.
+
+    Raises:
+        CheckFailedError: One does not hold; the message lists all that fail.
+    """
     failed = [
-        f"{condition}, but it is {values[condition.name]}" for condition in conditions if not condition.holds(values)
+        f"{condition}, but it is {values.get(condition.name)}"
+        for condition in conditions
+        if not condition.holds(values)
     ]
     if failed:
         raise CheckFailedError("Asserted " + "; asserted ".join(failed) + ".")

@@ -130,7 +130,7 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: En
             metrics=metrics,
             benchmark=benchmark,
             data=data_object(certificate),
-            warnings=[*exchange_warning(config), *inputs.warnings, *_unseen(output)],
+            warnings=[*exchange_warning(config), *inputs.warnings, *_remarks(output)],
             timings=watch.laps,
             created_ms=round(now.timestamp() * 1000),
         )
@@ -144,10 +144,17 @@ def _defaults(strategy: StrategySpec) -> dict[str, Any]:
     return {name: default for name, (_, default) in strategy.parameters.items() if isinstance(default, plain)}
 
 
-def _unseen(output: EngineOutput) -> list[str]:
-    if output.bars_seen == output.bars_fed:
-        return []
-    return [f"The strategy's on_bar saw {output.bars_seen:,} of {output.bars_fed:,} bars: does it subscribe to them?"]
+def _remarks(output: EngineOutput) -> list[str]:
+    remarks = [
+        f"The klines move in steps of {Decimal(1).scaleb(-int(check.built))}, finer than today's rules: the data is "
+        "from before a rule changed. It was kept exact, and orders obey today's rules."
+        for check in output.spec_checks
+        if check.name.endswith("_precision") and not check.same
+    ]
+    if output.bars_seen != output.bars_fed:
+        seen = f"{output.bars_seen:,} of {output.bars_fed:,}"
+        remarks.append(f"The strategy's on_bar saw {seen} bars: does it subscribe to them?")
+    return remarks
 
 
 def _statistics(inputs: Inputs, frames: dict[str, Any], balance: float) -> tuple[Metrics, Metrics]:

@@ -39,7 +39,7 @@ def _title(summary: Mapping[str, Any]) -> RenderableType:
 def _checks(summary: Mapping[str, Any]) -> RenderableType:
     specs, bars, data = summary["specs"], summary["bars"], summary["data"]
     total = len(specs["checks"])
-    wrong = [check["name"] for check in specs["checks"] if not check["same"]]
+    wrong = [check["name"].replace("_", " ") for check in specs["checks"] if not check["same"]]
     rows = [
         (
             not wrong,

@@ -149,9 +149,47 @@ def data_object(certificate: DataCertificate) -> dict[str, Any]:
     }
 
 
+FIGURES = (
+    "total_return",
+    "cagr",
+    "volatility",
+    "sharpe",
+    "sortino",
+    "calmar",
+    "max_drawdown",
+    "exposure",
+    "time_in_market",
+    "trades",
+    "open_trades",
+    "win_rate",
+    "profit_factor",
+    "expectancy",
+    "average_win",
+    "average_loss",
+    "largest_win",
+    "largest_loss",
+    "average_trade_minutes",
+    "turnover",
+    "net",
+    "price",
+    "fees",
+    "funding",
+    "slippage",
+    "liquidation",
+    "rounding",
+    "final_balance",
+    "final_equity",
+    "fills",
+    "denied",
+    "completeness",
+    "skipped",
+)
+"""Every figure a condition may name."""
+
+
 def figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return the numbers of a summary that a condition may name: metrics, PnL parts, account and counts."""
-    numbers: dict[str, Any] = dict(summary["metrics"])
+    numbers: dict[str, Any] = {name: value for name, value in summary["metrics"].items() if name in FIGURES}
     numbers |= {name: float(text) for name, text in summary["pnl"].items()}
     numbers |= {name: float(summary["account"][name]) for name in ("final_balance", "final_equity")}
     numbers |= {"fills": summary["fills"], "denied": sum(summary["denied"].values())}

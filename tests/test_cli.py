@@ -1,0 +1,282 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nt_run.__main__ import main
+from nt_run.demo import DemoExchange, Fault
+
+RANGE = ["--start", "2026-06-01", "--end", "2026-06-02"]
+
+
+class Done:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def nt_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """`nt-run` in this process, in an empty folder; screen widths and colours are those of a pipe."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("NT_RUN_REST_URL", "NT_RUN_ARCHIVE_URL", "NT_RUN_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["nt-run", *arguments])
+        code = main()
+        out, err = capfd.readouterr()
+        return Done(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def warm(nt_run: Run) -> Run:
+    """The same with the demo's range cached and one run kept."""
+    assert nt_run("backtest", "--demo", *RANGE).code == 0
+    return nt_run
+
+
+def test_backtest_prints_one_screen_under_100_columns(nt_run: Run) -> None:
+    done = nt_run("backtest", "--symbol", "BTCUSDT", "--demo")
+    lines = done.out.splitlines()
+    assert (done.code, done.err) == (0, "")
+    assert max(map(len, lines)) < 100
+    assert len(lines) <= 40
+    for expected in ("SYNTHETIC", "6 of 6", "100.00 %", "10,080 of 10,080", "0 skipped", "one whole BTC", "Net PnL"):
+        assert expected in done.out
+
+
+def test_json_is_exactly_one_object_with_the_promised_keys(nt_run: Run) -> None:
+    done = nt_run("backtest", "--demo", *RANGE, "--json")
+    promised = [
+        "run_id",
+        "demo",
+        "symbol",
+        "interval",
+        "start",
+        "end",
+        "bars",
+        "specs",
+        "sizing",
+        "fees",
+        "account",
+        "pnl",
+        "trades",
+        "fills",
+        "denied",
+        "metrics",
+        "benchmark",
+        "data",
+        "warnings",
+        "timings",
+        "versions",
+    ]
+    assert set(promised) <= done.json.keys()
+    assert set(done.json["bars"]) == {"expected", "loaded", "fed", "skipped"}
+    assert set(done.json["pnl"]) == {"net", "price", "fees", "funding", "slippage", "liquidation", "rounding"}
+    assert {"starting_balance", "final_balance", "final_equity"} <= done.json["account"].keys()
+    assert {"sources", "fingerprint", "completeness", "gaps"} <= done.json["data"].keys()
+    wanted = "total_return cagr volatility sharpe sortino calmar max_drawdown exposure trades win_rate profit_factor "
+    wanted += "expectancy average_win average_loss largest_win largest_loss turnover"
+    assert set(wanted.split()) <= done.json["metrics"].keys()
+
+
+def test_specs_prints_the_exchange_filters(nt_run: Run) -> None:
+    done = nt_run("specs", "--demo", "--symbol", "ETH/USDT:USDT")
+    for expected in ("ETHUSDT-PERP.BINANCE", "TRADING", "0.01 USDT", "min notional", "every 8 h", "VIP 0"):
+        assert expected in done.out
+
+
+def test_specs_json_has_decimal_strings(nt_run: Run) -> None:
+    rules = nt_run("specs", "--demo", "--json").json
+    assert (rules["tick_size"], rules["step_size"], rules["min_quantity"]) == ("0.10", "0.001", "0.001")
+    assert (rules["price_precision"], rules["size_precision"]) == (1, 3)
+    assert (rules["maker_fee"], rules["taker_fee"]) == ("0.0002", "0.0005")
+    assert rules["funding_interval_hours"] == "8"
+    assert rules["demo"] is True
+    assert {"market_max_quantity", "min_notional", "liquidation_fee", "mark_price", "as_of", "source"} <= rules.keys()
+
+
+def test_offline_specs_come_from_the_kept_answer(warm: Run) -> None:
+    assert warm("specs", "--demo", "--offline", "--json").json["tick_size"] == "0.10"
+
+
+def test_a_kept_run_is_listed_shown_and_charted(warm: Run, tmp_path: Path) -> None:
+    run_id = warm("runs", "list", "--json").json["runs"][0]["run_id"]
+    assert run_id in warm("runs", "list").out
+    assert run_id in warm("runs", "show").out
+    assert warm("runs", "show", run_id[:16], "--json").json["run_id"] == run_id
+    done = warm("chart", "--save", "run.png")
+    assert done.code == 0
+    assert (tmp_path / "run.png").stat().st_size > 10_000
+
+
+def test_the_html_page_says_what_to_use_instead(warm: Run) -> None:
+    done = warm("chart", "--html", "run.html")
+    assert done.code == 2
+    assert "--save" in done.err
+
+
+def test_data_get_and_list(nt_run: Run) -> None:
+    done = nt_run("data", "get", "--demo", *RANGE, "--interval", "5m", "--json")
+    assert (done.json["rows"], done.json["data"]["completeness"]) == (288, 1.0)
+    listed = nt_run("data", "list", "--demo", "--json").json["series"]
+    assert {(one["kind"], one["interval"], one["rows"]) for one in listed} >= {("klines", "5m", 288)}
+    assert "288" in nt_run("data", "list", "--demo").out
+    assert "no market data" in nt_run("data", "list").out
+
+
+def test_a_configuration_file_and_the_kept_one_run_again(warm: Run, tmp_path: Path) -> None:
+    (kept,) = (tmp_path / "data_cache" / "runs").glob("*/config.toml")
+    again = warm("backtest", str(kept), "--offline", "--json").json
+    assert again["run_id"].split("-")[-2] == kept.parent.name.split("-")[-2]
+    assert (
+        warm("backtest", str(kept), "--offline", "--param", "fast=5", "--json").json["strategy"]["params"]["fast"] == 5
+    )
+
+
+def test_no_save_keeps_nothing(nt_run: Run, tmp_path: Path) -> None:
+    assert nt_run("backtest", "--demo", *RANGE, "--no-save").code == 0
+    assert not (tmp_path / "data_cache" / "runs").exists()
+
+
+def test_the_cache_folder_comes_from_the_flag_or_the_environment(
+    nt_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NT_RUN_CACHE", str(tmp_path / "environment"))
+    nt_run("specs", "--demo")
+    nt_run("specs", "--demo", "--cache-dir", "flag")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["environment", "flag"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["backtest", "--demo", "--symbol", "BTCUSD"], 3, "Did you mean BTCUSDT"),
+        (["backtest", "--demo", "--symbol", "BTCUSDT_260925"], 3, "is not a perpetual"),
+        (["backtest", "--demo", "--symbol", "MATICUSDT"], 3, "status SETTLING"),
+        (["backtest", "--demo", "--symbol", "BTC/USDT"], 2, "is not a symbol"),
+        (["backtest", "--demo", "--balance", "100"], 4, "--balance"),
+        (["backtest", "--demo", "--balance", "0"], 2, "above 0"),
+        (["backtest", "--demo", "--risk", "2"], 2, "at most 1"),
+        (["backtest", "--demo", "--strategy", "ema_cros"], 2, "Did you mean 'ema_cross'"),
+        (["backtest", "--demo", "--param", "fsat=1"], 2, "Did you mean 'fast'"),
+        (["backtest", "--demo", "--param", "fast=x"], 2, "fast"),
+        (["backtest", "--demo", "--set", "sizing.fractoin=1"], 2, "Did you mean 'fraction'"),
+        (["backtest", "--demo", "--start", "2026-06-02", "--end", "2026-06-01"], 2, "must come after"),
+        (["backtest", "--demo", "--timerange", "20260601-20260602", "--days", "3"], 2, "once"),
+        (["backtest", "--demo", "--start", "2020-01-01", "--end", "2020-01-02"], 3, "first 1m kline"),
+        (["backtest", "--demo", "--end", "2030-01-01"], 3, "newest closed bar"),
+        (["backtest", "--demo", *RANGE, "--assert", "sharpe>99"], 8, "Asserted sharpe > 99"),
+        (["backtest", "--demo", "--assert", "sharpe"], 2, "Write a metric and a bound"),
+        (["backtest", "--demo", "--assert", "sharp>1"], 2, "Did you mean 'sharpe'"),
+        (["backtest", "--demo", "--offline"], 3, "Offline"),
+        (["backtest", "missing.toml"], 2, "no configuration file"),
+        (["chart"], 6, "There is no run"),
+        (["runs", "show", "x"], 6, "There is no run 'x'"),
+        (["backtest", "--no-such-flag"], 2, "No such option"),
+        (["nonsense"], 2, "No such command"),
+    ],
+)
+def test_bad_input_ends_with_its_code_and_says_what_to_do(
+    nt_run: Run, arguments: list[str], code: int, message: str
+) -> None:
+    done = nt_run(*arguments)
+    assert done.code == code
+    assert message in done.err
+    assert "Traceback" not in done.err
+    if code != 8:
+        assert done.out == ""
+
+
+def test_an_exchange_out_of_reach_offers_offline_and_demo_and_never_switches(
+    nt_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NT_RUN_REST_URL", "http://127.0.0.1:9")
+    done = nt_run("backtest", "--symbol", "BTCUSDT")
+    assert done.code == 3
+    for expected in ("127.0.0.1:9", "--offline", "--demo"):
+        assert expected in done.err
+    assert done.out == ""
+
+
+def test_by_address_the_embedded_exchange_serves_like_the_live_one(
+    nt_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with DemoExchange() as exchange:
+        monkeypatch.setenv("NT_RUN_REST_URL", exchange.rest_url)
+        summary = nt_run("backtest", "--symbol", "BTCUSDT", "--json").json
+    assert summary["bars"]["fed"] == 10_080
+    assert summary["demo"] is False
+    assert exchange.rest_url in summary["warnings"][0]
+
+
+def test_cached_rules_are_used_with_their_age_when_the_live_call_fails(
+    nt_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with DemoExchange([Fault("/exchangeInfo", "418", times=None, skip=1, retry_after=7200)]) as exchange:
+        monkeypatch.setenv("NT_RUN_REST_URL", exchange.rest_url)
+        assert nt_run("backtest", *RANGE).code == 0
+        summary = nt_run("backtest", *RANGE, "--json").json
+    assert any("old" in warning and "trading rules" in warning for warning in summary["warnings"])
+
+
+def test_a_verbose_run_and_a_quiet_one_print_the_same_result(warm: Run) -> None:
+    loud = warm("backtest", "--demo", *RANGE, "--offline", "-v", "--json").json
+    quiet = warm("backtest", "--demo", *RANGE, "--offline", "-q", "--json").json
+    assert loud["pnl"] == quiet["pnl"]
+
+
+def start(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "nt_run", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_ctrl_c_in_the_run_ends_with_130_and_keeps_nothing(warm: Run, tmp_path: Path) -> None:
+    strategy = tmp_path / "slow.py"
+    strategy.write_text(
+        "import time\nfrom pathlib import Path\n"
+        "from nt_run.strategies.ema_cross import EmaCross, EmaCrossConfig\n"
+        "class Slow(EmaCross):\n"
+        "    def __init__(self, config: EmaCrossConfig):\n        super().__init__(config)\n"
+        "    def on_bar(self, bar):\n        Path('started').touch()\n        time.sleep(0.01)\n"
+        "        super().on_bar(bar)\n"
+    )
+    before = sorted((tmp_path / "data_cache" / "runs").iterdir())
+    process = start(["backtest", "--demo", "--offline", *RANGE, "--strategy", "slow.py:Slow"], tmp_path)
+    for _ in range(600):
+        if (tmp_path / "started").exists():
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "interrupted" in err
+    assert sorted((tmp_path / "data_cache" / "runs").iterdir()) == before
+
+
+def test_a_reader_that_leaves_early_is_no_error(warm: Run, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m nt_run runs list --json | head -c 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
