@@ -7,10 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
+from pyarrow import feather
 
 from nt_run.data.loader import MarketData
-from nt_run.demo import DEMO_NOW_MS, DEMO_START_MS, DemoExchange, Fault
+from nt_run.demo import DEMO_NOW_MS, DEMO_START_MS, DemoExchange, Fault, RecordedMarket
 from nt_run.errors import (
     DataError,
     IncompleteDataError,
@@ -393,3 +395,19 @@ def test_a_run_served_by_the_cache_imports_neither_the_sdk_nor_the_parquet_write
         check=True,
     )
     assert said.stdout.strip() == "[]"
+
+
+def test_a_recorded_month_comes_out_as_it_went_in(open_data: Open, recordings: Path) -> None:
+    table = feather.read_table(recordings / "klines" / "BTCUSDT-1m-2025-05.feather")
+    recorded = pl.DataFrame(pl.from_arrow(table)).rename({"date": "open_time"})
+    market = RecordedMarket("BTCUSDT", recorded)
+    first = int(recorded["open_time"].dt.epoch("ms")[0])
+    whole = TimeRange(first, first + recorded.height * MINUTE)
+    with DemoExchange(market=market) as exchange:
+        loaded = open_data(exchange.rest_url).load_klines("BTCUSDT", MINUTES, whole)
+    floats = loaded.klines.floats()
+    assert len(loaded.klines) == recorded.height == 43_199
+    for name in ("open", "high", "low", "close", "volume"):
+        assert floats[name].to_list() == recorded[name].to_list()
+    assert loaded.certificate.gaps == []
+    assert loaded.warnings == []

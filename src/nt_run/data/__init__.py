@@ -1,1 +1,22 @@
-"""Market data in: the loader, the Parquet store, and the only door to the exchange's SDK."""
+"""Market data in: what the cache has, and what it lacks from the exchange.
+
+    loader      MarketData, what the rest of the package uses
+    loaded      what it hands out
+    download    klines from REST into the store, page by page
+    funding     funding rates, fetched and kept
+    snapshots   exchangeInfo answers, dated
+    rest        the exchange's REST interface; the only door to its SDK
+    weight      the request budget
+    ingest      text → klines, refused or taken as they are
+    kline_store klines on disk: months, days, years
+    days        the record of each day: state, holes, sources
+    certify     what can be said about the klines of a run
+    content     hashes of content, independent of encoding
+    inventory   what the cache holds
+    store       Parquet files under a manifest, verified; the only door to the Parquet writer
+    manifest    what a folder knows about its files, days and holes
+    files       atomic writes, locks
+    ranges      arithmetic of time ranges
+
+Nothing is imported here: a command that needs no data does not pay for it.
+"""
