@@ -1,16 +1,20 @@
+import json
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nt_run.data.ingest import decimals_of, merge_klines, parse_rows, rescale, scaled
+from nt_run.data.ingest import RAW_COLUMNS, decimals_of, merge_klines, parse_klines, parse_rows, rescale, scaled
 from nt_run.errors import InvalidKlinesError
-from nt_run.klines import SCHEMA, Exponents, Klines
+from nt_run.klines import SCHEMA, Exponents, Klines, find_gaps
 from nt_run.model import Interval
+from nt_run.quality import count_oddities
 
 ONE_MINUTE = Interval("1m")
 DAY = 1_735_689_600_000  # 2025-01-01
@@ -124,3 +128,35 @@ def test_merging_rows_that_differ_is_an_error(klines: Callable[..., Klines]) -> 
 def test_a_value_that_would_leave_64_bits_is_an_error_not_a_wrong_number(klines: Callable[..., Klines]) -> None:
     with pytest.raises(InvalidKlinesError, match="64 bits"):
         rescale(klines(DAY, 1), Exponents(15, 3, 5), "a test")
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "exponents"),
+    [("AVAXUSDT-1m-2026-07", 44_640, Exponents(4, 0, 4)), ("LINKUSDT-1m-2023-02", 40_320, Exponents(3, 2, 5))],
+)
+def test_a_month_of_the_public_archive_is_taken_as_it_is(
+    recordings: Path, name: str, rows: int, exponents: Exponents
+) -> None:
+    text = pl.read_csv(recordings / "archive" / f"{name}.csv", infer_schema=False)[:, : len(RAW_COLUMNS)]
+    text.columns = list(RAW_COLUMNS)
+    klines, duplicates = parse_klines(name.partition("-")[0], ONE_MINUTE, text, name)
+    assert (len(klines), duplicates, klines.exponents) == (rows, 0, exponents)
+    assert find_gaps(klines, klines.range) == []
+    assert count_oddities(klines) == {}
+
+
+def test_recorded_answers_of_the_exchange_are_taken_as_they_are(recordings: Path) -> None:
+    recorded = json.loads((recordings / "rest_samples" / "fapi_recordings_2026-06.json").read_text())
+    answers = [one for one in recorded["routes"]["/fapi/v1/klines"]["GET"] if isinstance(one["data"], list)]
+    assert answers
+    for one in answers:
+        query = parse_qs(one["queryString"])
+        klines, _ = parse_rows(query["symbol"][0], Interval(query["interval"][0]), one["data"], "a recording")
+        assert len(klines) == len(one["data"])
+        assert count_oddities(klines) == {}
+
+
+def test_microseconds_of_the_spot_archive_are_refused(rows: Rows) -> None:
+    spot = [[row[0] * 1000, *row[1:6], row[6] * 1000 + 999, *row[7:]] for row in rows(DAY, 3)]
+    with pytest.raises(InvalidKlinesError, match="not in milliseconds"):
+        parse(spot)
