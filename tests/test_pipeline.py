@@ -11,6 +11,7 @@ import pytest
 from nt_run.config import RunConfig, load_config
 from nt_run.demo import DemoExchange, RecordedMarket
 from nt_run.errors import NotCachedError, SizingError, StrategyError, UsageError
+from nt_run.klines import Exponents
 from nt_run.model import FundingRate
 from nt_run.pipeline import backtest
 from nt_run.results import Run, load_run
@@ -237,9 +238,31 @@ def test_seven_years_of_hours_run_across_the_tick_change(
         run = backtest(config, cache_dir=tmp_path, save=False)
     assert run.summary["bars"] == {"expected": 58_623, "loaded": 58_623, "fed": 58_623, "skipped": 0}
     assert run.klines.floats()["close"].to_list() == frame["close"].to_list()
-    # Today's tick is 0.10; the data of 2019 to 2022 moves in 0.01, so one check of six differs, and it is said.
+    # Today's tick is 0.10; the data of 2019 to 2022 moves in 0.01, so two checks of six differ, and it is said.
     differing = [check["name"] for check in run.summary["specs"]["checks"] if not check["same"]]
-    assert differing == ["price_precision"]
+    assert differing == ["price_precision", "tick_size"]
     assert any("0.01" in warning for warning in run.summary["warnings"])
     assert_books_balance(run)
     assert fills_lie_in_their_bars(run)
+
+
+def test_spot_rows_in_a_perpetuals_file_are_named(
+    recordings: Path, recorded_exchange_info: dict[str, Any], tmp_path: Path
+) -> None:
+    # 575 spot bars stand in the file from 2025-02-18 10:30; the perpetual moves in 0.10, spot in 0.01.
+    frame = recorded(recordings, "BTCUSDT-5m-contaminated-with-spot.feather")
+    market = RecordedMarket("BTCUSDT", frame, interval="5m", exponents=Exponents(2, 5, 7))
+    with DemoExchange(market=market, exchange_info=recorded_exchange_info) as exchange:
+        config = load_config(
+            None,
+            {
+                "exchange.rest_url": exchange.rest_url,
+                "interval": "5m",
+                "start": "2025-02-17",
+                "end": "2025-02-20",
+            },
+        )
+        run = backtest(config, cache_dir=tmp_path, save=False)
+    named = [warning for warning in run.summary["warnings"] if "another market such as spot" in warning]
+    assert len(named) == 1
+    assert "450 of 864 klines, from 2025-02-18 10:30 to 2025-02-19" in named[0]

@@ -17,7 +17,9 @@ from nt_run.config import RunConfig, load_config
 from nt_run.engine.run import EngineInput, EngineOutput, run_engine
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
+from nt_run.model import format_time
 from nt_run.progress import ProgressDisplay
+from nt_run.quality import find_off_tick, observed_tick
 from nt_run.results import Run, fills_frame, funding_frame, run_name, save_run, trades_frame
 from nt_run.strategies.resolver import StrategySpec, check_params, resolve_strategy
 from nt_run.summary import Facts, data_object, exchange_warning, specs_object, summarize
@@ -130,7 +132,7 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: En
             metrics=metrics,
             benchmark=benchmark,
             data=data_object(certificate),
-            warnings=[*exchange_warning(config), *inputs.warnings, *_remarks(output)],
+            warnings=[*exchange_warning(config), *inputs.warnings, *_remarks(inputs, output)],
             timings=watch.laps,
             created_ms=round(now.timestamp() * 1000),
         )
@@ -144,13 +146,17 @@ def _defaults(strategy: StrategySpec) -> dict[str, Any]:
     return {name: default for name, (_, default) in strategy.parameters.items() if isinstance(default, plain)}
 
 
-def _remarks(output: EngineOutput) -> list[str]:
-    remarks = [
-        f"The klines move in steps of {Decimal(1).scaleb(-int(check.built))}, finer than today's rules: the data is "
-        "from before a rule changed. It was kept exact, and orders obey today's rules."
-        for check in output.spec_checks
-        if check.name.endswith("_precision") and not check.same
-    ]
+def _remarks(inputs: Inputs, output: EngineOutput) -> list[str]:
+    remarks: list[str] = []
+    specs, klines = inputs.specs.specs, inputs.klines.klines
+    if days := find_off_tick(klines, specs.tick_size):
+        first, last = format_time(days[0].first_ms), format_time(days[-1].day_ms)[:10]
+        off, moves = sum(day.off for day in days), observed_tick(klines)
+        remarks.append(
+            f"{off:,} of {len(klines):,} klines, from {first} to {last}, have prices off the tick size "
+            f"{specs.tick_size}: they move in {moves}. They are from before a tick change, or rows of another market such "
+            "as spot. They were kept exact, and the engine's instrument was made as fine as they are."
+        )
     if output.bars_seen != output.bars_fed:
         seen = f"{output.bars_seen:,} of {output.bars_fed:,}"
         remarks.append(f"The strategy's on_bar saw {seen} bars: does it subscribe to them?")
