@@ -154,8 +154,8 @@ def _remarks(inputs: Inputs, output: EngineOutput) -> list[str]:
         off, moves = sum(day.off for day in days), observed_tick(klines)
         remarks.append(
             f"{off:,} of {len(klines):,} klines, from {first} to {last}, have prices off the tick size "
-            f"{specs.tick_size}: they move in {moves}. They are from before a tick change, or rows of another market such "
-            "as spot. They were kept exact, and the engine's instrument was made as fine as they are."
+            f"{specs.tick_size}: they move in {moves}. They are from before a tick change, or rows of another market "
+            "such as spot. They were kept exact, and the engine's instrument was made as fine as they are."
         )
     if output.bars_seen != output.bars_fed:
         seen = f"{output.bars_seen:,} of {output.bars_fed:,}"
