@@ -262,6 +262,8 @@ def _ledger(fills: Sequence[Fill], payments: Sequence[FundingPayment], balance: 
 
 def _average(position: Decimal, entry: Decimal, signed: Decimal, price: Decimal) -> Decimal:
     """Average entry price after a fill: adding averages, reducing keeps, flipping starts anew."""
+    if not position:
+        return price
     after = position + signed
     if not after:
         return ZERO

@@ -206,7 +206,7 @@ def _write_klines(klines: Klines, path: Path) -> None:
         "interval": klines.interval.name,
         "exponents": [exponents.price, exponents.quantity, exponents.quote],
     }
-    klines.frame.write_parquet(path, compression="zstd", compression_level=3, metadata={_EXPONENTS: json.dumps(facts)})
+    klines.frame.write_parquet(path, compression="zstd", compression_level=1, metadata={_EXPONENTS: json.dumps(facts)})
 
 
 def _read_klines(path: Path) -> Klines:
