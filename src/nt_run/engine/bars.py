@@ -17,7 +17,7 @@ from nt_run.model import MS, Interval
 
 pa = cast("Any", _pyarrow)  # it ships no types
 
-CHUNK = 50_000
+CHUNK = 10_000
 """Rows converted at a time: fewer cost time, more cost memory (one list of a year takes 1 GB)."""
 
 _FIXED = pa.decimal128(38, 16)

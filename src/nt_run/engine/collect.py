@@ -22,7 +22,9 @@ def collect_orders(cache: Cache) -> tuple[list[Fill], list[Denial]]:
     """Return the fills and the refused orders of a run, each in the order in which they happened."""
     fills: list[tuple[int, int, Fill]] = []
     denials: list[tuple[int, int, Denial]] = []
-    for order in cache.orders():
+    # One by one: a list of all orders is a copy of them all, with their events.
+    for order_id in cache.client_order_ids():
+        order: Any = cache.order(order_id)
         last = order.last_event
         events: Iterable[Any] = (last,) if _is_whole(order, last) else order.events()
         for event in events:

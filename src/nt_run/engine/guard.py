@@ -36,14 +36,13 @@ class Guard:
         own = [cls for cls in type(strategy).__mro__ if issubclass(cls, Strategy) and cls is not Strategy]
         names = {name for cls in own for name in vars(cls) if name.startswith("on_")}
         for name in sorted(names | {"on_start"}):
-            callback = getattr(strategy, name)
+            callback: Callable[..., object] = getattr(strategy, name)
             if name in _UNDELIVERED:
                 callback = _refuse(name)
-            if name == "on_bar":
-                callback = self._counted(callback)
-            elif name == "on_start":
+            if name == "on_start":
                 callback = self._prepared(strategy, callback)
-            self._put(strategy, name, self._wrap(strategy, callback))
+            wrap = self._wrap_bar if name == "on_bar" else self._wrap
+            self._put(strategy, name, wrap(strategy, callback))
         self._put(strategy, "subscribe_bars", self._watched(strategy))
 
     def release(self, strategy: Strategy) -> None:
@@ -103,14 +102,23 @@ class Guard:
 
         return guarded
 
-    def _counted(self, callback: Callable[[Bar], object]) -> Callable[[Bar], object]:
-        def on_bar(bar: Bar) -> object:
-            # Comparing types costs more than the rest, so only where a strategy subscribes to several.
-            if self._one_type or bar.bar_type == self._bar_type:
-                self.bars_seen += 1
-            return callback(bar)
+    def _wrap_bar(self, strategy: Strategy, callback: Callable[[Bar], object]) -> Callable[[Bar], object]:
+        """Do the same as `_wrap`, and count; a function of its own because it runs for every bar."""
 
-        return on_bar
+        def guarded(bar: Bar) -> None:
+            if self.error is None:
+                try:
+                    # Comparing types costs more than the rest, so only where a strategy subscribes to several.
+                    if self._one_type or bar.bar_type == self._bar_type:
+                        self.bars_seen += 1
+                    callback(bar)
+                except BaseException as exc:  # noqa: BLE001 - as in _wrap
+                    self.error = exc
+                else:
+                    return
+            strategy.shutdown_system("stopped")
+
+        return guarded
 
     def _prepared(self, strategy: Strategy, callback: Callable[[], object]) -> Callable[[], object]:
         def on_start() -> object:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from nautilus_trader.backtest import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.common import CacheConfig, LoggerConfig, LogLevel
-from nautilus_trader.execution import MakerTakerFeeModel
+from nautilus_trader.execution import ExecutionEngineConfig, MakerTakerFeeModel
 from nautilus_trader.model import AccountType, Currency, LeveragedMarginModel, Money, OmsType, Venue
 
 from nt_run.model import Fees
@@ -13,6 +13,7 @@ VENUE = Venue("BINANCE")
 
 _KEPT_BARS = 1_000
 """Bars the cache keeps for `cache.bars()`; the engine's own default is 10,000."""
+_DAY_MINUTES = 24 * 60
 
 
 def make_engine() -> BacktestEngine:
@@ -26,6 +27,10 @@ def make_engine() -> BacktestEngine:
             bypass_logging=True,
             run_analysis=False,
             cache=CacheConfig(bar_capacity=_KEPT_BARS),
+            # An account carries its whole history, and each look at it copies that: 8 ms after 30,000 fills.
+            exec_engine=ExecutionEngineConfig(
+                purge_account_events_interval_mins=_DAY_MINUTES, purge_account_events_lookback_mins=0
+            ),
         )
     )
 

@@ -56,7 +56,8 @@ class EmaCross(Strategy):
 
     def leave(self) -> None:
         """Close what is open and withdraw its stop."""
-        self.cancel_all_orders(self.own.instrument_id)
+        if self.protection is not None:
+            self.cancel_all_orders(self.own.instrument_id)
         self.close_all_positions(self.own.instrument_id)
 
     def enter(self, bar: Bar, side: OrderSide) -> None:
