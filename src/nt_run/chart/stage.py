@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from PyQt6 import QtCore, QtGui
+from PyQt6 import QtCore, QtGui, QtWidgets
 
 from nt_run.chart import captions, theme
 from nt_run.chart.axes import Tag
@@ -40,6 +40,16 @@ class ChartWindow(_Window):
         _Window.__init__(self, title)
         self.show_maximized = False
         self.ci.setContentsMargins(*_MARGINS)
+
+    def close(self) -> bool:
+        """Go from the screen; finplot's version empties the scene at once, under the key event that asked for it."""
+        self.closing = True
+        return QtWidgets.QWidget.close(self)
+
+    def take_down(self) -> None:
+        """Free the scene; no event of it may be under way."""
+        _Window.close(self)
+        self.deleteLater()
 
     def resizeEvent(self, ev: QtGui.QResizeEvent | None) -> None:  # noqa: N802 – Qt's name
         """Share the height out by weight; finplot's own shares have a floor of 50 pixels a pane."""
@@ -156,15 +166,18 @@ class Stage:
 def show(data: ChartData) -> None:
     """Open the scene in a window and return when it is closed; Ctrl-C in the terminal closes it."""
     with staged(data, WINDOW_SIZE) as stage:
+        interrupted: list[int] = []
 
-        def close(*_: object) -> None:
-            stage.window.close()
+        def look() -> None:
+            if interrupted:
+                stage.window.close()
 
-        before = signal.signal(signal.SIGINT, close)
+        # The signal can arrive in the middle of a paint: it only leaves a note, which the timer reads between events.
+        # Running the timer's Python is also what lets Python see a signal at all.
+        before = signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
         timer = QtCore.QTimer()
-        # Python handles signals between its own instructions only: give it some.
         timeout: Any = timer.timeout
-        timeout.connect(_take_turn)
+        timeout.connect(look)
         timer.start(_SIGNAL_MS)
         try:
             stage.window.show()
@@ -203,10 +216,6 @@ def picture(stage: Stage, size: tuple[int, int], scale: float) -> QtGui.QImage:
     return image
 
 
-def _take_turn() -> None:
-    """Do nothing, in Python."""
-
-
 @contextmanager
 def staged(data: ChartData, size: tuple[int, int]) -> Generator[Stage]:
     """Give a scene that is taken down at the end, whatever happens."""
@@ -216,7 +225,7 @@ def staged(data: ChartData, size: tuple[int, int]) -> Generator[Stage]:
     finally:
         # finplot keeps every window in its globals until it is told to forget them.
         fplt.close()
-        stage.window.deleteLater()
+        stage.window.take_down()
         stage.app.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete.value)
 
 
