@@ -29,7 +29,7 @@ TIME_AXIS_PX: Final = 24
 
 RIGHT_MARGIN: Final = 6
 """Empty places after the last bar, so that it does not touch the border."""
-DETAIL_FACTOR: Final = 15
+DETAIL_FACTOR: Final = 60
 """From candles of this many bars on, averages and bands are hidden: they would belong to no candle on the screen."""
 FINE_POINTS: Final = 700
 """Above this many points a curve is drawn with the thin, fast pen."""
