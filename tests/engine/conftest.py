@@ -120,6 +120,14 @@ def market(side: OrderSide, quantity: str) -> Callable[[Scripted, Bar], None]:
     return act
 
 
+def equity_of(output: EngineOutput, klines: Klines, balance: Decimal) -> Decimal:
+    """Equity by exact arithmetic over the fills and payments alone."""
+    position = sum((fill.side.sign * fill.quantity for fill in output.fills), Decimal(0))
+    cash = sum((-fill.side.sign * fill.quantity * fill.price - fill.fee for fill in output.fills), balance)
+    close = Decimal(int(klines.frame["close"][-1])).scaleb(-klines.exponents.price)
+    return cash + sum((payment.amount for payment in output.payments), Decimal(0)) + position * close
+
+
 @dataclass
 class Source:
     """A strategy class with fixed fields, in place of a resolved one."""
@@ -168,6 +176,7 @@ def kit() -> Any:
         SLOT = SLOT
         buy = staticmethod(buy)
         sell = staticmethod(sell)
+        equity_of = staticmethod(equity_of)
 
         @staticmethod
         def rate(rate: str, mark: str | None = None, slot: int = SLOT) -> FundingRate:

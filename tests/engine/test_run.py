@@ -2,22 +2,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nautilus_trader.model import OrderSide
-from pyarrow import feather
 
-from nt_run.engine import bars
+from nt_run.engine import bars, instrument
 from nt_run.engine.run import EngineOutput
 from nt_run.errors import UsageError
-from nt_run.klines import SCHEMA, Exponents, Klines
-from nt_run.model import Denial, Fees, Fill, Interval, Side
+from nt_run.klines import Exponents, Klines
+from nt_run.model import Denial, Side
 from nt_run.sizing import SizingRules
 from nt_run.strategies.resolver import check_params, resolve_strategy
 
@@ -26,14 +22,6 @@ type Make = Callable[..., Klines]
 
 STEADY = [(100, 101, 99, 100, 40)]
 GOLDEN = "b9eeff1b"
-
-
-def equity_of(output: EngineOutput, klines: Klines, balance: Decimal) -> Decimal:
-    """Equity by exact arithmetic over the fills and payments alone."""
-    position = sum((fill.side.sign * fill.quantity for fill in output.fills), Decimal(0))
-    cash = sum((-fill.side.sign * fill.quantity * fill.price - fill.fee for fill in output.fills), balance)
-    close = Decimal(int(klines.frame["close"][-1])).scaleb(-klines.exponents.price)
-    return cash + sum((payment.amount for payment in output.payments), Decimal(0)) + position * close
 
 
 def digest(output: EngineOutput) -> str:
@@ -200,6 +188,16 @@ def test_old_klines_finer_than_todays_tick_are_never_rounded(run: Run, make_klin
     assert [fill.price for fill in output.fills] == [Decimal("100.37"), Decimal("100.40")]
 
 
+def test_an_order_the_engine_drops_without_a_word_is_counted(
+    run: Run, make_klines: Make, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instrument, "_all_on_tick", lambda *_args: True)
+    klines = make_klines([("100.37",) * 4 + (40,)] * 2, exponents=Exponents(2, 3, 0))
+    output = run(klines, {0: [kit.buy("1")]})
+    assert output.fills == []
+    assert [denial.reason for denial in output.denials] == ["left without an answer by the engine"]
+
+
 def test_every_bar_is_fed_and_seen(run: Run, random_market: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bars, "CHUNK", 100)
     seen: list[tuple[int, float, int]] = []
@@ -263,65 +261,10 @@ def test_balance_and_open_profit_follow_from_fills_and_payments(
     klines = random_market(60, seed, "1h", 0.01)
     rates = [kit.rate(str(Decimal(rate).scaleb(-8)), None, kit.SLOT + hours * 3_600_000) for hours in range(0, 60, 4)]
     output = run(klines, script, funding=rates, sizing=SizingRules(leverage=Decimal(100)))
-    exact = equity_of(output, klines, Decimal(100_000))
+    exact = kit.equity_of(output, klines, Decimal(100_000))
     # The engine keeps average entry prices as floats and books each realised profit to eight decimals.
     allowed = Decimal("1e-8") * (1 + len(output.fills))
     assert abs(output.balance + output.open_pnl - exact) <= allowed
     assert all(
         abs(fill.fee - fill.quantity * fill.price * Decimal("0.0005")) <= Decimal("5e-9") for fill in output.fills
     )
-
-
-def recorded(path: Path, interval: str, decimals: int) -> Klines:
-    """A recording whose prices and volumes are floats, as the integers they stand for."""
-    frame: Any = pl.from_arrow(feather.read_table(path))
-    exponents = Exponents(decimals, 3, 0)
-
-    def whole(name: str) -> pl.Series:
-        scaled = frame[name].to_numpy() * 10.0 ** exponents.of(name)
-        assert np.allclose(scaled, np.rint(scaled), rtol=0, atol=1e-3)
-        return pl.Series(name, np.rint(scaled).astype(np.int64))
-
-    opened = frame["date"].dt.replace_time_zone(None).dt.replace_time_zone("UTC").dt.cast_time_unit("ms")
-    columns = {name: whole(name) for name in ("open", "high", "low", "close", "volume")}
-    filled = pl.DataFrame({"open_time": opened, **columns}).with_columns(
-        pl.lit(0, dtype=pl.Int64).alias(name) for name in SCHEMA if name not in {"open_time", *columns}
-    )
-    return Klines("BTCUSDT", Interval(interval), exponents, filled.select(list(SCHEMA)))
-
-
-@pytest.mark.parametrize(
-    ("name", "interval", "decimals", "rows"),
-    [("BTCUSDT-1m-2025-05", "1m", 1, 43_199), ("BTCUSDT-1m-2025-01", "1m", 1, 43_199)],
-)
-def test_recorded_months_run_whole_with_every_fill_inside_its_bar(
-    name: str, interval: str, decimals: int, rows: int, recordings: Path, run: Run, fees: Fees
-) -> None:
-    klines = recorded(recordings / "klines" / f"{name}.feather", interval, decimals)
-    output = cross(klines, run)
-    assert output.bars_fed == output.bars_seen == rows
-    assert output.denials == []
-    assert_inside(output.fills, klines)
-    assert output.balance + output.open_pnl == equity_of(output, klines, Decimal(100_000))
-    assert all(check.same for check in output.spec_checks)
-
-
-def test_hours_since_2019_run_across_the_tick_change(recordings: Path, run: Run) -> None:
-    klines = recorded(recordings / "klines" / "BTCUSDT-1h-2019-2026.feather", "1h", 2)
-    assert any(int(price) % 10 for price in klines.frame["close"])
-    output = cross(klines, run)
-    assert output.bars_seen == len(klines) == 58_623
-    assert_inside(output.fills, klines)
-    assert output.balance + output.open_pnl == equity_of(output, klines, Decimal(100_000))
-    assert {check.name for check in output.spec_checks if not check.same} == {"price_precision", "tick_size"}
-    assert output.denials == []
-
-
-def assert_inside(fills: list[Fill], klines: Klines) -> None:
-    assert fills
-    step = klines.interval.ms
-    rows = {time + step: number for number, time in enumerate(klines.frame["open_time"].dt.epoch("ms"))}
-    low, high = klines.frame["low"], klines.frame["high"]
-    for fill in fills:
-        row, price = rows[fill.time_ns // 1_000_000], fill.price.scaleb(klines.exponents.price)
-        assert low[row] <= price <= high[row]

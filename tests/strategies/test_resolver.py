@@ -209,3 +209,13 @@ def test_what_the_runner_fills_in_cannot_be_set() -> None:
 def test_a_parameter_without_a_default_is_asked_for(write: Callable[[str], Path]) -> None:
     with pytest.raises(UsageError, match="needs a value for period: --param period=…"):
         check_params(resolve_strategy(str(write(SOURCE))), {})
+
+
+def test_annotations_imported_for_type_checking_only_do_no_harm(write: Callable[[str], Path]) -> None:
+    source = SOURCE.replace("    period: int\n", "    bar_type: BarType\n    period: int\n")
+    source = "from __future__ import annotations\nfrom typing import TYPE_CHECKING\n" + source.replace(
+        "\n@dataclass", "\nif TYPE_CHECKING:\n    from nautilus_trader.model import BarType\n\n@dataclass"
+    )
+    spec = resolve_strategy(str(write(source)))
+    assert "bar_type" in spec.accepts
+    assert check_params(spec, {"period": "3"}) == {"period": 3}

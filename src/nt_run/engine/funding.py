@@ -3,6 +3,7 @@
 A settlement at slot T concerns the position held before the orders of the bar that closes at T: on the exchange those
 orders come after T. The engine settles after all data of a moment, so the settlement is planned one nanosecond before
 T (`next_funding_ns`), with a mark price just ahead of it. Its amount is −position × price × rate, rounded to 1e-8.
+A position that a stop closes inside the bar that ends at T still pays: the engine knows no time within a bar.
 """
 
 from collections.abc import Mapping, Sequence

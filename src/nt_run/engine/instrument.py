@@ -51,9 +51,8 @@ def build_instrument(specs: InstrumentSpecs, klines: Klines | None = None) -> Cr
     data = tight_exponents(klines) if klines is not None else Exponents(0, 0, 0)
     price_decimals = max(specs.price_precision, data.price)
     size_decimals = max(specs.size_precision, data.quantity)
-    increment = specs.tick_size
-    if klines is not None and not _all_on_tick(klines, specs.tick_size):
-        increment = Decimal(1).scaleb(-price_decimals)
+    coarse = klines is not None and not _all_on_tick(klines, specs.tick_size)
+    increment = Decimal(1).scaleb(-price_decimals) if coarse else specs.tick_size
     quote = ensure_currency(specs.quote_asset)
 
     def quantity(value: Decimal) -> Quantity:

@@ -27,11 +27,8 @@ from nt_run.model import Denial, Fees, Fill, FundingPayment, FundingRate
 from nt_run.sizing import SizingRules
 from nt_run.specs import InstrumentSpecs
 
-RUNNER_FIELDS = ("instrument_id", "bar_type", "trade_size", "sizer")
-"""Configuration fields of a strategy that the runner fills in, where the strategy has them."""
-
-_EXECUTION_VOLUME = 10**12
-"""Scaled volume of the execution bars: more than any order, so that every fill is whole."""
+_ENDLESS = 10**12
+"""Volume of an execution bar in base units: more than any order, and less than the engine's largest quantity."""
 
 type Progress = Callable[[int, float, int], None]
 """Called now and then with bars done, equity in the quote asset, and orders done."""
@@ -132,7 +129,8 @@ def _feed(
     otherwise be matched against a quarter of the bar's volume, and the rest of it filled a tick worse.
     """
     name = bar_type_name(run.specs.instrument_id, run.klines.interval)
-    endless = run.klines.frame.with_columns(volume=pl.lit(_EXECUTION_VOLUME, dtype=pl.Int64))
+    volume = _ENDLESS * 10**run.klines.exponents.quantity
+    endless = run.klines.frame.with_columns(volume=pl.lit(volume, dtype=pl.Int64))
     execution = Klines(run.klines.symbol, run.klines.interval, run.klines.exponents, endless)
     chunks = zip(
         make_bars(execution, instrument, f"{instrument.id}-1-SECOND-LAST-EXTERNAL"),

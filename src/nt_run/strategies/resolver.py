@@ -155,15 +155,21 @@ def _pick(module: types.ModuleType, wanted: str, path: str) -> type[Strategy]:
 def _describe(name: str, cls: type[Strategy]) -> StrategySpec:
     config = _config_class(name, cls)
     fields = _fields(name, config)
-    source = Path(inspect.getfile(cls)).read_bytes()
     return StrategySpec(
         name=name,
         cls=cls,
         config=config,
-        source_digest=hashlib.sha256(source).hexdigest(),
+        source_digest=_digest(name, cls),
         parameters={key: value for key, value in fields.items() if key not in RUNNER_FIELDS},
         accepts=frozenset(fields),
     )
+
+
+def _digest(name: str, cls: type[Strategy]) -> str:
+    try:
+        return hashlib.sha256(Path(inspect.getfile(cls)).read_bytes()).hexdigest()
+    except (OSError, TypeError) as exc:
+        raise UsageError(f"Strategy {name} has no source file, so a run with it could not be told apart.") from exc
 
 
 def _config_class(name: str, cls: type[Strategy]) -> type:
@@ -211,11 +217,15 @@ def _default(default: object) -> object:
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function)
-    except NameError:
-        # Names imported for type checking only: the plain annotations have to do.
-        return dict(inspect.get_annotations(function))
+    """Return the annotations as types; one whose name is imported for type checking only stays text."""
+    hints: dict[str, Any] = {}
+    for name, annotation in inspect.get_annotations(function).items():
+        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        try:
+            hints |= typing.get_type_hints(alone, globalns=getattr(function, "__globals__", {}))
+        except NameError:
+            hints[name] = annotation
+    return hints
 
 
 def _unknown_parameter(spec: StrategySpec, name: str) -> str:
