@@ -43,6 +43,13 @@ def test_an_open_trade_ends_at_the_last_close() -> None:
     assert data.trades.exit_price[-1] == data.bars.close[-1]
 
 
+def test_an_open_trade_counts_what_is_not_realised_yet() -> None:
+    run = make_run(make_klines(100), trades=4)
+    account = run.summary["account"] | {"open_pnl": "12.50000000"}
+    shift = chart_data(replace(run, summary=run.summary | {"account": account})).trades.pnl - chart_data(run).trades.pnl
+    np.testing.assert_allclose(shift, [0, 0, 0, 12.5])
+
+
 def test_the_account_is_read_at_the_close_of_each_bar() -> None:
     run = make_run(make_klines(40), trades=3)
     data = chart_data(run)

@@ -76,7 +76,10 @@ class Fills:
 
 @dataclass(frozen=True, slots=True)
 class Trades:
-    """One row per trade, in the order of entry. `sign` is +1 for a long; an open trade ends at the last close."""
+    """One row per trade, in the order of entry. `sign` is +1 for a long.
+
+    An open trade ends at the last close, and its `pnl` counts what is not realised yet.
+    """
 
     entry_slot: Ints
     exit_slot: Ints
@@ -149,7 +152,7 @@ def chart_data(run: Run) -> ChartData:
         bars=bars,
         overlays=Overlays(ema(bars.close, fast), ema(bars.close, slow), fast, slow, bollinger(bars.close)),
         fills=_fills(run.fills, bars),
-        trades=_trades(run.trades, bars),
+        trades=_trades(run, bars),
         account=_account(run, bars),
         funding=Funding(_slots(run.funding["time"], bars), _floats(run.funding["amount"])),
         price_decimals=_used_decimals(closes, run.klines.exponents.price),
@@ -189,11 +192,14 @@ def _fills(frame: pl.DataFrame, bars: Bars) -> Fills:
     return Fills(_slots(frame["time"], bars), _floats(frame["price"]), sign, opens)
 
 
-def _trades(frame: pl.DataFrame, bars: Bars) -> Trades:
+def _trades(run: Run, bars: Bars) -> Trades:
+    frame = run.trades
     is_open = frame["exit_time"].is_null().to_numpy()
     last = int(bars.slot[-1])
     entry, leave = _slots(frame["entry_time"], bars), _slots(frame["exit_time"], bars)
     exit_price = _floats(frame["exit_price"])
+    # The books hold what an open trade has realised; a reader wants what it stands at.
+    unrealised = float(run.summary.get("account", {}).get("open_pnl", 0))
     return Trades(
         entry,
         np.where(is_open, last, leave),
@@ -201,7 +207,7 @@ def _trades(frame: pl.DataFrame, bars: Bars) -> Trades:
         np.where(is_open, bars.close[-1], exit_price),
         _signs(frame["side"]),
         _floats(frame["quantity"]),
-        _floats(frame["pnl"]),
+        _floats(frame["pnl"]) + np.where(is_open, unrealised, 0.0),
         is_open,
     )
 
