@@ -56,5 +56,6 @@ def test_a_value_label_has_the_decimals_of_its_step(value: float, step: float, l
 def test_no_range_has_no_labels() -> None:
     assert value_step(5.0, 5.0, 100, 32) == 0
     assert value_step(float("nan"), 1.0, 100, 32) == 0
+    assert value_step(879_610.0, 879_610.0 + 1e-7, 40, 32) == 0
     assert value_ticks(1.0, 2.0, 0.0) == []
     assert time_ticks(5, 5, 1000) == []

@@ -13,6 +13,8 @@ TIME_LABEL_PX = 95
 """Width a time label needs with air around it."""
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 MAX_DECIMALS = 10
+_RESOLUTION = 1e-11
+"""A range narrower than this share of its values is lost in the last digits of floats."""
 
 
 def time_ticks(start_ms: int, end_ms: int, width_px: float) -> list[int]:
@@ -40,7 +42,8 @@ def time_label(time_ms: int) -> str:
 
 def value_step(low: float, high: float, height_px: float, label_px: float) -> float:
     """Return a round distance (1, 2, 2.5 or 5 × 10ⁿ) that puts a label about every `label_px`; 0 for no range."""
-    if not math.isfinite(high - low) or high <= low:
+    # `not >` is also true of NaN.
+    if not high - low > _RESOLUTION * max(abs(low), abs(high)):
         return 0.0
     raw = (high - low) / max(height_px / label_px, 2.0)
     power = 10.0 ** math.floor(math.log10(raw))
