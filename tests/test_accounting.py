@@ -96,7 +96,6 @@ def test_the_books_of_an_open_short_by_hand() -> None:
         last_close=D(97),
         engine_balance=D("999.9202"),
         engine_open_pnl=D(6),
-        bookings=3,
     )
     assert (books.price, books.fees, books.funding, books.rounding) == (D(6), D("-0.1"), D("0.0202"), D(0))
     assert books.net == books.price + books.fees + books.funding == D("5.9202")
@@ -111,7 +110,6 @@ def test_books_that_do_not_balance_fail_the_run() -> None:
             last_close=D(97),
             engine_balance=D("999.9"),
             engine_open_pnl=D("6.000001"),
-            bookings=3,
         )
     assert caught.value.exit_code == 5
 
@@ -143,7 +141,6 @@ def test_the_identity_holds_for_any_fills(orders: list[tuple[Side, int, int]]) -
         last_close=last,
         engine_balance=cash,
         engine_open_pnl=held * last,
-        bookings=len(fills),
     )
     assert books.rounding == 0
     assert books.net == books.price + books.fees + books.funding

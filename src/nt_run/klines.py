@@ -6,7 +6,7 @@ own text, so nothing is ever rounded; floats appear only where statistics begin.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -83,16 +83,19 @@ class Klines:
         first, last = np.searchsorted(self.open_times(), (time_range.start_ms, time_range.end_ms))
         return Klines(self.symbol, self.interval, self.exponents, self.frame[int(first) : int(last)])
 
+    def column(self, name: str) -> NDArray[Any]:
+        """Return one column as floats (the shortest float of the exact decimal); `trades` stays whole.
+
+        In numpy, because polars divides by multiplying with the reciprocal, which is off by one digit now and then.
+        """
+        scaled = self.frame[name].to_numpy()
+        return scaled if name == "trades" else scaled / 10.0 ** self.exponents.of(name)
+
     def floats(self) -> pl.DataFrame:
-        """Return the frame with prices and volumes as floats (the shortest float of the exact decimal)."""
-        # In numpy, because polars divides by multiplying with the reciprocal, which is off by one digit now and then.
-        columns = [
-            pl.Series(name, self.frame[name].to_numpy() / 10.0 ** self.exponents.of(name))
-            if self.exponents.of(name)
-            else self.frame[name]
-            for name in SCHEMA
-        ]
-        return pl.DataFrame(columns)
+        """Return the frame with prices and volumes as floats, as `column` makes them."""
+        return self.frame.select("open_time").with_columns(
+            pl.Series(name, self.column(name)) for name in SCHEMA if name != "open_time"
+        )
 
 
 def no_klines(symbol: str, interval: Interval) -> Klines:

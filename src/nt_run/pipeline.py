@@ -92,7 +92,6 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: En
         last_close=last_close(klines),
         engine_balance=output.balance,
         engine_open_pnl=output.open_pnl,
-        bookings=2 * len(output.fills) + len(output.payments),
     )
     equity = equity_curve(klines, output.fills, output.payments, config.account.balance)
     frames = {
@@ -165,12 +164,11 @@ def _remarks(inputs: Inputs, output: EngineOutput) -> list[str]:
 
 def _statistics(inputs: Inputs, frames: dict[str, Any], balance: float) -> tuple[Metrics, Metrics]:
     klines, equity = inputs.klines.klines, frames["equity"]
-    prices = klines.floats()
-    closes = prices["close"].to_numpy()
+    closes = klines.column("close")
     metrics = run_metrics(equity, frames["trades"], closes, balance)
     metrics["turnover"] = turnover(frames["fills"], equity)
     times: np.ndarray = equity["time"].dt.epoch("ms").to_numpy()
-    return metrics, buy_and_hold(times, closes, float(prices["open"][0]))
+    return metrics, buy_and_hold(times, closes, float(klines.column("open")[0]))
 
 
 class _Stopwatch:

@@ -13,10 +13,8 @@ import pyarrow.parquet as pq
 from nautilus_trader.backtest import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.common import LoggerConfig
 from nautilus_trader.execution import MakerTakerFeeModel
-from nautilus_trader.indicators import ExponentialMovingAverage
 from nautilus_trader.model import (
     AccountType,
-    Bar,
     BarType,
     CryptoPerpetual,
     Currency,
@@ -31,7 +29,8 @@ from nautilus_trader.model import (
     Venue,
 )
 from nautilus_trader.persistence import BarDataWrangler
-from nautilus_trader.trading import Strategy
+
+from nt_run.strategies.ema_cross import EmaCross, EmaCrossConfig
 
 NAME = "BTCUSDT-PERP.BINANCE"
 BAR_TYPE = f"{NAME}-1-MINUTE-LAST-EXTERNAL"
@@ -39,33 +38,17 @@ DECIMAL, TIME = pa.decimal128(38, 16), pa.timestamp("ns", "UTC")
 CHUNK = 50_000
 
 
-class Cross(Strategy):
-    """EMA 10/21, always in the market, a fixed quantity."""
+class OneSize:
+    """In place of the sizer: the same quantity for every entry, no stop."""
 
     def __init__(self, quantity: Quantity) -> None:
-        super().__init__()
-        self.quantity = quantity
-        self.fast, self.slow = ExponentialMovingAverage(10), ExponentialMovingAverage(21)
-        self.instrument_id, self.bar_type = InstrumentId.from_str(NAME), BarType.from_str(BAR_TYPE)
+        self._quantity = quantity
 
-    def on_start(self) -> None:
-        self.register_indicator_for_bars(self.bar_type, self.fast)
-        self.register_indicator_for_bars(self.bar_type, self.slow)
-        self.subscribe_bars(self.bar_type)
+    def quantity(self, _price: Price, _stop: Price | None = None) -> Quantity:
+        return self._quantity
 
-    def on_bar(self, _bar: Bar) -> None:
-        if not self.indicators_initialized():
-            return
-        if self.fast.value >= self.slow.value:
-            if not self.portfolio.is_net_long(self.instrument_id):
-                self.turn(OrderSide.BUY)
-        elif not self.portfolio.is_net_short(self.instrument_id):
-            self.turn(OrderSide.SELL)
-
-    def turn(self, side: OrderSide) -> None:
-        if not self.portfolio.is_net_flat(self.instrument_id):
-            self.close_all_positions(self.instrument_id)
-        self.submit_order(self.order_factory.market(self.instrument_id, side, self.quantity))
+    def stop_price(self, _side: OrderSide, _price: Price) -> None:
+        return None
 
 
 def instrument() -> CryptoPerpetual:
@@ -125,7 +108,15 @@ def main(path: str, quantity: str) -> None:
         bars += len(chunk)
         engine.add_data(chunk, sort=False)
     engine.sort_data()
-    engine.add_strategy(Cross(Quantity.from_str(quantity)))
+    engine.add_strategy(
+        EmaCross(
+            EmaCrossConfig(
+                instrument_id=InstrumentId.from_str(NAME),
+                bar_type=BarType.from_str(BAR_TYPE),
+                sizer=OneSize(Quantity.from_str(quantity)),
+            )
+        )
+    )
     engine.run()
     print(f"{bars} bars, {engine.get_result().total_orders} orders")
     engine.dispose()

@@ -48,9 +48,7 @@ def prepare(cache: Path, days: int) -> tuple[list[str], list[str]]:
     options = ["--demo", "--end", END, "--days", str(days), "--set", "sizing.compound=false", "--cache-dir", str(cache)]
     first = subprocess.run([*NT_RUN, "backtest", *options, "--json", "-q"], capture_output=True, check=True)
     summary = json.loads(first.stdout)
-    print(
-        f"{summary['bars']['fed']:,} bars, {summary['fills']:,} fills, fingerprint {summary['data']['fingerprint'][:12]}"
-    )
+    print(f"{summary['bars']['fed']:,} bars, {summary['fills']:,} fills, data {summary['data']['fingerprint'][:12]}")
     klines = cache / "runs" / summary["run_id"] / "klines.parquet"
     bare = [sys.executable, str(Path(__file__).with_name("bare_engine.py")), str(klines)]
     return [*NT_RUN, "backtest", *options, "--offline", "-q"], [*bare, summary["sizing"]["first"]["quantity"]]

@@ -5,6 +5,7 @@ that nothing of a bar is known before it has ended.
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, cast
 
 import numpy as np
@@ -36,21 +37,39 @@ def make_bars(klines: Klines, instrument: CryptoPerpetual, bar_type: str) -> Ite
 
     The instrument must have enough decimals for the klines; `build_instrument` sees to it.
     """
-    wrangler = BarDataWrangler(bar_type, instrument.price_precision, instrument.size_precision)
+    wrangler = _wrangler(bar_type, instrument)
+    for batch in _record_batches(klines):
+        yield _wrangle(wrangler, batch)
+
+
+def make_bar_pairs(
+    klines: Klines, instrument: CryptoPerpetual, bar_type: str, *, execution_type: str, execution_volume: int
+) -> Iterator[tuple[list[Bar], list[Bar]]]:
+    """Yield lists of bars as `make_bars` does, each with its twins of another type and one volume (base units)."""
+    shown, twin = _wrangler(bar_type, instrument), _wrangler(execution_type, instrument)
+    for batch in _record_batches(klines):
+        volume = pa.repeat(pa.scalar(Decimal(execution_volume), _FIXED), len(batch))
+        yield _wrangle(shown, batch), _wrangle(twin, batch.set_column(len(PRICES), "volume", volume))
+
+
+def _wrangler(bar_type: str, instrument: CryptoPerpetual) -> BarDataWrangler:
+    return BarDataWrangler(bar_type, instrument.price_precision, instrument.size_precision)
+
+
+def _wrangle(wrangler: BarDataWrangler, batch: Any) -> list[Bar]:  # noqa: ANN401 - pyarrow ships no types
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return wrangler.process_record_batch_bytes(sink.getvalue().to_pybytes())
+
+
+def _record_batches(klines: Klines) -> Iterator[Any]:
     for start in range(0, len(klines), CHUNK):
-        batch = _record_batch(klines, start)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        yield wrangler.process_record_batch_bytes(sink.getvalue().to_pybytes())
-
-
-def _record_batch(klines: Klines, start: int) -> Any:  # noqa: ANN401 - pyarrow ships no types
-    rows = klines.frame.slice(start, CHUNK)
-    opened = rows["open_time"].dt.epoch("ms").to_numpy()
-    closed = pa.array((opened + klines.interval.ms) * MS).cast(_TIME)
-    numbers = [_decimals(rows[name].to_numpy(), klines.exponents.of(name)) for name in (*PRICES, "volume")]
-    return pa.RecordBatch.from_arrays([*numbers, closed, closed], schema=_SCHEMA)
+        rows = klines.frame.slice(start, CHUNK)
+        opened = rows["open_time"].to_physical().to_numpy()
+        closed = pa.array((opened + klines.interval.ms) * MS).cast(_TIME)
+        numbers = [_decimals(rows[name].to_numpy(), klines.exponents.of(name)) for name in (*PRICES, "volume")]
+        yield pa.RecordBatch.from_arrays([*numbers, closed, closed], schema=_SCHEMA)
 
 
 def _decimals(scaled: np.ndarray[Any, np.dtype[np.int64]], exponent: int) -> Any:  # noqa: ANN401 - as above

@@ -1,7 +1,7 @@
 """What the engine booked → our values, in time order and to the last digit.
 
-Everything is read from the cache after the run: the fill of an order sent at the very end is booked, but never
-delivered to a callback.
+Everything is read from the cache and not from callbacks: the fill of an order sent at the very end is booked, but
+never delivered.
 """
 
 import re
@@ -15,28 +15,56 @@ from nautilus_trader.model import LiquiditySide, OrderDenied, OrderFilled, Order
 from nt_run.model import Denial, Fill, Liquidity, Side
 
 _SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
+_KEPT_S = 30 * 86_400
+"""Simulated seconds for which a strategy still finds its closed orders in the engine's cache."""
 _LIQUIDITY = {LiquiditySide.MAKER: Liquidity.MAKER, LiquiditySide.TAKER: Liquidity.TAKER}
 
 
-def collect_orders(cache: Cache) -> tuple[list[Fill], list[Denial]]:
-    """Return the fills and the refused orders of a run, each in the order in which they happened."""
-    fills: list[tuple[int, int, Fill]] = []
-    denials: list[tuple[int, int, Denial]] = []
-    # One by one: a list of all orders is a copy of them all, with their events.
-    for order_id in cache.client_order_ids():
-        order: Any = cache.order(order_id)
+class OrderCollector:
+    """Takes fills and refusals out of the engine's cache while the run goes on, so that old orders may leave it."""
+
+    def __init__(self) -> None:
+        self._fills: list[tuple[int, int, Fill]] = []
+        self._denials: list[tuple[int, int, Denial]] = []
+        self._taken: set[str] = set()
+
+    @property
+    def fills(self) -> int:
+        """Fills taken so far."""
+        return len(self._fills)
+
+    def take_closed(self, cache: Cache, now_ns: int) -> None:
+        """Take what closed since the last time; orders closed for `_KEPT_S` leave the engine's cache.
+
+        An order and its events take some five kilobytes in the engine, and a year of minutes makes tens of thousands.
+        """
+        closed: Any = cache.client_order_ids_closed()
+        for order_id in closed:
+            if order_id.value not in self._taken:
+                self._taken.add(order_id.value)
+                self._take(cache.order(order_id))
+        cache.purge_closed_orders(now_ns, _KEPT_S)
+
+    def finish(self, cache: Cache) -> tuple[list[Fill], list[Denial]]:
+        """Take the rest, and return all fills and refused orders, each in the order in which they happened."""
+        # One by one: a list of all orders is a copy of them all, with their events.
+        for order_id in cache.client_order_ids():
+            if order_id.value not in self._taken:
+                self._take(cache.order(order_id))
+        # The cache has no order of its own; trade ids and order ids count up.
+        self._fills.sort(key=lambda item: item[:2])
+        self._denials.sort(key=lambda item: item[:2])
+        return [item[2] for item in self._fills], [item[2] for item in self._denials]
+
+    def _take(self, order: Any) -> None:  # noqa: ANN401 - the engine's order types share no base
         last = order.last_event
         events: Iterable[Any] = (last,) if _is_whole(order, last) else order.events()
         for event in events:
             if isinstance(event, OrderFilled):
-                fills.append((event.ts_event, _number(event.trade_id.value), _fill(event)))
+                self._fills.append((event.ts_event, _number(event.trade_id.value), _fill(event)))
             elif reason := _refusal(event, last):
                 denial = Denial(time_ns=event.ts_event, reason=reason)
-                denials.append((event.ts_event, _number(event.client_order_id.value), denial))
-    # The cache has no order of its own; trade ids and order ids count up.
-    fills.sort(key=lambda item: item[:2])
-    denials.sort(key=lambda item: item[:2])
-    return [item[2] for item in fills], [item[2] for item in denials]
+                self._denials.append((event.ts_event, _number(event.client_order_id.value), denial))
 
 
 def collect_funding(cache: Cache) -> dict[int, Decimal]:
