@@ -40,16 +40,13 @@ class Trade:
     paid: Decimal = ZERO
     """Notional of all buys; `received` of all sells."""
     received: Decimal = ZERO
+    position: Decimal = ZERO
+    """Signed quantity still held."""
     average: Decimal = ZERO
     """Average entry price of what is still held: adding averages, reducing keeps it."""
     fee: Decimal = ZERO
     funding: Decimal = ZERO
     fills: int = 0
-
-    @property
-    def position(self) -> Decimal:
-        """Signed quantity still held."""
-        return self.bought - self.sold
 
     @property
     def entry_price(self) -> Decimal:
@@ -74,14 +71,18 @@ class Trade:
 
     def add(self, side: Side, quantity: Decimal, price: Decimal, fee: Decimal) -> None:
         """Book one execution, or the part of one that belongs to this trade."""
-        self.average = _average(self.position, self.average, side.sign * quantity, price)
-        if side is Side.BUY:
+        buys = side is Side.BUY
+        signed = quantity if buys else -quantity
+        self.average = _average(self.position, self.average, signed, price)
+        if buys:
             self.bought += quantity
             self.paid += quantity * price
         else:
             self.sold += quantity
             self.received += quantity * price
-        self.quantity = max(self.quantity, abs(self.position))
+        self.position += signed
+        if side is self.side and (held := abs(self.position)) > self.quantity:
+            self.quantity = held
         self.fee += fee
         self.fills += 1
 

@@ -4,8 +4,11 @@
 """
 
 import datetime as dt
+import gc
 import time
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -54,9 +57,10 @@ def backtest(
         inputs = load_inputs(market, config)
     watch.lap("data")
     config = config.resolved(inputs.time_range, _defaults(strategy) | params)
-    output = _run_engine(config, inputs, strategy, params, progress)
-    watch.lap("engine")
-    run = _close(config, inputs, strategy, output, watch)
+    with _collector_paused():
+        output = _run_engine(config, inputs, strategy, params, progress)
+        watch.lap("engine")
+        run = _close(config, inputs, strategy, output, watch)
     return save_run(run, Path(cache_dir) / "runs") if save else run
 
 
@@ -169,6 +173,18 @@ def _statistics(inputs: Inputs, frames: dict[str, Any], balance: float) -> tuple
     metrics["turnover"] = turnover(frames["fills"], equity)
     times: np.ndarray = equity["time"].dt.epoch("ms").to_numpy()
     return metrics, buy_and_hold(times, closes, float(klines.column("open")[0]))
+
+
+@contextmanager
+def _collector_paused() -> Generator[None]:
+    """Pause Python's garbage collector: a run makes no circles, and looking for them costs a tenth of it."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class _Stopwatch:

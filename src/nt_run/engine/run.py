@@ -3,7 +3,6 @@
 The engine wants to be created, run and disposed of on one thread, and one at a time.
 """
 
-import gc
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ def run_engine(run: EngineInput) -> EngineOutput:
     orders = OrderCollector()
     guard = Guard(bar_type, before_start=lambda started: sizer.bind(started, bar_type))
     plan = FundingPlan(run.funding, run.klines)
-    with _engine() as engine, guard.interruptible(), _collector_paused():
+    with _engine() as engine, guard.interruptible():
         currency = ensure_currency(run.specs.quote_asset)
         add_venue(engine, balance=run.balance, currency=currency, leverage=run.sizing.leverage, fees=run.fees)
         engine.add_instrument(instrument)
@@ -221,18 +220,6 @@ def _price(klines: Klines, column: str, row: int) -> Decimal:
 def _equity(engine: BacktestEngine, run: EngineInput) -> float:
     equity = cast("dict[Currency, Money]", cast("Any", engine.portfolio).equity(VENUE))
     return equity[ensure_currency(run.specs.quote_asset)].as_double()
-
-
-@contextmanager
-def _collector_paused() -> Generator[None]:
-    """Pause Python's garbage collector: a run makes no circles, and searching for them costs a twentieth of it."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 @contextmanager
