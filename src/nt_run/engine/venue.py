@@ -1,5 +1,8 @@
 """The exchange as the engine simulates it: one margin account, explicit fees, whole fills."""
 
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from decimal import Decimal
 
 from nautilus_trader.backtest import BacktestEngine, BacktestEngineConfig
@@ -21,18 +24,33 @@ def make_engine() -> BacktestEngine:
 
     The logger of the first engine of a process stays for its lifetime, so it is switched off at the source.
     """
-    return BacktestEngine(
-        BacktestEngineConfig(
-            logging=LoggerConfig(stdout_level=LogLevel.OFF, bypass_logging=True),
-            bypass_logging=True,
-            run_analysis=False,
-            cache=CacheConfig(bar_capacity=_KEPT_BARS),
-            # An account carries its whole history, and each look at it copies that: 8 ms after 30,000 fills.
-            exec_engine=ExecutionEngineConfig(
-                purge_account_events_interval_mins=_DAY_MINUTES, purge_account_events_lookback_mins=0
-            ),
-        )
+    config = BacktestEngineConfig(
+        logging=LoggerConfig(stdout_level=LogLevel.OFF, bypass_logging=True),
+        bypass_logging=True,
+        run_analysis=False,
+        cache=CacheConfig(bar_capacity=_KEPT_BARS),
+        # An account carries its whole history, and each look at it copies that: 8 ms after 30,000 fills.
+        exec_engine=ExecutionEngineConfig(
+            purge_account_events_interval_mins=_DAY_MINUTES, purge_account_events_lookback_mins=0
+        ),
     )
+    with _not_imported("pandas", "uvloop"):
+        return BacktestEngine(config)
+
+
+@contextmanager
+def _not_imported(*names: str) -> Generator[None]:
+    """Keep the engine from importing packages of which it wants nothing but the version, for a log nobody sees.
+
+    Importing pandas takes a third of a second. `None` in `sys.modules` makes an import fail, and the engine carries on.
+    """
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # pyright: ignore[reportArgumentType, reportCallIssue]
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 def add_venue(engine: BacktestEngine, *, balance: Decimal, currency: Currency, leverage: Decimal, fees: Fees) -> None:
