@@ -128,7 +128,7 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: En
             largest=output.sizing.largest,
             capped=output.sizing.capped,
             books=books,
-            trades=len(trades),
+            trades=sum(trade.exit_time_ns is not None for trade in trades),
             fills=len(output.fills),
             settlements=len(output.payments),
             denied=Counter(denial.reason for denial in output.denials),

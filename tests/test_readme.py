@@ -1,0 +1,67 @@
+"""What the README shows is what users get."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from nt_run.__main__ import main
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """Return the contents of the fenced blocks of a language."""
+    fenced = README.split("```")[1::2]
+    return [content.removeprefix(language + "\n") for content in fenced if content.split("\n", 1)[0] == language]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):  # noqa: ANN201
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NT_RUN_CACHE", raising=False)
+
+    def call(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["nt-run", *arguments])
+        assert main() == 0
+        return capfd.readouterr().out
+
+    return call
+
+
+def test_the_report_shown_is_the_report_printed(run) -> None:  # noqa: ANN001
+    shown = blocks("")[0].splitlines()
+    printed = [line.rstrip() for line in run("backtest", "--symbol", "BTCUSDT", "--demo").splitlines()]
+    # Seconds and the run's id differ each time.
+    assert printed[:-2] == shown[:-2]
+    assert printed[-1].split("-")[1:-2] == shown[-1].split("-")[1:-2]
+
+
+def test_the_strategy_shown_runs(run, tmp_path: Path) -> None:  # noqa: ANN001
+    code = next(block for block in blocks("python") if "class AboveAverage(Strategy)" in block)
+    (tmp_path / "above_average.py").write_text(code)
+    days = ("--start", "2026-06-01", "--end", "2026-06-03")
+    assert "period=100" in run(
+        "backtest", "--demo", "--strategy", "above_average.py:AboveAverage", "--param", "period=100", *days
+    )
+
+
+def test_every_command_and_flag_shown_exists(run) -> None:  # noqa: ANN001
+    lines = [line.split("#")[0] for block in blocks("sh")[2:] for line in block.splitlines()]
+    commands = {tuple(re.findall(r"^nt-run (\w+)(?: (list|show|get))?", line)[0]) for line in lines}
+    assert {command for command, _ in commands} == {"backtest", "specs", "chart", "runs", "data"}
+    helps = {command: run(*filter(None, command), "--help") for command in commands}
+    for line in lines:
+        command = tuple(re.findall(r"^nt-run (\w+)(?: (list|show|get))?", line)[0])
+        assert all(flag in helps[command] for flag in re.findall(r"--[\w-]+", line)), line
+
+
+def test_both_commands_at_the_top_set_up_for_themselves() -> None:
+    for command in blocks("sh")[:2]:
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/")
+
+
+def test_pictures_shown_are_there() -> None:
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
+        assert (Path(__file__).parent.parent / picture).is_file()
