@@ -266,3 +266,10 @@ def test_spot_rows_in_a_perpetuals_file_are_named(
     named = [warning for warning in run.summary["warnings"] if "another market such as spot" in warning]
     assert len(named) == 1
     assert "450 of 864 klines, from 2025-02-18 10:30 to 2025-02-19" in named[0]
+
+
+def test_a_flip_with_the_whole_account_is_not_denied(cache: Path) -> None:
+    run = backtest(demo(**{"sizing.fraction": 1}), cache_dir=cache, offline=True, save=False)
+    assert run.summary["denied"] == {}
+    assert run.summary["sizing"]["capped"] == {"leverage": run.summary["trades"] + 1}
+    assert_books_balance(run)

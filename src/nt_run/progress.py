@@ -47,7 +47,7 @@ class ProgressDisplay:
         task = self._task(label, total)
         elapsed = self._bars.tasks[task].elapsed or 0
         rate = f", {rows / elapsed:,.0f} rows/s" if elapsed > 0 else ""
-        self._bars.update(task, completed=done, total=total, detail=f"{done:,} of {total:,}, {rows:,} rows{rate}")
+        self._bars.update(task, completed=done, total=total, detail=f"{rows:,} of {total:,} rows{rate}")
 
     def note(self, message: str) -> None:
         """Say one thing above the lines, such as a wait the exchange asked for; without a terminal only if verbose."""

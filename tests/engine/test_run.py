@@ -21,7 +21,7 @@ type Run = Callable[..., EngineOutput]
 type Make = Callable[..., Klines]
 
 STEADY = [(100, 101, 99, 100, 40)]
-GOLDEN = "b9eeff1b"
+GOLDEN = "cc89f405"
 
 
 def digest(output: EngineOutput) -> str:

@@ -134,11 +134,9 @@ class EntrySizer:
         # less that valuation is the balance; the account itself is slow to ask for, as it comes with its history.
         total = cast("dict[Currency, Money]", portfolio.equity(VENUE))[self._currency]
         valued = cast("Money | None", portfolio.unrealized_pnl(self._instrument_id))
-        if valued is None or valued.is_zero():
-            return total.as_decimal()
-        return (
-            total.as_decimal() - valued.as_decimal() + portfolio.unrealized_pnl(self._instrument_id, price).as_decimal()
-        )
+        balance = total.as_decimal() - (valued.as_decimal() if valued is not None else 0)
+        open_pnl: Money | None = portfolio.unrealized_pnl(self._instrument_id, price)
+        return balance + (open_pnl.as_decimal() if open_pnl is not None else 0)
 
     def trade_size(self) -> Decimal:
         """Return the one size, at the first bar's open, of a strategy that does not size entries.

@@ -5,7 +5,7 @@
 from dataclasses import dataclass
 
 from nautilus_trader.indicators import ExponentialMovingAverage
-from nautilus_trader.model import Bar, BarType, InstrumentId, OrderSide, PositionOpened, Price
+from nautilus_trader.model import Bar, BarType, InstrumentId, OrderSide, PositionClosed, PositionOpened, Price
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from nt_run.strategies.sizer import Sizer
@@ -35,6 +35,7 @@ class EmaCross(Strategy):
         self.fast = ExponentialMovingAverage(config.fast)
         self.slow = ExponentialMovingAverage(config.slow)
         self.side: OrderSide | None = None
+        self.crossed: Bar | None = None
         self.protection: Price | None = None
 
     def on_start(self) -> None:
@@ -48,20 +49,24 @@ class EmaCross(Strategy):
         if not self.indicators_initialized():
             return
         side = OrderSide.BUY if self.fast.value >= self.slow.value else OrderSide.SELL
-        if side != self.side:
-            if self.side is not None:
-                self.leave()
-            self.side = side
+        if side == self.side:
+            return
+        self.side = side
+        self.crossed = bar
+        if self.portfolio.is_net_flat(self.own.instrument_id):
             self.enter(bar, side)
-
-    def leave(self) -> None:
-        """Close what is open and withdraw its stop."""
-        if self.protection is not None:
+        else:
             self.cancel_all_orders(self.own.instrument_id)
-        self.close_all_positions(self.own.instrument_id)
+            self.close_all_positions(self.own.instrument_id)
+
+    def on_position_closed(self, event: PositionClosed) -> None:  # noqa: ARG002 - any close will do
+        """Enter the other side once the old position has given its margin back; a stop waits for the next cross."""
+        if self.crossed is not None and self.side is not None:
+            self.enter(self.crossed, self.side)
 
     def enter(self, bar: Bar, side: OrderSide) -> None:
         """Open a position; the sizing rules say how large, and where its stop goes."""
+        self.crossed = None
         self.protection = self.own.sizer.stop_price(side, bar.close)
         quantity = self.own.sizer.quantity(bar.close, self.protection)
         if quantity is not None:
