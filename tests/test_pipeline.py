@@ -146,11 +146,11 @@ def test_a_strategy_that_raises_ends_the_run_and_keeps_nothing(cache: Path, tmp_
         "    def on_start(self):\n        self.subscribe_bars(self.own.bar_type)\n"
         "    def on_bar(self, bar):\n        raise ZeroDivisionError('planted')\n"
     )
-    runs_before = sorted((cache / "runs").iterdir())
+    runs_before = sorted((cache / "runs").glob("*"))
     with pytest.raises(StrategyError, match="planted") as caught:
         backtest(demo(**{"strategy.name": f"{file}:Broken"}), cache_dir=cache, offline=True)
     assert "broken.py" in caught.value.trace
-    assert sorted((cache / "runs").iterdir()) == runs_before
+    assert sorted((cache / "runs").glob("*")) == runs_before
 
 
 def test_a_mistyped_parameter_is_found_before_any_data_is_loaded(tmp_path: Path) -> None:
