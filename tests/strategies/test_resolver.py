@@ -219,3 +219,15 @@ def test_annotations_imported_for_type_checking_only_do_no_harm(write: Callable[
     spec = resolve_strategy(str(write(source)))
     assert "bar_type" in spec.accepts
     assert check_params(spec, {"period": "3"}) == {"period": 3}
+
+
+def test_a_file_may_import_what_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "beside_the_strategy.py").write_text("PERIOD = 7\n")
+    strategy = tmp_path / "leaning.py"
+    strategy.write_text(
+        "from nt_run.strategies.ema_cross import EmaCross\n"
+        "from beside_the_strategy import PERIOD\n"
+        "class Leaning(EmaCross):\n"
+        "    period = PERIOD\n"
+    )
+    assert resolve_strategy(str(strategy)).cls.period == 7  # pyright: ignore[reportAttributeAccessIssue]

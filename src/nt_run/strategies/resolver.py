@@ -4,7 +4,6 @@ import dataclasses
 import difflib
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import sys
 import types
@@ -121,17 +120,17 @@ def _load_file(path: str) -> types.ModuleType:
     file = Path(path).expanduser().resolve()
     if not file.is_file():
         raise UsageError(f"There is no strategy file {path}.")
-    name = f"nt_run_user_{file.stem}"
-    found = importlib.util.spec_from_file_location(name, file)
-    if found is None or found.loader is None:
-        raise UsageError(f"{path} cannot be loaded as a Python file.")
-    module = importlib.util.module_from_spec(found)
+    module = types.ModuleType(f"nt_run_user_{file.stem}")
+    module.__file__ = str(file)
     # Dataclasses look their module up while it is being executed.
-    sys.modules[name] = module
+    sys.modules[module.__name__] = module
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))  # so that it can import what lies beside it
     try:
-        found.loader.exec_module(module)
+        # Not through importlib: its bytecode cache misses a change within the same second.
+        exec(compile(file.read_bytes(), str(file), "exec"), module.__dict__)  # noqa: S102 - the user's own strategy
     except Exception as exc:
-        del sys.modules[name]
+        del sys.modules[module.__name__]
         raise UsageError(f"The strategy file {path} cannot be loaded: {exc!r}") from exc
     return module
 
