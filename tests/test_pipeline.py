@@ -273,3 +273,32 @@ def test_a_flip_with_the_whole_account_is_not_denied(cache: Path) -> None:
     assert run.summary["denied"] == {}
     assert run.summary["fills"] == 2 * run.summary["trades"] + 1
     assert_books_balance(run)
+
+
+def test_two_halves_of_a_range_settle_as_often_as_the_whole(cache: Path, tmp_path: Path) -> None:
+    holder = tmp_path / "holder.py"
+    holder.write_text(
+        "from dataclasses import dataclass\n"
+        "from decimal import Decimal\n"
+        "from nautilus_trader.model import BarType, InstrumentId, OrderSide, Quantity\n"
+        "from nautilus_trader.trading import Strategy, StrategyConfig\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Config(StrategyConfig):\n"
+        "    instrument_id: InstrumentId\n    bar_type: BarType\n    trade_size: Decimal\n"
+        "class Holder(Strategy):\n"
+        "    def __init__(self, config: Config) -> None:\n        super().__init__(config)\n        self.own = config\n"
+        "    def on_start(self):\n        self.subscribe_bars(self.own.bar_type)\n"
+        "    def on_bar(self, bar):\n"
+        "        if self.portfolio.is_net_flat(self.own.instrument_id):\n"
+        "            size = Quantity.from_decimal_dp(self.own.trade_size, 3)\n"
+        "            self.submit_order(self.order_factory.market(self.own.instrument_id, OrderSide.BUY, size))\n"
+    )
+
+    def slots(start: str, end: str) -> list[Any]:
+        config = demo(**{"strategy.name": str(holder), "interval": "1h", "start": start, "end": end})
+        return backtest(config, cache_dir=cache, save=False).funding["time"].to_list()
+
+    halves = slots("2026-06-01", "2026-06-02") + slots("2026-06-02", "2026-06-03")
+    # Held from the close of the first bar: 08:00, 16:00 and midnight of each day.
+    assert halves == slots("2026-06-01", "2026-06-03")
+    assert len(halves) == 6

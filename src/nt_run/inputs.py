@@ -43,7 +43,10 @@ def load_inputs(market: MarketData, config: RunConfig) -> Inputs:
     specs = _load_specs(market, config)
     time_range = _time_range(market, config)
     klines = market.load_klines(config.symbol, Interval(config.interval), time_range)
-    funding = market.load_funding(config.symbol, time_range)
+    # Positions are held from the first open up to the last close: the settlement at the end is theirs, the one at the
+    # start is not.
+    held = TimeRange(time_range.start_ms + 1, time_range.end_ms + 1)
+    funding = market.load_funding(config.symbol, held)
     return Inputs(time_range=time_range, specs=specs, klines=klines, funding=funding)
 
 

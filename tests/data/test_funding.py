@@ -89,7 +89,7 @@ def test_a_download_of_rates_that_fails_keeps_the_pages_that_arrived(open_data: 
 def test_a_mark_price_that_is_not_there_stays_absent(tmp_path: Path) -> None:
     frame, exponents = parse_funding([row(START, mark=""), row(START + 8 * HOUR)], "a test")
     store = FundingStore(tmp_path, "BTCUSDT", repair=True)
-    store._commit(frame, exponents, TimeRange(START, START + DAY))
+    store._commit(frame, exponents, TimeRange(START, START + DAY), START + DAY)
     assert [rate.mark_price for rate in store.read(TimeRange(START, START + DAY))] == [None, Decimal("60000.00000000")]
 
 
@@ -105,7 +105,7 @@ def test_rates_of_more_decimals_widen_what_is_stored(tmp_path: Path) -> None:
     store = FundingStore(tmp_path, "BTCUSDT", repair=True)
     for hour, rate in ((0, "0.0001"), (8, "-0.000043961"), (16, "0.1")):
         frame, exponents = parse_funding([row(START + hour * HOUR, rate)], "a test")
-        store._commit(frame, exponents, TimeRange(START + hour * HOUR, START + (hour + 8) * HOUR))
+        store._commit(frame, exponents, TimeRange(START + hour * HOUR, START + (hour + 8) * HOUR), START + DAY)
     rates = [rate.rate for rate in store.read(TimeRange(START, START + DAY))]
     assert rates == [Decimal("0.0001"), Decimal("-0.000043961"), Decimal("0.1")]
     assert store.lacking(TimeRange(START - 1, START + DAY + 1)) == [
@@ -117,9 +117,9 @@ def test_rates_of_more_decimals_widen_what_is_stored(tmp_path: Path) -> None:
 def test_two_different_rates_for_one_settlement_are_an_error(tmp_path: Path) -> None:
     store = FundingStore(tmp_path, "BTCUSDT", repair=True)
     for rate in ("0.0001", "0.0001"):
-        store._commit(*parse_funding([row(START, rate)], "a test"), TimeRange(START, START + DAY))
+        store._commit(*parse_funding([row(START, rate)], "a test"), TimeRange(START, START + DAY), START + DAY)
     with pytest.raises(InvalidKlinesError, match="two different rows for one settlement, at 2026-05-01 00:00"):
-        store._commit(*parse_funding([row(START, "0.0002")], "a test"), TimeRange(START, START + DAY))
+        store._commit(*parse_funding([row(START, "0.0002")], "a test"), TimeRange(START, START + DAY), START + DAY)
 
 
 @pytest.mark.parametrize(
@@ -168,3 +168,25 @@ def test_recorded_answers_of_the_exchange_are_read(recordings: Path) -> None:
             frame, exponents = parse_funding(rows, "a recording")
             assert frame.height == len(rows)
             assert exponents == (8, 8)
+
+
+def test_a_settlement_at_the_end_of_the_range_is_there_as_soon_as_the_exchange_has_it(open_data: Open) -> None:
+    # The demo's clock stands 30 s after a settlement, which is published already.
+    held = TimeRange(END - 7 * DAY + 1, END + 1)
+    with DemoExchange() as exchange:
+        loaded = open_data(exchange.rest_url).load_funding("BTCUSDT", held)
+    assert loaded.rates[-1].slot_ms == END
+    assert len(open_data(offline=True).load_funding("BTCUSDT", held).rates) == 21
+
+
+def test_a_settlement_that_is_due_and_not_published_is_told_and_asked_for_again(open_data: Open) -> None:
+    held = TimeRange(END - 7 * DAY + 1, END + 1)
+    with DemoExchange() as exchange:
+        exchange.clock_ms = END - 1
+        loaded = open_data(exchange.rest_url).load_funding("BTCUSDT", held)
+        assert [rate.slot_ms for rate in loaded.rates][-1] == END - 8 * HOUR
+        assert any("not published yet" in warning for warning in loaded.warnings)
+        exchange.clock_ms = END + 30_000
+        later = open_data(exchange.rest_url).load_funding("BTCUSDT", held)
+    assert later.rates[-1].slot_ms == END
+    assert later.warnings == []

@@ -50,6 +50,15 @@ class FundingStore:
         covered = [TimeRange(start, end) for start, end in self.series.manifest().covered]
         return subtract([time_range], covered)
 
+    def unpublished(self, time_range: TimeRange, rates: Sequence[FundingRate]) -> list[int]:
+        """Return the slots of a range at which a settlement is due and not known yet, by the last step of `rates`."""
+        if len(rates) < len(("last", "next")):
+            return []
+        step = rates[-1].slot_ms - rates[-2].slot_ms
+        due = range(rates[-1].slot_ms + step, time_range.end_ms, step)
+        lacking = self.lacking(time_range)
+        return [slot for slot in due if any(part.start_ms <= slot < part.end_ms for part in lacking)]
+
     def read(self, time_range: TimeRange) -> list[FundingRate]:
         """Return the stored settlements with start ≤ slot < end, verified."""
         rates: list[FundingRate] = []
@@ -72,26 +81,32 @@ class FundingStore:
     def fetch(self, rest: RestClient, time_range: TimeRange, now_ms: int) -> None:
         """Fetch a range and keep it; each page is kept as it comes.
 
-        Slots are full hours, so a range counts as known up to the next full hour that may still be settled.
+        Slots are full hours, so a range counts as known up to the next full hour that may still be settled; beyond it
+        only the settlements that came do.
 
         Raises:
             SourceError: The exchange gave no usable answer.
             InvalidKlinesError: Its rows contradict themselves or those stored before.
         """
         known = -(-(now_ms - JITTER_MS) // HOUR_MS) * HOUR_MS
-        end = min(time_range.end_ms, known)
+        end = min(time_range.end_ms, now_ms)
         cursor = time_range.start_ms
         while cursor < end:
             page = TimeRange(cursor, end + JITTER_MS)
             rows = rest.funding_rates(self.symbol, page)
             frame, exponents = parse_funding(rows, f"{self.symbol} funding rates from REST")
             full = len(rows) >= FUNDING_LIMIT
-            upto = int(frame["slot"].to_physical()[-1]) + 1 if full else end
-            self._commit(frame, exponents, TimeRange(cursor, max(upto, cursor + 1)))
-            cursor = max(upto, cursor + 1)
+            upto = max(int(frame["slot"].to_physical()[-1]) + 1 if full else end, cursor + 1)
+            self._commit(frame, exponents, TimeRange(cursor, upto), known)
+            cursor = upto
 
-    def _commit(self, rows: pl.DataFrame, exponents: tuple[int, int], covered: TimeRange) -> None:
-        inside = rows.filter(pl.col("slot").dt.epoch("ms").is_between(covered.start_ms, covered.end_ms, closed="left"))
+    def _commit(self, rows: pl.DataFrame, exponents: tuple[int, int], fetched: TimeRange, known: int) -> None:
+        slot = pl.col("slot").dt.epoch("ms")
+        inside = rows.filter(slot.is_between(fetched.start_ms, fetched.end_ms, closed="left"))
+        fresh_slots = inside.filter(slot >= known)["slot"].to_physical()
+        covered = [TimeRange(moment, moment + 1) for moment in fresh_slots]
+        if fetched.start_ms < known:
+            covered.append(TimeRange(fetched.start_ms, min(fetched.end_ms, known)))
         with self.series.writing() as manifest:
             for (year,), fresh in inside.group_by(pl.col("slot").dt.strftime("%Y"), maintain_order=True):
                 key = str(year)
@@ -99,8 +114,8 @@ class FundingStore:
                 old = self.series.read_for_update(manifest, {key})
                 merged, both = _merge(old.get(key), (old_exponents[0], old_exponents[1]), fresh, exponents, self.symbol)
                 self.series.put(manifest, key, merged, both)
-            known = [TimeRange(start, end) for start, end in manifest.covered]
-            manifest.covered = [(one.start_ms, one.end_ms) for one in join([*known, covered])]
+            before = [TimeRange(start, end) for start, end in manifest.covered]
+            manifest.covered = [(one.start_ms, one.end_ms) for one in join([*before, *covered])]
 
 
 def parse_funding(rows: Sequence[Any], what: str) -> tuple[pl.DataFrame, tuple[int, int]]:

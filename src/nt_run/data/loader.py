@@ -188,6 +188,10 @@ class MarketData:
                 store.fetch(self._rest(), part, now_ms)
             rates = store.read(time_range)
         odd = [f"{symbol} funding: {words}." for words in find_odd_steps(rates, time_range)]
+        odd += [
+            f"{symbol} funding: the settlement of {format_time(slot)} was not published yet and is not charged."
+            for slot in store.unpublished(time_range, rates)
+        ]
         return LoadedFunding(rates=rates, warnings=[*store.series.warnings, *odd])
 
     def cached(self) -> list[CachedSeries]:
