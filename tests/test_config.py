@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from nt_run.config import ARCHIVE_URL, REST_URL, RunConfig, load_config, parse_setting, parse_timerange
+from nt_run.config import ARCHIVE_URL, REST_URL, RunConfig, load_config
 from nt_run.errors import UsageError
 from nt_run.model import TimeRange, parse_time
+from nt_run.settings import parse_setting, parse_timerange
 
 FILE = """
 symbol = "ETHUSDT"
@@ -50,14 +51,36 @@ def test_flags_win_over_the_file_and_the_file_over_the_built_in(file: Path) -> N
     assert (config.account.balance, config.account.leverage) == (Decimal("2500.50"), 3)
 
 
-def test_the_environment_wins_over_the_file_and_a_flag_over_the_environment(
+def test_a_flag_wins_over_the_file_the_file_over_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("NT_RUN_REST_URL", "http://environment")
+    assert load_config().exchange.rest_url == "http://environment"
     path = tmp_path / "run.toml"
     path.write_text('[exchange]\nrest_url = "http://file"\n')
-    monkeypatch.setenv("NT_RUN_REST_URL", "http://environment")
-    assert load_config(path).exchange.rest_url == "http://environment"
+    assert load_config(path).exchange.rest_url == "http://file"
     assert load_config(path, {"exchange.rest_url": "http://flag"}).exchange.rest_url == "http://flag"
+
+
+def test_a_kept_configuration_stays_on_its_exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(load_config().to_toml())
+    monkeypatch.setenv("NT_RUN_REST_URL", "http://elsewhere")
+    assert load_config(path).exchange.rest_url == REST_URL
+
+
+def test_tomls_own_dates_are_dates(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("start = 2025-05-04\nend = 2025-05-05T12:00:00Z\n")
+    assert load_config(path).time_range(0) == TimeRange(parse_time("2025-05-04"), parse_time("2025-05-05T12:00"))
+
+
+@pytest.mark.parametrize("text", ['strategy = "ema_cross"', "[[strategy]]"])
+def test_a_value_where_a_table_belongs_is_explained(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="strategy: it is a table"):
+        load_config(path, {"strategy.params.fast": None})
 
 
 def test_a_range_by_flag_replaces_the_files_range_as_a_whole(file: Path) -> None:
@@ -95,7 +118,9 @@ def test_fees_say_where_they_come_from() -> None:
     [
         ("symbl", "x", "Did you mean 'symbol'"),
         ("sizing.fractoin", 1, r"\[sizing\] has no key 'fractoin'. Did you mean 'fraction'"),
-        ("sizing.fraction", "two", "sizing.fraction: Invalid decimal"),
+        ("sizing.fraction", "2%", "sizing.fraction: not a number"),
+        ("account.balance", "1e15", "below 1,000,000,000,000"),
+        ("days", "1e30", "at most 10,000"),
         ("sizing.fraction", 2, "at most 1"),
         ("sizing.fraction", 0, "above 0"),
         ("sizing.method", "martingale", "choose from notional, stop, atr"),

@@ -1,50 +1,62 @@
 """The process boundary: errors become one message and an exit code."""
 
+import errno
+import io
 import os
 import sys
 import traceback
 
 from nt_run.errors import NtRunError
 
-USAGE, BUG, INTERRUPTED = 2, 70, 130
+USAGE, RESULTS, BUG, INTERRUPTED = 2, 6, 70, 130
 
 
 def main() -> int:
     """Run the command line and return the exit code of the process (see `nt_run.errors`)."""
     import typer  # noqa: PLC0415 - inside, so that Ctrl-C during the imports ends like any other
-    from typer.exceptions import TyperException  # noqa: PLC0415
 
     from nt_run.cli import app  # noqa: PLC0415
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows "?" and no traceback
     try:
         code = int(app(prog_name="nt-run", standalone_mode=False) or 0)
-        return _interrupted() if code == INTERRUPTED else code
     except NtRunError as exc:
-        return _say(f"nt-run: {exc}", exc.exit_code)
-    except TyperException as exc:
-        show = getattr(exc, "show", None)
-        if show is not None:
-            show()
-        return int(getattr(exc, "exit_code", USAGE))
+        return _say(str(exc), exc.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _interrupted()
-    except (BrokenPipeError, SystemExit):
-        # The reader of our output (head, less) has gone, which typer turns into an exit; that is no failure of ours.
-        # Python must not complain either, when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception:  # noqa: BLE001 - the last line of defence: what is not ours is a bug, and is shown whole
-        traceback.print_exc()
-        return _say("nt-run: this is a bug in nt-run; please report it with the lines above.", BUG)
-
-
-def _interrupted() -> int:
+        code = INTERRUPTED
+    except SystemExit as exc:
+        return _ended(exc)
+    except Exception as exc:  # noqa: BLE001 - the last line of defence: what is not ours is a bug, and is shown whole
+        return _unforeseen(exc)
     # typer turns Ctrl-C inside a command into this exit code, without a word.
-    return _say("nt-run: interrupted; nothing was left half done.", INTERRUPTED)
+    return _say("interrupted; nothing was left half done.", code) if code == INTERRUPTED else code
+
+
+def _ended(exc: SystemExit) -> int:
+    cause = exc.__context__
+    if not (isinstance(cause, OSError) and cause.errno == errno.EPIPE):
+        return _say(f"the process was told to end, by sys.exit({exc.code!r}). No result was kept.", BUG)
+    # The reader of our output (head, less) has gone, which typer turns into this; that is no failure of ours. Python
+    # must not complain either, when it flushes at the end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _unforeseen(exc: Exception) -> int:
+    show = getattr(exc, "show", None)
+    if show is not None:  # typer's own errors of usage
+        show()
+        return int(getattr(exc, "exit_code", USAGE))
+    if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
+        return _say(f"there is no space left: {exc}.", RESULTS)
+    traceback.print_exception(exc)
+    return _say("this is a bug in nt-run; please report it with the lines above.", BUG)
 
 
 def _say(message: str, exit_code: int) -> int:
-    print(message, file=sys.stderr)  # noqa: T201 - errors belong on the screen
+    print(f"nt-run: {message}", file=sys.stderr)  # noqa: T201 - errors belong on the screen
     return exit_code
 
 

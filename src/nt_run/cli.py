@@ -59,7 +59,7 @@ def overrides(params: dict[str, Any]) -> dict[str, object]:
     Raises:
         UsageError: Two ways to give a range were used at once, or a setting is not `key=value`.
     """
-    from nt_run.config import parse_setting, parse_timerange  # noqa: PLC0415
+    from nt_run.settings import parse_setting, parse_timerange  # noqa: PLC0415
 
     given: dict[str, object] = {key: params[flag] for flag, key in FLAGS.items() if params.get(flag) is not None}
     if params.get("timerange"):

@@ -1,15 +1,12 @@
 """One run, described: TOML and flags → a frozen `RunConfig` with a digest.
 
-Precedence: flags over environment over file over built-in. The resolved configuration is kept with the run and runs
+Precedence: flags over file over environment over built-in. The resolved configuration is kept with the run and runs
 again as it is.
 """
 
-import difflib
 import hashlib
-import os
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -19,12 +16,12 @@ import tomli_w
 
 from nt_run.errors import UsageError
 from nt_run.model import Fees, Interval, TimeRange, format_iso, parse_symbol, parse_time
+from nt_run.settings import gather, nearest
 from nt_run.sizing import METHODS, Method, SizingRules
 from nt_run.specs import VIP_FEES
 
 REST_URL = "https://fapi.binance.com"
 ARCHIVE_URL = "https://data.binance.vision"
-ENVIRONMENT = {"NT_RUN_REST_URL": "exchange.rest_url", "NT_RUN_ARCHIVE_URL": "exchange.archive_url"}
 DEFAULT_DAYS = 7
 _DAY_MS = 86_400_000
 _RANGE_KEYS = ("start", "end", "days")
@@ -160,14 +157,8 @@ def load_config(path: Path | str | None = None, overrides: Mapping[str, object] 
     Raises:
         UsageError: The file is missing or not TOML, a key is unknown, or a value cannot be used.
     """
-    raw = _read_toml(Path(path)) if path is not None else {}
-    given = _environment() | {key: value for key, value in (overrides or {}).items() if value is not None}
-    if any(key in given for key in _RANGE_KEYS):
-        raw = {key: value for key, value in raw.items() if key not in _RANGE_KEYS}
-    if given.get("strategy.name", raw.get("strategy", {}).get("name")) != raw.get("strategy", {}).get("name"):
-        raw.get("strategy", {}).pop("params", None)  # another strategy's parameters
-    for key, value in given.items():
-        _put(raw, key, value)
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    raw = gather(Path(path) if path is not None else None, given, _RANGE_KEYS)
     where = f"{path}: " if path is not None else ""
     try:
         config = msgspec.convert(raw, RunConfig, strict=False)
@@ -176,71 +167,14 @@ def load_config(path: Path | str | None = None, overrides: Mapping[str, object] 
     return _checked(msgspec.structs.replace(config, symbol=parse_symbol(config.symbol)))
 
 
-def parse_setting(text: str) -> tuple[str, object]:
-    """Return key and value of `key=value`; the value is TOML where it reads as TOML, else text.
-
-    Raises:
-        UsageError: There is no `=`, or no key before it.
-    """
-    key, equals, value = (part.strip() for part in text.partition("="))
-    if not equals or not key:
-        raise UsageError(f"{text!r} is not a setting. Write key=value, for example sizing.compound=false.")
-    try:
-        return key, tomllib.loads(f"value = {value}", parse_float=Decimal)["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
-
-
-def parse_timerange(text: str) -> tuple[str, str]:
-    """Return start and end (ISO) of `20250504-20250511`; the end is excluded, as everywhere.
-
-    Raises:
-        UsageError: The text has another form.
-    """
-    match = re.fullmatch(r"(\d{4})(\d\d)(\d\d)-(\d{4})(\d\d)(\d\d)", text.strip())
-    if match is None:
-        raise UsageError(f"{text!r} is not a time range. Write 20250504-20250511 (UTC, the end excluded).")
-    year, month, day, to_year, to_month, to_day = match.groups()
-    return f"{year}-{month}-{day}", f"{to_year}-{to_month}-{to_day}"
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return ` Did you mean …?` for the most similar name, or an empty text."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def _environment() -> dict[str, object]:
-    return {key: os.environ[name] for name, key in ENVIRONMENT.items() if os.environ.get(name)}
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-    except FileNotFoundError as exc:
-        raise UsageError(f"There is no configuration file {path}.") from exc
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path} cannot be read: {exc}.") from exc
-    except tomllib.TOMLDecodeError as exc:
-        raise UsageError(f"{path} is not TOML: {exc}.") from exc
-
-
-def _put(raw: dict[str, Any], dotted: str, value: object) -> None:
-    *tables, key = dotted.split(".")
-    for table in tables:
-        inner = raw.setdefault(table, {})
-        if not isinstance(inner, dict):
-            raise UsageError(f"{table!r} is a value, not a table, so {dotted!r} cannot be set.")
-        raw = cast("dict[str, Any]", inner)
-    raw[key] = value
-
-
 def _explain(message: str) -> str:
     unknown = re.search(r"unknown field `(\w+)`(?: - at `\$\.?([\w.]*)`)?", message)
     if unknown is None:
         text, _, place = message.partition(" - at ")
         if place == "`$.sizing.method`":
             text += f" (choose from {', '.join(METHODS)})"
+        text = text.replace("Invalid decimal string", "not a number; write 0.02 or 10000, without %, commas or units")
+        text = text.replace("Expected `object`", "it is a table, such as [strategy] with name = …; expected a table")
         return f"{place.strip('`').removeprefix('$.') or 'configuration'}: {text}."
     table: type[msgspec.Struct] = RunConfig
     for part in filter(None, (unknown[2] or "").split(".")):
@@ -256,7 +190,7 @@ def _checked(config: RunConfig) -> RunConfig:
     most = config.account.leverage if config.sizing.method == "notional" else Decimal(1)
     sizing, fees = config.sizing, config.fees
     rules = {
-        "account.balance must be above 0": 0 < config.account.balance < Decimal(10) ** 12,
+        "account.balance must be above 0 and below 1,000,000,000,000": 0 < config.account.balance < Decimal(10) ** 12,
         "account.leverage must be from 1 to 150": 1 <= config.account.leverage <= 150,  # noqa: PLR2004 - BTCUSDT's most
         f"sizing.method must be one of {', '.join(METHODS)}": sizing.method in METHODS,
         f"sizing.fraction (--risk) must be above 0 and at most {most} (a fraction: 2 % is 0.02)": 0
@@ -271,7 +205,7 @@ def _checked(config: RunConfig) -> RunConfig:
         or Decimal("-0.01") <= fees.maker <= Decimal("0.1"),
         "fees.taker must be from 0 to 0.1 (a fraction: 0.05 % is 0.0005)": fees.taker is None
         or 0 <= fees.taker <= Decimal("0.1"),
-        "days must be above 0": config.days is None or config.days > 0,
+        "days must be above 0 and at most 10,000": config.days is None or 0 < config.days <= 10_000,  # noqa: PLR2004 - 27 years
         "give either start or days, not both": config.start is None or config.days is None,
     }
     for rule, holds in rules.items():

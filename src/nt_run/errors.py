@@ -9,7 +9,7 @@
     │   ├── NotCachedError              offline, and the cache does not have it
     │   ├── IncompleteDataError         holes that no source fills
     │   ├── InvalidKlinesError          a source's klines contradict themselves or each other
-    │   └── StoreError                  a file of the cache is damaged or too new
+    │   └── StoreError                  a file of the cache is damaged, out of reach or too new
     ├── SizingError                  4  no position the exchange would accept
     ├── RunError                     5  the run itself
     │   ├── StrategyError               a strategy raised
@@ -65,13 +65,13 @@ class NotTradableError(DataError):
 
 
 class SourceError(DataError):
-    """A source of market data failed; `reason` is its own story, `source` where it was asked."""
+    """A source of market data failed; `source` is where it was asked, `reason` what it did, as in `is not reachable`."""
 
     def __init__(self, source: str, reason: str, hint: str = "") -> None:
         self.source = source
         self.reason = reason
         self.hint = hint
-        super().__init__(f"{source}: {reason}" + (f"\n{hint}" if hint else ""))
+        super().__init__(f"{source} {reason}." + (f"\n{hint}" if hint else ""))
 
 
 class NotCachedError(DataError):
@@ -108,12 +108,12 @@ class InvalidKlinesError(DataError):
 
 
 class StoreError(DataError):
-    """A file of the cache is damaged, or written by a newer version."""
+    """A file of the cache is damaged, out of reach or too new; `reason` says what it is, as in `is damaged`."""
 
     def __init__(self, path: str, reason: str, hint: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"{path}: {reason}.\n{hint}")
+        super().__init__(f"{path} {reason}. {hint}")
 
 
 class SizingError(NtRunError):

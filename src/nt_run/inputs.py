@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from nt_run.config import REST_URL, RunConfig
 from nt_run.data.loader import LoadedFunding, LoadedKlines, LoadedSpecs, MarketData
-from nt_run.errors import NotCachedError
+from nt_run.errors import NotCachedError, SourceError
 from nt_run.model import Interval, TimeRange, format_iso
 from nt_run.progress import ProgressDisplay
 from nt_run.summary import data_object, exchange_warning, specs_object
@@ -88,8 +88,12 @@ def specs_report(config: RunConfig, *, cache_dir: Path | str = CACHE, offline: b
     """
     with open_market(config, cache_dir=Path(cache_dir), offline=offline) as market:
         loaded = _load_specs(market, config)
-        state = market.load_market_state(config.symbol)
-    warnings = [*exchange_warning(config), *loaded.warnings]
+        warnings = [*exchange_warning(config), *loaded.warnings]
+        try:
+            state = market.load_market_state(config.symbol)
+        except SourceError as exc:
+            state = None
+            warnings.append(f"Mark price and funding are not known now: {exc.reason}.")
     rules = specs_object(loaded.specs, config.trading_fees(), state)
     return rules | {"demo": config.demo, "warnings": warnings}
 
@@ -151,5 +155,7 @@ def _time_range(market: MarketData, config: RunConfig) -> TimeRange:
         return config.time_range(market.server_time_ms())
     newest = market.newest_cached_range(config.symbol, Interval(config.interval))
     if newest is None:
-        raise NotCachedError(f"klines of {config.symbol} {config.interval}", ["any"], "Run once without --offline.")
+        raise NotCachedError(
+            f"klines of {config.symbol} {config.interval}", ["nothing of it"], "Run once without --offline."
+        )
     return config.time_range(newest.end_ms)
