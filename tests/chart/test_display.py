@@ -16,12 +16,13 @@ except ChartError as error:
 """
 
 
-def test_no_display_is_an_error_that_offers_a_picture_and_a_page(run_child: Child) -> None:
+def test_no_display_is_an_error_that_offers_a_picture_and_nothing_that_is_not_there(run_child: Child) -> None:
     child = run_child(PREPARE.format(what="window"), DISPLAY=None, WAYLAND_DISPLAY=None, QT_QPA_PLATFORM=None)
     assert child.returncode == 7
     assert "no display" in child.stdout
     assert "--save FILE.png" in child.stdout
-    assert "--html FILE.html" in child.stdout
+    assert 'plot(run, save="run.png")' in child.stdout
+    assert "--html" not in child.stdout
 
 
 def test_a_display_that_does_not_answer_is_an_error_and_not_an_abort(run_child: Child) -> None:
@@ -39,7 +40,9 @@ def test_a_locale_that_finplot_refuses_is_told_before_finplot_ends_the_process(
     child = run_child(PREPARE.format(what=what), LC_ALL=code)
     assert child.returncode == 7
     assert code.split(".", maxsplit=1)[0] in child.stdout
-    assert "--html FILE.html" in child.stdout
+    assert "LC_ALL=C.UTF-8" in child.stdout
+    assert "--html" not in child.stdout
+    assert run_child(PREPARE.format(what="offscreen"), LC_ALL="C.UTF-8", LANG=code).returncode == 0
 
 
 def test_pictures_need_no_display(run_child: Child) -> None:

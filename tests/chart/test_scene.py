@@ -264,3 +264,21 @@ def test_a_target_that_is_a_folder_is_an_error_and_leaves_nothing_behind(data: C
 def test_a_picture_without_pixels_is_refused(data: ChartData, tmp_path: Path) -> None:
     with pytest.raises(ChartError, match="no pixels"):
         save_png(data, tmp_path / "chart.png", (0, 100))
+
+
+@pytest.mark.parametrize("name", ["run.jpg", "run", "run.png.svg"])
+def test_a_picture_that_is_not_named_as_a_png_is_refused(data: ChartData, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ChartError, match=r"Choose a name that ends in \.png"):
+        save_png(data, tmp_path / name, SIZE)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "."])
+def test_a_picture_without_a_name_is_refused(data: ChartData, name: str) -> None:
+    with pytest.raises(ChartError, match=r"needs the name of a file, such as run\.png"):
+        save_png(data, Path(name), SIZE)
+
+
+def test_the_ending_of_a_picture_may_be_written_in_capitals(data: ChartData, tmp_path: Path) -> None:
+    save_png(data, tmp_path / "RUN.PNG", SIZE)
+    assert (tmp_path / "RUN.PNG").read_bytes().startswith(b"\x89PNG")

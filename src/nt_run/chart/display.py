@@ -19,7 +19,7 @@ WINDOW_PACKAGES = (
     "libxcb-randr0 libxcb-shape0 libxcb-xkb1 libxcb-xfixes0 libxcb-sync1 libxcb-shm0 libxcb-render0"
 )
 """Debian packages Qt needs to draw without a screen, and in addition for a window under X11."""
-OTHER_WAYS = "Draw a picture with --save FILE.png or a page with --html FILE.html."
+OTHER_WAYS = 'A picture needs no screen: --save FILE.png, in a notebook plot(run, save="run.png").'
 
 _PLATFORM = "QT_QPA_PLATFORM"
 _REFUSED = ("ru", "be")
@@ -54,11 +54,7 @@ def prepare_window() -> None:
 
 def missing_library(reason: str) -> ChartError:
     """Return the error for a system library that Qt could not load; `reason` is the loader's own story."""
-    return ChartError(
-        f"Qt cannot be loaded: {reason}.\n"
-        f"On Debian or Ubuntu: apt-get install -y {OFFSCREEN_PACKAGES}\n"
-        "A page needs none of it: --html FILE.html."
-    )
+    return ChartError(f"Qt cannot be loaded: {reason}.\nOn Debian or Ubuntu: apt-get install -y {OFFSCREEN_PACKAGES}")
 
 
 def _refuse_locale() -> None:
@@ -71,7 +67,7 @@ def _refuse_locale() -> None:
     if code is not None and any(part in code.lower() for part in _REFUSED):
         raise ChartError(
             f"finplot, which draws windows and pictures, refuses to start under the locale {code}.\n"
-            "Draw a page instead: --html FILE.html."
+            "Set another one, for the chart alone: LC_ALL=C.UTF-8 nt-run chart"
         )
 
 

@@ -33,13 +33,15 @@ def save_png(data: ChartData, path: Path, size: tuple[int, int] = PICTURE_SIZE, 
 
     Args:
         data: What to draw.
-        path: The file, overwritten if it exists; its folder must exist.
+        path: The file, `*.png`, overwritten if it exists; its folder must exist.
         size: Width and height of the scene in logical pixels.
         scale: Pixels of the picture per logical pixel; 2.0 doubles the resolution, not the content.
 
     Raises:
-        ChartError: The folder is missing, the file cannot be written, or nothing can be drawn here.
+        ChartError: The file is not named as a PNG or cannot be written, its folder is missing, or nothing can be
+            drawn here.
     """
+    _check_name(path)
     folder = path.absolute().parent
     if not folder.is_dir():
         raise ChartError(f"{path}: the folder {folder} does not exist. Create it, or choose another.")
@@ -47,6 +49,13 @@ def save_png(data: ChartData, path: Path, size: tuple[int, int] = PICTURE_SIZE, 
         raise ChartError(f"A picture of {size[0]}×{size[1]} at scale {scale} has no pixels.")
     prepare_offscreen()
     _write_whole(path, _stage().render(data, size, scale))
+
+
+def _check_name(path: Path) -> None:
+    if not path.name:
+        raise ChartError("The picture needs the name of a file, such as run.png.")
+    if path.suffix.lower() != ".png":
+        raise ChartError(f"{path}: pictures are PNG files. Choose a name that ends in .png, such as {path.stem}.png.")
 
 
 def _stage() -> ModuleType:
