@@ -307,7 +307,10 @@ def test_specs_of_a_kept_answer_are_used_with_a_warning_when_the_exchange_fails(
     with DemoExchange() as exchange:
         open_data(exchange.rest_url).load_specs("BTCUSDT")
     loaded = open_data(clock=lambda: DEMO_NOW_MS / 1000 + 7200).load_specs("BTCUSDT")
-    assert "is not reachable (Connection refused)" in loaded.warnings[0]
+    assert (
+        "could not be fetched: http://127.0.0.1:9/fapi/v1/time is not reachable: Connection refused."
+        in (loaded.warnings[0])
+    )
     assert "2 hours old" in loaded.warnings[0]
 
 

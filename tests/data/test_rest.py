@@ -4,7 +4,7 @@ import pytest
 
 from nt_run.data.rest import RestClient
 from nt_run.demo import DEMO_NOW_MS, DemoExchange, Fault
-from nt_run.errors import SourceError, UnknownSymbolError
+from nt_run.errors import SourceError, UnknownSymbolError, UsageError
 from nt_run.model import Interval, TimeRange
 
 END = DEMO_NOW_MS // 60_000 * 60_000
@@ -123,9 +123,17 @@ def test_a_connection_lost_on_the_way_is_tried_again(client: Client, pauses: lis
 
 
 def test_an_exchange_out_of_reach_is_an_error_at_once(client: Client, pauses: list[float]) -> None:
-    with pytest.raises(SourceError, match=r"is not reachable \(Connection refused\)"):
+    with pytest.raises(
+        SourceError, match=r"^http://127\.0\.0\.1:9/fapi/v1/time is not reachable: Connection refused\.\n"
+    ):
         client("http://127.0.0.1:9").server_time_ms()
     assert pauses == []
+
+
+@pytest.mark.parametrize("address", ["foo", "", "fapi.binance.com", "ftp://host", "https://", "http://[", "http://a:b"])
+def test_a_base_address_that_is_none_is_refused_before_anything_is_asked(client: Client, address: str) -> None:
+    with pytest.raises(UsageError, match=r"exchange\.rest_url '.*' is not an address; write https://host"):
+        client(address)
 
 
 def test_a_symbol_the_exchange_does_not_know_is_its_own_error(client: Client) -> None:

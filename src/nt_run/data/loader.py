@@ -102,8 +102,8 @@ class MarketData:
                 raise
             age = max(0.0, self.clock() - newest.last_seen_ms / 1000)
             warning = (
-                f"The exchange's trading rules could not be fetched ({exc.reason}); those of "
-                f"{format_time(newest.last_seen_ms)} UTC are used, {_age(age)} old."
+                f"The exchange's trading rules could not be fetched: {exc.source} {exc.reason}. "
+                f"Those of {format_time(newest.last_seen_ms)} UTC are used, {_age(age)} old."
             )
             return self._kept_specs(store, newest, symbol, [warning])
         snapshot = store.keep(answer, fetched_at)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit
 
 from nt_run.data.weight import WeightLedger
-from nt_run.errors import SourceError, UnknownSymbolError
+from nt_run.errors import SourceError, UnknownSymbolError, UsageError
 from nt_run.model import Interval, TimeRange
 
 BULK_LIMIT = 499
@@ -44,6 +44,9 @@ class RestClient:
         clock: Seconds since the epoch, for the request budget.
 
     All methods raise `SourceError` when the exchange does not give a usable answer.
+
+    Raises:
+        UsageError: `base_url` is not an http address.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class RestClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        _check_address(base_url)
         self.base_url = base_url.rstrip("/")
         self.requests = 0
         """Requests sent so far, repeated ones included."""
@@ -148,7 +152,7 @@ class RestClient:
         if not passing or attempt >= self._retries:
             self._fail(path, reason, exc)
         pause = _BACKOFF_S * 2**attempt * random.uniform(0.5, 1.0)  # noqa: S311 - jitter needs no secrecy
-        self._notice(f"{reason}, trying again in {pause:.1f} s")
+        self._notice(f"the exchange {reason}, trying again in {pause:.1f} s")
         return pause
 
     def _reason(self, exc: Exception) -> tuple[str, bool]:
@@ -162,7 +166,7 @@ class RestClient:
         if isinstance(exc, sdk.ForbiddenError):
             return "refused the request (HTTP 403): its firewall does not let this address through", False
         if isinstance(exc, sdk.NotFoundError):
-            return "does not know this path (HTTP 404); is the address right?", False
+            return "does not know this path (HTTP 404): the address may be wrong", False
         if isinstance(exc, sdk.Error):
             told = getattr(exc, "error_message", exc)
             return f"refused the request: {told} (code {getattr(exc, 'status_code', None)})", False
@@ -180,10 +184,20 @@ class RestClient:
         if isinstance(cause, json.JSONDecodeError):
             return f"answered with something that is not JSON ({begins!r})", False
         # An address that never answered is wrong or out of reach; one that did is worth another try.
-        return f"is not reachable ({_root(cause)})", self._answered
+        return f"is not reachable: {_root(cause)}", self._answered
 
     def _fail(self, path: str, reason: str, exc: Exception | None = None) -> NoReturn:
         raise SourceError(f"{self.base_url}{path}", reason, _HINT) from exc
+
+
+def _check_address(base_url: str) -> None:
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(f"exchange.rest_url {base_url!r} is not an address; write https://host")
 
 
 def _connect(base_url: str, timeout_s: float) -> tuple[Any, Callable[[str, Mapping[str, object]], Any]]:
