@@ -65,7 +65,7 @@ class NotTradableError(DataError):
 
 
 class SourceError(DataError):
-    """A source of market data failed; `source` is where it was asked, `reason` what it did, as in `is not reachable`."""
+    """A source of market data failed; `source` is where it was asked, `reason` what it did: `is not reachable`."""
 
     def __init__(self, source: str, reason: str, hint: str = "") -> None:
         self.source = source

@@ -23,35 +23,39 @@ _FEW = 2
 Metrics = dict[str, float | int | str | None]
 
 
-def run_metrics(equity: pl.DataFrame, trades: pl.DataFrame, closes: np.ndarray, balance: float) -> Metrics:
+def run_metrics(
+    equity: pl.DataFrame, trades: pl.DataFrame, closes: np.ndarray, balance: float, *, start_ms: int
+) -> Metrics:
     """Return every statistic of a run; `None` where it is undefined (no trade, no loss, under two days, …).
+
+    Once equity has been at or below zero, ratios of returns mean nothing and are `None`, too.
 
     Args:
         equity: The curve of `accounting.equity_curve`, one row per bar.
         trades: The frame of `accounting.trades_frame`.
         closes: Close price of each bar of the curve.
         balance: Starting balance, the point before the first bar.
+        start_ms: When the first bar opened, the time of that point.
     """
     curve = equity["equity"].to_numpy()
     times = equity["time"].dt.epoch("ms").to_numpy()
-    years = (int(times[-1]) - int(times[0])) / (_DAY_MS * DAYS_PER_YEAR)
+    days = (int(times[-1]) - start_ms) / _DAY_MS
     position = equity["position"].to_numpy()
-    daily = daily_returns(times, curve, balance)
-    worst = drawdown_facts(times, curve, balance)
-    growth = cagr(curve[-1] / balance, years)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        exposure = np.where(curve > 0, np.abs(position) * closes / curve, 0.0)
+    solvent = bool((curve > 0).all())
+    daily = daily_returns(times, curve, balance) if solvent else np.empty(0)
+    worst = drawdown_facts(times, curve, balance, start_ms=start_ms)
+    growth = cagr(curve[-1] / balance, days / DAYS_PER_YEAR) if days >= _FEW else None
+    exposure = np.abs(position) * closes / curve if solvent else None
     return {
         "total_return": float(curve[-1] / balance - 1),
         "cagr": growth,
         "volatility": volatility(daily),
         "sharpe": sharpe(daily),
         "sortino": sortino(daily),
-        "calmar": None
-        if growth is None or not worst["max_drawdown"]
-        else growth / -cast("float", worst["max_drawdown"]),
+        "calmar": calmar(growth, cast("float", worst["max_drawdown"])) if solvent else None,
         **worst,
-        "exposure": float(exposure.mean()),
+        "exposure": None if exposure is None else float(exposure.mean()),
+        "largest_share": None if exposure is None else float(exposure.max()),
         "time_in_market": float((position != 0).mean()),
         **trade_metrics(trades),
     }
@@ -97,7 +101,12 @@ def cagr(growth: float, years: float) -> float | None:
     return math.expm1(exponent) if exponent < 700 else None  # noqa: PLR2004 - beyond it a float overflows
 
 
-def drawdown_facts(times_ms: np.ndarray, equity: np.ndarray, balance: float) -> Metrics:
+def calmar(growth: float | None, max_drawdown: float) -> float | None:
+    """CAGR ÷ the deepest drawdown (a negative fraction)."""
+    return None if growth is None or not max_drawdown else growth / -max_drawdown
+
+
+def drawdown_facts(times_ms: np.ndarray, equity: np.ndarray, balance: float, *, start_ms: int) -> Metrics:
     """Return the deepest drawdown (≤ 0) with the UTC times of its peak, trough and recovery.
 
     The starting balance counts as the first peak; `max_drawdown_recovered` is `None` while it lasts.
@@ -113,9 +122,9 @@ def drawdown_facts(times_ms: np.ndarray, equity: np.ndarray, balance: float) -> 
     recovered = np.flatnonzero(equity[trough:] >= peaks[trough])
     return {
         "max_drawdown": float(falls[trough]),
-        "max_drawdown_start": _iso(times_ms, int(at_peak[-1]) if len(at_peak) else 0),
-        "max_drawdown_end": _iso(times_ms, trough),
-        "max_drawdown_recovered": _iso(times_ms, trough + int(recovered[0])) if len(recovered) else None,
+        "max_drawdown_start": _iso(int(times_ms[at_peak[-1]]) if len(at_peak) else start_ms),
+        "max_drawdown_end": _iso(int(times_ms[trough])),
+        "max_drawdown_recovered": _iso(int(times_ms[trough + recovered[0]])) if len(recovered) else None,
     }
 
 
@@ -146,9 +155,9 @@ def turnover(fills: pl.DataFrame, equity: pl.DataFrame) -> float:
     return float((quantity * price).sum()) / mean if mean > 0 else 0.0
 
 
-def buy_and_hold(times_ms: np.ndarray, closes: np.ndarray, first_open: float) -> Metrics:
+def buy_and_hold(times_ms: np.ndarray, closes: np.ndarray, first_open: float, *, start_ms: int) -> Metrics:
     """Return what holding the contract unlevered, without costs, would have made over the same bars."""
-    worst = drawdown_facts(times_ms, closes, first_open)
+    worst = drawdown_facts(times_ms, closes, first_open, start_ms=start_ms)
     return {
         "total_return": float(closes[-1] / first_open - 1),
         "max_drawdown": worst["max_drawdown"],
@@ -213,9 +222,10 @@ def check_conditions(conditions: Sequence[Condition], values: Mapping[str, Any])
     Raises:
         CheckFailedError: One does not hold; the message lists all that fail.
     """
+    found = {condition: values.get(condition.name) for condition in conditions}
     failed = [
-        f"{condition}, but it is {values.get(condition.name)}"
-        for condition in conditions
+        f"{condition}, but it is {'not defined for this run' if value is None else value}"
+        for condition, value in found.items()
         if not condition.holds(values)
     ]
     if failed:
@@ -226,5 +236,5 @@ def _mean(values: np.ndarray | Sequence[float]) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
-def _iso(times_ms: np.ndarray, index: int) -> str:
-    return str(np.datetime64(int(times_ms[index]), "ms").astype("datetime64[s]")) + "Z"
+def _iso(time_ms: int) -> str:
+    return str(np.datetime64(time_ms, "ms").astype("datetime64[s]")) + "Z"

@@ -11,9 +11,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import polars as pl
 
 from nt_run.accounting import build_trades, close_books, equity_curve, last_close
 from nt_run.config import RunConfig, load_config
@@ -125,7 +126,7 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: En
                 "skipped": loaded - output.bars_fed,
             },
             first=output.sizing.first,
-            largest=output.sizing.largest,
+            entry=trades[0] if trades else None,
             capped=output.sizing.capped,
             books=books,
             trades=sum(trade.exit_time_ns is not None for trade in trades),
@@ -135,7 +136,7 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: En
             metrics=metrics,
             benchmark=benchmark,
             data=data_object(certificate),
-            warnings=[*exchange_warning(config), *inputs.warnings, *_remarks(inputs, output)],
+            warnings=[*exchange_warning(config), *inputs.warnings, *_remarks(inputs, output, equity, metrics)],
             timings=watch.laps,
             created_ms=round(now.timestamp() * 1000),
         )
@@ -149,8 +150,18 @@ def _defaults(strategy: StrategySpec) -> dict[str, Any]:
     return {name: default for name, (_, default) in strategy.parameters.items() if isinstance(default, plain)}
 
 
-def _remarks(inputs: Inputs, output: EngineOutput) -> list[str]:
+def _remarks(inputs: Inputs, output: EngineOutput, equity: pl.DataFrame, metrics: Metrics) -> list[str]:
     remarks: list[str] = []
+    ruined = equity.filter(pl.col("equity") <= 0)["time"]
+    share = cast("float | None", metrics["largest_share"])
+    if len(ruined):
+        remarks.append(
+            f"Equity fell to or below zero on {ruined[0]:%Y-%m-%d %H:%M}; an exchange would have liquidated."
+        )
+    elif share is not None and share > 1:
+        remarks.append(f"Up to {share:.1f} x equity was held, and liquidation is not modelled.")
+    if not output.fills:
+        remarks.append("No order was filled. Do the strategy's indicators need more bars than the range has?")
     specs, klines = inputs.specs.specs, inputs.klines.klines
     if days := find_off_tick(klines, specs.tick_size):
         first, last = format_time(days[0].first_ms), format_time(days[-1].day_ms)[:10]
@@ -169,10 +180,11 @@ def _remarks(inputs: Inputs, output: EngineOutput) -> list[str]:
 def _statistics(inputs: Inputs, frames: dict[str, Any], balance: float) -> tuple[Metrics, Metrics]:
     klines, equity = inputs.klines.klines, frames["equity"]
     closes = klines.column("close")
-    metrics = run_metrics(equity, frames["trades"], closes, balance)
+    start = klines.range.start_ms
+    metrics = run_metrics(equity, frames["trades"], closes, balance, start_ms=start)
     metrics["turnover"] = turnover(frames["fills"], equity)
     times: np.ndarray = equity["time"].dt.epoch("ms").to_numpy()
-    return metrics, buy_and_hold(times, closes, float(klines.column("open")[0]))
+    return metrics, buy_and_hold(times, closes, float(klines.column("open")[0]), start_ms=start)
 
 
 @contextmanager

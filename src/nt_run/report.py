@@ -70,18 +70,20 @@ def _checks(summary: Mapping[str, Any]) -> RenderableType:
 
 def _size_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, str]]:
     sizing, asset, base = summary["sizing"], summary["account"]["asset"], summary["specs"]["base_asset"]
-    first = sizing["first"]
+    first, largest = sizing["first"], sizing["largest_share"]
     if first is None:
-        return [(None, "account in one position", "none", "no entry was sized")]
+        return [(None, "account in one position", "none", "nothing was bought or sold")]
     note = f"{first['quantity']} {base} = {float(first['notional']):,.2f} {asset}, "
-    if sizing["method"] == "notional":
+    if sizing["method"] == "notional" or first["actual_share"] is None:
         note += f"asked {percent(first['asked_share'])}"
     else:
-        note += f"at risk {percent(first['actual_share'])} of {percent(first['asked_share'])}"
+        note += f"risk {percent(first['actual_share'])} of {percent(first['asked_share'])}"
     if first["capped_by"]:
         note += f", capped by {first['capped_by']}"
+    note += f"; at most {percent(largest)}"
+    share = percent(first["notional_share"])
     return [
-        (True, "account in one position", percent(first["notional_share"]), note),
+        (largest is not None and largest <= 1, "account in one position", share, note),
         (None, f"one whole {base} instead", percent(first["one_unit_share"]), "of the account"),
     ]
 
@@ -98,7 +100,7 @@ def _money(summary: Mapping[str, Any]) -> RenderableType:
     table.add_row("Net PnL", _colour(signed(pnl["net"]), float(pnl["net"])), asset)
     table.add_row("  price", signed(pnl["price"]), "")
     table.add_row("  fees", signed(pnl["fees"]), "")
-    table.add_row("  funding", signed(pnl["funding"]), f"{summary['funding_settlements']:,} settlements")
+    table.add_row("  funding", signed(pnl["funding"]), f"in {summary['funding_settlements']:,} payments")
     for name in ("slippage", "liquidation", "rounding"):
         if float(pnl[name]):
             table.add_row(f"  {name}", signed(pnl[name], 8 if name == "rounding" else 2), "")
@@ -117,7 +119,7 @@ def _statistics(summary: Mapping[str, Any]) -> RenderableType:
         ("Sharpe · Sortino", f"{ratio(m['sharpe'])} · {ratio(m['sortino'])}", f"Calmar {ratio(m['calmar'])}"),
         ("Exposure", percent(m["exposure"]), f"in market {percent(m['time_in_market'], 0)}"),
         ("Turnover", f"{m['turnover']:,.1f}", "× mean equity"),
-        ("Trades", f"{m['trades']:,}", f"{summary['fills']:,} fills"),
+        ("Trades", f"{m['trades']:,}", f"in {summary['fills']:,} fills"),
         ("Win rate", percent(m["win_rate"], 1), f"factor {ratio(m['profit_factor'])}"),
         ("Expectancy", signed(m["expectancy"]), "a trade"),
         ("Average win · loss", f"{signed(m['average_win'])} · {signed(m['average_loss'])}", ""),

@@ -157,8 +157,9 @@ def _unit(rules: SizingRules, fees: Fees, price: Decimal, stop_price: Decimal | 
     if rules.method == "notional":
         return price
     if stop_price is None or stop_price <= 0:
+        got = "" if stop_price is None else f" (got {stop_price})"
         raise SizingError(
-            f"Sizing by {rules.method!r} needs the price of a stop above zero, and there is none (got {stop_price}). "
+            f"Sizing by {rules.method!r} needs the price of a stop above zero, and there is none{got}. "
             "Give the strategy a stop, set sizing.stop_distance, or use --sizing notional."
         )
     return loss_per_unit(price, stop_price, taker=fees.taker, slippage=rules.slippage)

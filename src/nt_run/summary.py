@@ -9,7 +9,7 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
 
-from nt_run.accounting import Books
+from nt_run.accounting import Books, Trade
 from nt_run.config import REST_URL, RunConfig
 from nt_run.klines import DataCertificate
 from nt_run.metrics import Metrics
@@ -31,7 +31,8 @@ class Facts:
     bars: Mapping[str, int]
     first: Sized | None
     """The first entry's size."""
-    largest: Sized | None
+    entry: Trade | None
+    """The first trade, as it was filled."""
     capped: Mapping[str, int]
     """How many entries were cut, by what."""
     books: Books
@@ -158,6 +159,7 @@ FIGURES = (
     "calmar",
     "max_drawdown",
     "exposure",
+    "largest_share",
     "time_in_market",
     "trades",
     "open_trades",
@@ -207,26 +209,28 @@ def exchange_warning(config: RunConfig) -> list[str]:
 
 
 def _sizing(facts: Facts) -> dict[str, Any]:
-    rules, sized = facts.config.sizing, facts.first
+    """The size that was asked for beside the one that was filled; shares are fractions of the starting balance."""
+    rules, entry, balance = facts.config.sizing, facts.entry, facts.books.starting_balance
     asked: dict[str, Any] = {
         "method": rules.method,
         "fraction": str(rules.fraction),
         "compound": rules.compound,
-        "largest_share": None if facts.largest is None else float(facts.largest.notional / facts.largest.equity),
+        "largest_share": facts.metrics["largest_share"],
         "capped": dict(sorted(facts.capped.items())),
     }
-    if sized is None:
+    if entry is None:
         return asked | {"first": None}
+    notional = entry.quantity * entry.entry_price
     return asked | {
         "first": {
-            "quantity": _text(sized.quantity),
-            "price": _text(sized.price),
-            "notional": f"{sized.notional:f}",
-            "asked_share": float(sized.asked_share),
-            "actual_share": float(sized.actual_share),
-            "notional_share": float(sized.notional / sized.equity),
-            "one_unit_share": float(sized.price / sized.equity),
-            "capped_by": sized.capped_by,
+            "quantity": _text(entry.quantity),
+            "price": f"{entry.entry_price:.8f}".rstrip("0").rstrip("."),
+            "notional": f"{notional:.8f}".rstrip("0").rstrip("."),
+            "asked_share": float(rules.fraction),
+            "actual_share": None if facts.first is None else float(facts.first.actual_share),
+            "notional_share": float(notional / balance),
+            "one_unit_share": float(entry.entry_price / balance),
+            "capped_by": None if facts.first is None else facts.first.capped_by,
         }
     }
 
