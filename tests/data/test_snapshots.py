@@ -58,6 +58,7 @@ def test_a_damaged_list_of_snapshots_is_made_again_from_the_files(store: Snapsho
     (store.folder / FILE).write_bytes(b"{}")
     (store.folder / "20990101T000000Z.000000000000.json").write_bytes(b"not what its name says")
     assert store.all() == kept
+    assert store.all() == kept, "the list is set aside by the first look, and the second must not find less"
 
 
 def test_nothing_was_kept_at_first(store: SnapshotStore) -> None:

@@ -1,39 +1,69 @@
-"""Files that are whole or not there: atomic writes, writers' locks, checked reads."""
+"""Files that are whole or not there: atomic writes, writers' locks, reads.
+
+What the operating system refuses becomes a `StoreError` here, in a line that names the folder.
+"""
 
 import fcntl
 import hashlib
 import os
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from nt_run.errors import StoreError
 
 _SWEEP_AFTER_S = 3600
 _TEMPORARY = ".tmp-"
+_HINT = "Choose another folder with --cache-dir."
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that any reader sees either not at all or whole, and that survives a power cut once written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file that any reader sees either not at all or whole, and that survives a power cut once written.
+
+    Raises:
+        StoreError: The operating system refuses it; nothing is left behind.
+    """
     temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{time.monotonic_ns()}-{path.name}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with _refusals(path.parent, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            # A full disk needs the space of the torn file at once, not when it is swept.
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync_folder(path.parent)
+
+
+def read_whole(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        StoreError: The operating system refuses it.
+    """
+    with _refusals(path, "read", FileNotFoundError):
+        return path.read_bytes()
 
 
 @contextmanager
 def writers_lock(folder: Path) -> Generator[None]:
-    """Hold the lock that writers of a folder share; readers do without. The kernel frees it if the process dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    """Hold the lock that writers of a folder share; readers do without. The kernel frees it if the process dies.
+
+    Raises:
+        StoreError: The operating system refuses it.
+    """
+    with ExitStack() as held:
+        with _refusals(folder, "written"):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = held.enter_context((folder / ".lock").open("wb"))
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -44,7 +74,7 @@ def sha256(content: bytes) -> str:
 
 def set_aside(path: Path) -> None:
     """Rename a damaged file to `<name>.bad`, so that nobody reads it and somebody can look at it."""
-    if path.exists():
+    with _refusals(path.parent, "written"), suppress(FileNotFoundError):
         path.replace(path.with_name(f"{path.name}.bad"))
 
 
@@ -54,6 +84,37 @@ def sweep(folder: Path, keep: set[str], pattern: str) -> None:
     A younger one may belong to a reader that loaded the manifest a moment ago, or to a writer at work.
     """
     oldest = time.time() - _SWEEP_AFTER_S
-    for path in (*folder.glob(pattern), *folder.glob(f"{_TEMPORARY}*")):
-        if path.name not in keep and path.stat().st_mtime < oldest:
-            path.unlink(missing_ok=True)
+    with _refusals(folder, "written"):
+        for path in (*folder.glob(pattern), *folder.glob(f"{_TEMPORARY}*")):
+            # Another writer may rename its temporary file meanwhile.
+            with suppress(FileNotFoundError):
+                if path.name not in keep and path.stat().st_mtime < oldest:
+                    path.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _refusals(path: Path, deed: str, *expected: type[OSError]) -> Generator[None]:
+    """Turn what the operating system refuses into the cache's error, but for what the caller expects."""
+    try:
+        yield
+    except OSError as exc:
+        if isinstance(exc, expected):
+            raise
+        if isinstance(exc, NotADirectoryError | FileExistsError):
+            path, reason = _blocker(path), "is not a folder"
+        else:
+            reason = f"cannot be {deed}: {exc.strerror or exc}"
+        raise StoreError(str(path), reason, _HINT) from exc
+
+
+def _blocker(path: Path) -> Path:
+    """What stands where a folder should be."""
+    return next((one for one in (*reversed(path.parents), path) if one.exists() and not one.is_dir()), path)

@@ -12,63 +12,98 @@ from nt_run.model import INTERVALS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedSeries:
-    """One line of `nt-run data list`.
-
-    `first_ms` is the first open time (or settlement, or answer), `last_ms` the end of the last bar (or the last
-    settlement or answer). `holes` counts bars that were asked for and do not exist.
-    """
+    """One line of `nt-run data list`: `rows / expected` of it is there."""
 
     kind: str
     symbol: str
     interval: str
     first_ms: int
+    """The first open time, settlement or answer; 0 when `damaged`."""
     last_ms: int
+    """The end of the last bar, or the last settlement or answer; 0 when `damaged`."""
     rows: int
+    expected: int
+    """Bars from `first_ms` to `last_ms`, fetched or not; as many as `rows` where there is no grid to count by: funding
+    rates and trading rules."""
     bytes: int
+    """Size of the files in use; those they replaced, which are removed an hour later, do not count."""
     holes: int
+    """Bars the exchange confirmed not to have; a bar nobody asked for yet is no hole."""
+    damaged: str | None = None
+    """Why nothing is known of the series, as in `is damaged`; all counts are 0 then."""
 
 
 def list_cached(root: Path) -> list[CachedSeries]:
-    """Return every series under a cache folder, by kind, symbol and interval.
+    """Return every series under a cache folder, by kind, symbol and interval; a damaged one is told, not raised.
 
-    Raises:
-        StoreError: A manifest is damaged, or was written by a newer version.
+    Only files in use count: those the manifests name.
     """
-    found = [one for path in (root / MARKET).glob(f"*/*/**/{FILE}") if (one := _series(path))]
-    snapshots = SnapshotStore(root).all()
-    if snapshots:
-        found.append(
-            CachedSeries(
-                kind="exchangeInfo",
-                symbol="",
-                interval="",
-                first_ms=snapshots[0].fetched_at_ms,
-                last_ms=snapshots[-1].last_seen_ms,
-                rows=len(snapshots),
-                bytes=sum(snapshot.bytes for snapshot in snapshots),
-                holes=0,
-            )
-        )
-    return sorted(found, key=lambda one: (one.kind, one.symbol, INTERVALS.get(one.interval, 0)))
+    market = root / MARKET
+    found = [_series(path, path.parent.relative_to(market).parts) for path in market.glob(f"*/*/**/{FILE}")]
+    listed = [one for one in (*found, _rules(root)) if one is not None]
+    return sorted(listed, key=lambda one: (one.kind, one.symbol, INTERVALS.get(one.interval, 0)))
 
 
-def _series(path: Path) -> CachedSeries | None:
+def _rules(root: Path) -> CachedSeries | None:
+    try:
+        snapshots = SnapshotStore(root).all()
+    except StoreError as exc:
+        return _damaged(("exchangeInfo",), exc.reason)
+    if not snapshots:
+        return None
+    return CachedSeries(
+        kind="exchangeInfo",
+        symbol="",
+        interval="",
+        first_ms=snapshots[0].fetched_at_ms,
+        last_ms=snapshots[-1].last_seen_ms,
+        rows=len(snapshots),
+        expected=len(snapshots),
+        bytes=sum(snapshot.bytes for snapshot in snapshots),
+        holes=0,
+    )
+
+
+def _series(path: Path, place: tuple[str, ...]) -> CachedSeries | None:
     try:
         manifest = load_manifest(path, Manifest)
-    except DamagedManifestError as exc:
-        raise StoreError(str(path), "is damaged", "Run once without --offline to fetch the series again.") from exc
+    except DamagedManifestError:
+        return _damaged(place, "is damaged")
+    except StoreError as exc:
+        return _damaged(place, exc.reason)
     if manifest is None or not manifest.partitions:
         return None
     step = INTERVALS.get(manifest.interval, 0)
     partitions = manifest.partitions.values()
-    holes = [hole for day in manifest.days.values() for hole in day.missing]
+    first = min(one.first_ms for one in partitions)
+    last = max(one.last_ms for one in partitions) + step
+    rows = sum(one.rows for one in partitions)
+    holes = [hole for day in manifest.days.values() for hole in day.missing if hole.status == "confirmed_absent"]
     return CachedSeries(
         kind=manifest.kind,
         symbol=manifest.symbol,
         interval=manifest.interval,
-        first_ms=min(one.first_ms for one in partitions),
-        last_ms=max(one.last_ms for one in partitions) + step,
-        rows=sum(one.rows for one in partitions),
+        first_ms=first,
+        last_ms=last,
+        rows=rows,
+        expected=(last - first) // step if step else rows,
         bytes=sum(one.bytes for one in partitions),
         holes=sum((hole.to_ms - hole.from_ms) // step for hole in holes) if step else 0,
+    )
+
+
+def _damaged(place: tuple[str, ...], reason: str) -> CachedSeries:
+    """A series of which only the place is known: kind, symbol and interval, as far as it has them."""
+    kind, symbol, interval, *_ = (*place, "", "", "")
+    return CachedSeries(
+        kind=kind,
+        symbol=symbol,
+        interval=interval,
+        first_ms=0,
+        last_ms=0,
+        rows=0,
+        expected=0,
+        bytes=0,
+        holes=0,
+        damaged=reason,
     )

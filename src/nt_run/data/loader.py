@@ -195,7 +195,11 @@ class MarketData:
         return LoadedFunding(rates=rates, warnings=[*store.series.warnings, *odd])
 
     def cached(self) -> list[CachedSeries]:
-        """Return what the cache holds, by kind, symbol and interval; no network."""
+        """Return what the cache holds, by kind, symbol and interval; no network.
+
+        Only files in use count, not those that were replaced and wait for their removal. A series whose manifest
+        cannot be used is listed as `damaged`.
+        """
         return list_cached(self.root)
 
     def newest_cached_range(self, symbol: str, interval: Interval) -> TimeRange | None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from nt_run.data.files import sha256, write_whole
+from nt_run.data.files import read_whole, sha256, write_whole
 from nt_run.errors import StoreError
 from nt_run.klines import GapStatus
 
@@ -104,11 +104,11 @@ def load_manifest[T: msgspec.Struct](path: Path, form: type[T]) -> T | None:
     """Return the manifest, or `None` if there is none yet.
 
     Raises:
-        StoreError: It was written by a newer version.
+        StoreError: It was written by a newer version, or cannot be read at all.
         DamagedManifestError: It does not match its own hash, or is no manifest at all.
     """
     try:
-        text = path.read_bytes()
+        text = read_whole(path)
     except FileNotFoundError:
         return None
     try:

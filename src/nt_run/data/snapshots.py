@@ -1,12 +1,13 @@
 """Every exchangeInfo answer the exchange ever gave us, dated: rules change, and reports name the ones they used."""
 
 import datetime as dt
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from nt_run.data.files import set_aside, sha256, write_whole, writers_lock
+from nt_run.data.files import read_whole, set_aside, sha256, write_whole, writers_lock
 from nt_run.data.kline_store import MARKET
 from nt_run.data.manifest import FILE, DamagedManifestError, load_manifest, save_manifest
 from nt_run.errors import StoreError
@@ -43,7 +44,7 @@ class SnapshotStore:
         with writers_lock(self.folder):
             kept = self._load()
             newest = kept.snapshots[-1] if kept.snapshots else None
-            if newest and newest.content_sha256 == rules and self._is_whole(newest):
+            if newest and newest.content_sha256 == rules and self._content(newest):
                 seen = max(newest.last_seen_ms, fetched_at_ms)
                 snapshot = msgspec.structs.replace(newest, last_seen_ms=seen)
                 kept.snapshots[-1] = snapshot
@@ -72,28 +73,33 @@ class SnapshotStore:
         Raises:
             StoreError: The file is damaged or gone.
         """
-        path = self.folder / snapshot.file
-        if not self._is_whole(snapshot):
-            raise StoreError(str(path), "is damaged or gone", "Run once without --offline to fetch the rules again.")
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        content = self._content(snapshot)
+        if content is None:
+            path = str(self.folder / snapshot.file)
+            raise StoreError(path, "is damaged or gone", "Run once without --offline to fetch the rules again.")
+        return msgspec.json.decode(content, type=dict[str, Any])
 
-    def _is_whole(self, snapshot: Snapshot) -> bool:
-        path = self.folder / snapshot.file
-        return path.exists() and sha256(path.read_bytes()) == snapshot.sha256
+    def _content(self, snapshot: Snapshot) -> bytes | None:
+        """The bytes of a snapshot as they were written; `None` if they are not there any more."""
+        with suppress(FileNotFoundError):
+            content = read_whole(self.folder / snapshot.file)
+            return content if sha256(content) == snapshot.sha256 else None
+        return None
 
     def _load(self) -> SnapshotList:
         path = self.folder / FILE
         try:
-            return load_manifest(path, SnapshotList) or SnapshotList()
+            kept = load_manifest(path, SnapshotList)
         except DamagedManifestError:
-            # The snapshots themselves are safe: nothing removes them, and they are dated by name.
             set_aside(path)
-            return SnapshotList(self._rebuild())
+            kept = None
+        # Without a list the snapshots themselves are safe: nothing removes them, and they are dated by name.
+        return kept or SnapshotList(self._rebuild())
 
     def _rebuild(self) -> list[Snapshot]:
         found: list[Snapshot] = []
         for path in sorted(self.folder.glob("*Z.*.json")):
-            content = path.read_bytes()
+            content = read_whole(path)
             digest = sha256(content)
             stamp, named = path.name.split(".")[:2]
             if digest[:12] != named:

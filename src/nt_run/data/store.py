@@ -17,7 +17,7 @@ from typing import Any, cast
 import msgspec
 import polars as pl
 
-from nt_run.data.files import set_aside, sha256, sweep, write_whole, writers_lock
+from nt_run.data.files import read_whole, set_aside, sha256, sweep, write_whole, writers_lock
 from nt_run.data.manifest import FILE, DamagedManifestError, Manifest, Partition, load_manifest, save_manifest
 from nt_run.errors import StoreError
 from nt_run.model import TimeRange
@@ -109,7 +109,7 @@ class Series:
 
         def load(item: tuple[str, Partition]) -> tuple[str, pl.DataFrame]:
             key, partition = item
-            content = (self.folder / partition.file).read_bytes()
+            content = read_whole(self.folder / partition.file)
             if sha256(content) != partition.sha256:
                 raise _DamagedFileError(key, partition)
             return key, pl.read_parquet(io.BytesIO(content))
