@@ -280,3 +280,62 @@ def test_a_reader_that_leaves_early_is_no_error(warm: Run, tmp_path: Path) -> No
     command = f"{sys.executable} -m nt_run runs list --json | head -c 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_a_strategy_prints_stays_out_of_the_result(warm: Run, tmp_path: Path) -> None:
+    (tmp_path / "loud.py").write_text(
+        "from nt_run.strategies.ema_cross import EmaCross, EmaCrossConfig\n"
+        "class Loud(EmaCross):\n"
+        "    def __init__(self, config: EmaCrossConfig) -> None:\n        super().__init__(config)\n"
+        "    def on_bar(self, bar):\n        print('LOUD')\n        super().on_bar(bar)\n"
+    )
+    done = warm("backtest", "--demo", *RANGE, "--offline", "--strategy", "loud.py:Loud", "--json")
+    assert done.json["bars"]["fed"] == 1440
+    assert "LOUD" in done.err
+
+
+def test_a_verbose_run_says_its_steps_on_stderr(warm: Run) -> None:
+    done = warm("backtest", "--demo", *RANGE, "--offline", "-v")
+    for expected in ("rules ", "klines ", "funding: ", "strategy ema_cross", "engine: 1,440 bars"):
+        assert expected in done.err
+
+
+def test_specs_without_the_exchange_come_from_the_cache_with_a_warning(
+    nt_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with DemoExchange() as exchange:
+        monkeypatch.setenv("NT_RUN_REST_URL", exchange.rest_url)
+        assert nt_run("specs").code == 0
+    rules = nt_run("specs", "--json").json
+    assert rules["tick_size"] == "0.10"
+    assert rules.get("mark_price") is None
+    assert any("old" in warning for warning in rules["warnings"])
+    assert any("Mark price" in warning for warning in rules["warnings"])
+
+
+def test_a_strategy_file_that_ends_the_process_is_no_success(nt_run: Run, tmp_path: Path) -> None:
+    (tmp_path / "quits.py").write_text("import sys\nsys.exit(9)\n")
+    done = nt_run("backtest", "--demo", "--strategy", "quits.py:Quits")
+    assert done.code not in (0, 9)
+    assert "9" in done.err
+
+
+def test_damaged_runs_are_told_and_the_others_listed(warm: Run, tmp_path: Path) -> None:
+    damaged = tmp_path / "data_cache" / "runs" / "20200101T000000000Z-x"
+    damaged.mkdir()
+    (damaged / "summary.json").write_text("[]")
+    done = warm("runs", "list", "--json")
+    assert len(done.json["runs"]) == 1
+    assert damaged.name in done.err
+    assert warm("runs", "show", damaged.name).code == 6
+
+
+def test_a_terminal_without_utf_8_is_no_error(warm: Run, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "nt_run", "specs", "--demo", "--offline"],
+        cwd=tmp_path,
+        env=os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -13,6 +13,7 @@ from nt_run.errors import ResultsError
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import Fill, FundingPayment, Interval, Liquidity, Side
 from nt_run.results import (
+    REQUIRED,
     Run,
     fills_frame,
     find_run,
@@ -56,7 +57,7 @@ def make_run(run_id: str = "20250511T123015123Z-ema_cross-BTCUSDT-1m-0123abcd") 
         path=None,
         config=load_config(None, {"start": "2025-05-04", "end": "2025-05-05"}),
         specs={"symbol": "BTCUSDT"},
-        summary={"run_id": run_id, "demo": False},
+        summary={key: {} for key in REQUIRED} | {"run_id": run_id, "demo": False},
         klines=klines,
         fills=fills_frame(fills),
         trades=trades_frame(trades),
@@ -155,4 +156,14 @@ def test_a_listing_passes_over_what_is_not_a_run(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "summary.json").write_text("{")
-    assert [summary["run_id"] for summary in list_runs(tmp_path)] == ["a"]
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "summary.json").write_text("{}")
+    summaries, damaged = list_runs(tmp_path)
+    assert [summary["run_id"] for summary in summaries] == ["a"]
+    assert damaged == ["broken", "empty"]
+
+
+def test_a_folder_without_a_summary_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "half").mkdir()
+    with pytest.raises(ResultsError, match=r"has no summary\.json"):
+        load_run("half", tmp_path)

@@ -1,5 +1,7 @@
 """The command line: parse, call one function, show. Heavy modules are imported inside the commands."""
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,11 +27,13 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no rema
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Demo = Annotated[bool | None, typer.Option("--demo", help="Use the embedded exchange and its synthetic market.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Use the cache alone; open no connection.")]
-Symbol = Annotated[str | None, typer.Option("--symbol", help="BTCUSDT, BTC/USDT:USDT or BTCUSDT-PERP.")]
-Interval = Annotated[str | None, typer.Option("--interval", help="1m, 5m, 1h, 1d, …")]
+Symbol = Annotated[str | None, typer.Option("--symbol", help="BTCUSDT, BTC/USDT:USDT or BTCUSDT-PERP.", metavar="NAME")]
+Interval = Annotated[str | None, typer.Option("--interval", help="1m, 5m, 1h, 1d, …", metavar="NAME")]
 Start = Annotated[str | None, typer.Option("--start", help="First open time, ISO 8601, UTC.", metavar="TIME")]
 End = Annotated[str | None, typer.Option("--end", help="End of the range, excluded.", metavar="TIME")]
-Timerange = Annotated[str | None, typer.Option("--timerange", help="20250504-20250511, the end excluded.")]
+Timerange = Annotated[
+    str | None, typer.Option("--timerange", help="20250504-20250511, the end excluded.", metavar="RANGE")
+]
 Days = Annotated[str | None, typer.Option("--days", help="The last days of closed bars (7).", metavar="N")]
 CACHE = Path("data_cache")
 
@@ -88,7 +92,10 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 def _root(
     *, version: Annotated[bool, typer.Option("--version", callback=_show_version, help="Print the version.")] = False
 ) -> None:
-    """Backtests of Binance USDⓈ-M perpetual futures that can be trusted."""
+    """Backtests of Binance USDⓈ-M perpetual futures that can be trusted.
+
+    Exit codes: 0 ok, 2 usage, 3 data, 4 sizing, 5 run, 6 results, 7 chart, 8 an --assert failed, 70 a bug, 130 Ctrl-C.
+    """
 
 
 @app.command()
@@ -111,15 +118,18 @@ def backtest(
     strategy: Annotated[
         str | None, _option("--strategy", help="ema_cross, package.module:Class or file.py:Class.", metavar="NAME")
     ] = None,
-    param: Annotated[list[str] | None, _option("--param", help="A strategy parameter.", metavar="KEY=VALUE")] = None,
+    param: Annotated[
+        list[str] | None, _option("--param", help="A strategy parameter (repeatable).", metavar="KEY=VALUE")
+    ] = None,
     maker: Annotated[str | None, _option("--maker", help="Maker fee, a fraction.", metavar="F")] = None,
     taker: Annotated[str | None, _option("--taker", help="Taker fee, a fraction.", metavar="F")] = None,
     vip: Annotated[str | None, _option("--vip", help="VIP level 0 to 9 of the fee schedule.", metavar="N")] = None,
     set_: Annotated[
-        list[str] | None, _option("--set", help="Any key of the configuration.", metavar="KEY=VALUE")
+        list[str] | None, _option("--set", help="Any key of the configuration (repeatable).", metavar="KEY=VALUE")
     ] = None,
     assert_: Annotated[
-        list[str] | None, _option("--assert", help="Fail with 8 unless it holds: 'max_drawdown>-0.2'.", metavar="COND")
+        list[str] | None,
+        _option("--assert", help="Fail with 8 unless it holds: 'max_drawdown>-0.2' (repeatable).", metavar="COND"),
     ] = None,
     no_save: Annotated[bool, _option("--no-save", help="Keep no run folder.")] = False,
     offline: Offline = False,
@@ -139,7 +149,8 @@ def backtest(
     conditions = [parse_condition(text) for text in assert_ or ()]
     check_names(conditions, FIGURES)
     settings = load_config(config, overrides(ctx.params))
-    with ProgressDisplay(quiet=quiet, verbose=verbose) as progress:
+    # What a strategy prints goes to stderr: stdout is for the result.
+    with ProgressDisplay(quiet=quiet, verbose=verbose) as progress, redirect_stdout(sys.stderr):
         run = pipeline.backtest(settings, cache_dir=cache_dir, offline=offline, save=not no_save, progress=progress)
     (tables.print_json if json else report.print_run)(run.summary)
     check_conditions(conditions, figures(run.summary))
@@ -182,7 +193,7 @@ def chart(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show the chart of a kept run in a window, or save it as a picture."""
+    """Show the chart of a kept run, or save it as PNG."""
     from nt_run.chart.scene import save_png, show_window  # noqa: PLC0415
     from nt_run.chart.view import chart_data  # noqa: PLC0415
     from nt_run.results import load_run  # noqa: PLC0415
@@ -206,12 +217,14 @@ def runs_list(
     from nt_run import listing, tables  # noqa: PLC0415
     from nt_run.results import list_runs  # noqa: PLC0415
 
-    runs = list_runs(cache_dir / "runs")
+    runs, damaged = list_runs(cache_dir / "runs")
+    if damaged:
+        typer.echo(f"Passed over {len(damaged)} damaged: {', '.join(damaged)}", err=True)
     if json:
         tables.print_json({"runs": runs})
         return
     empty = f"There is no run in {cache_dir / 'runs'} yet. Start with: nt-run backtest --symbol BTCUSDT"
-    listing.print_table("", listing.RUN_HEADINGS, [listing.run_row(summary) for summary in runs], empty=empty)
+    listing.print_table(listing.RUN_HEADINGS, [listing.run_row(summary) for summary in runs], empty=empty)
 
 
 @runs_app.command("show")
@@ -272,6 +285,6 @@ def data_list(
 
     series = inputs.cached_series(load_config(None, {"demo": demo}), cache_dir=cache_dir)
     if json:
-        tables.print_json({"series": series})
+        tables.print_json({"demo": bool(demo), "series": series})
         return
-    listing.print_series(series, cache_dir)
+    listing.print_series(series, cache_dir, demo=bool(demo))

@@ -34,7 +34,7 @@ class Inputs:
         return [*self.specs.warnings, *self.klines.warnings, *self.funding.warnings]
 
 
-def load_inputs(market: MarketData, config: RunConfig) -> Inputs:
+def load_inputs(market: MarketData, config: RunConfig, progress: ProgressDisplay | None = None) -> Inputs:
     """Load rules, klines and funding rates of a run's range.
 
     Raises:
@@ -47,6 +47,11 @@ def load_inputs(market: MarketData, config: RunConfig) -> Inputs:
     # start is not.
     held = TimeRange(time_range.start_ms + 1, time_range.end_ms + 1)
     funding = market.load_funding(config.symbol, held)
+    if progress is not None:
+        sources = ", ".join(f"{kind} {share:.0%}" for kind, share in klines.certificate.sources.items())
+        progress.detail(f"rules {specs.snapshot}, as of {format_iso(specs.specs.as_of_ms)} from {specs.specs.source}")
+        progress.detail(f"klines {time_range}: {len(klines.klines):,} from {sources}, {market.root}")
+        progress.detail(f"funding: {len(funding.rates):,} settlements")
     return Inputs(time_range=time_range, specs=specs, klines=klines, funding=funding)
 
 
@@ -107,7 +112,7 @@ def fetch(
         DataError: Something is missing, wrong or out of reach.
     """
     with open_market(config, cache_dir=Path(cache_dir), offline=False, progress=progress) as market:
-        inputs = load_inputs(market, config)
+        inputs = load_inputs(market, config, progress)
     return {
         "symbol": config.symbol,
         "interval": config.interval,
@@ -133,8 +138,11 @@ def cached_series(config: RunConfig, *, cache_dir: Path | str = CACHE) -> list[d
             "first": format_iso(series.first_ms),
             "last": format_iso(series.last_ms),
             "rows": series.rows,
+            "expected": series.expected,
+            "coverage": series.rows / series.expected if series.expected else None,
             "bytes": series.bytes,
-            "holes": series.holes,
+            "confirmed_holes": series.holes,
+            "damaged": series.damaged,
         }
         for series in found
     ]

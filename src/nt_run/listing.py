@@ -39,6 +39,7 @@ def print_specs(rules: Mapping[str, Any], *, demo: bool, warnings: Sequence[str]
         table.add_row(name, value, note)
     head = Text(rules["instrument_id"], style="bold")
     source = Text(f"as of {short_time(rules['as_of'])} UTC, from {rules['source']}", style=DIM)
+    warnings = warnings[1 if demo else 0 :]  # the banner says what the first one says
     parts: list[RenderableType] = [*banner(demo=demo), head, table, source]
     show(*parts, *([warning_lines(warnings)] if warnings else []))
 
@@ -53,38 +54,42 @@ def print_data(fetched: Mapping[str, Any]) -> None:
     table.add_row("klines", f"{fetched['rows']:,}, {percent(data['completeness'])} complete, from {sources}")
     table.add_row("funding rates", f"{fetched['funding_rates']:,}")
     table.add_row("fingerprint", data["fingerprint"])
-    show(*banner(demo=fetched["demo"]), head, table, *([warning_lines(w)] if (w := fetched["warnings"]) else []))
+    warnings = fetched["warnings"][1 if fetched["demo"] else 0 :]
+    show(*banner(demo=fetched["demo"]), head, table, *([warning_lines(warnings)] if warnings else []))
 
 
-def print_series(series: Sequence[Mapping[str, Any]], cache: Path) -> None:
+def print_series(series: Sequence[Mapping[str, Any]], cache: Path, *, demo: bool) -> None:
     """Print what the cache holds, one line per series."""
     rows = [
         (
             one["kind"],
             one["symbol"],
             one["interval"],
-            f"{short_time(one['first'])} → {short_time(one['last'])}",
+            one["damaged"] or f"{short_time(one['first'])} → {short_time(one['last'])}",
             f"{one['rows']:,}",
+            percent(one["coverage"], 1),
             f"{one['bytes'] / 1e6:,.1f}",
-            f"{one['holes']:,}",
         )
         for one in series
     ]
-    empty = f"There is no market data in {cache} yet. Start with: nt-run data get --symbol BTCUSDT"
-    print_table("", ("kind", "symbol", "interval", "range (UTC)", "rows", "MB", "holes"), rows, empty=empty)
+    other = "" if demo else " (that of the synthetic market: --demo)"
+    empty = f"There is no market data in {cache} yet{other}. Start with: nt-run data get --symbol BTCUSDT"
+    headings = ("kind", "symbol", "interval", "from → to (UTC)", "rows", "coverage", "MB")
+    print_table(headings, rows, empty=empty, demo=demo)
 
 
-def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
-    """Print a plain listing, or what to do when there is nothing to list."""
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str, demo: bool = False) -> None:
+    """Print a plain listing whose first column gives way, or what to do when there is nothing to list."""
     if not rows:
         show(Text(empty))
         return
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style=DIM)
+    table = Table(box=None, pad_edge=False, header_style=DIM)
     for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if index and _numeric(rows[0][index]) else "left", no_wrap=index == 0)
+        right = index and _numeric(rows[0][index])
+        table.add_column(heading, justify="right" if right else "left", no_wrap=index > 0, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    show(table)
+    show(*banner(demo=demo), table)
 
 
 def run_row(summary: Mapping[str, Any]) -> tuple[str, ...]:

@@ -55,12 +55,16 @@ def backtest(
     strategy = resolve_strategy(config.strategy.name)
     params = check_params(strategy, config.strategy.params)
     with open_market(config, cache_dir=Path(cache_dir), offline=offline, progress=progress) as market:
-        inputs = load_inputs(market, config)
+        inputs = load_inputs(market, config, progress)
     watch.lap("data")
+    progress.detail(f"strategy {strategy.name}, source {strategy.source_digest[:12]}")
     config = config.resolved(inputs.time_range, _defaults(strategy) | params)
     with _collector_paused():
         output = _run_engine(config, inputs, strategy, params, progress)
         watch.lap("engine")
+        progress.detail(
+            f"engine: {output.bars_fed:,} bars, {len(output.fills):,} fills, {len(output.denials):,} denied"
+        )
         run = _close(config, inputs, strategy, output, watch)
     return save_run(run, Path(cache_dir) / "runs") if save else run
 

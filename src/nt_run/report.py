@@ -5,16 +5,15 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from nt_run.formats import amount, percent, ratio, short_time, signed
-from nt_run.tables import ALARM, BAD, DIM, GOOD, banner, grid, show, warning_lines
+from nt_run.tables import ALARM, BAD, DIM, GOOD, banner, beside, grid, show, warning_lines
 
 
 def print_run(summary: Mapping[str, Any]) -> None:
     """Print the report of a run: one screen, under 100 columns."""
-    parts: list[RenderableType] = [_title(summary), _checks(summary), _columns(_money(summary), _statistics(summary))]
+    parts: list[RenderableType] = [_title(summary), _checks(summary), beside(_money(summary), _statistics(summary))]
     if summary["denied"]:
         parts.append(_listing("Orders that never reached the market", summary["denied"].items()))
     # The banner of a demo says what its first warning says.
@@ -149,12 +148,6 @@ def _listing(title: str, rows: Any) -> RenderableType:  # noqa: ANN401 - items o
     for name, count in rows:
         table.add_row(f"{count:,} x", name)
     return Group(Text(title, style="bold"), Padding(table, (0, 0, 0, 2)))
-
-
-def _columns(left: RenderableType, right: RenderableType) -> RenderableType:
-    table = Table.grid(padding=(0, 3))
-    table.add_row(left, right)
-    return table
 
 
 def _drawdown_when(metrics: Mapping[str, Any]) -> str:

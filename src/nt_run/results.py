@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import polars as pl
@@ -25,6 +25,8 @@ from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import Fill, FundingPayment, Interval
 
 SUMMARY = "summary.json"
+REQUIRED = ("run_id", "demo", "symbol", "interval", "start", "end", "account", "pnl", "metrics", "trades", "data")
+"""What no summary is without."""
 FRAMES = ("fills", "trades", "funding", "equity")
 _MONEY = pl.Decimal(38, 8)
 _TIME = pl.Datetime("ns", "UTC")
@@ -136,7 +138,7 @@ def load_run(name: str | Path | None, runs: Path) -> Run:
     """
     path = find_run(name, runs)
     try:
-        summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
+        summary = _read_summary(path)
         frames = {frame: pl.read_parquet(path / f"{frame}.parquet") for frame in FRAMES}
         return Run(
             run_id=path.name,
@@ -167,20 +169,33 @@ def find_run(name: str | Path | None, runs: Path) -> Path:
     exact = [folder for folder in found if folder.name == str(name)] or found
     if len(exact) == 1:
         return exact[0]
+    if not exact and (runs / str(name)).is_dir():
+        raise ResultsError(f"{runs / str(name)} is not a whole run: it has no {SUMMARY}. Run the backtest again.")
     if not exact:
         raise ResultsError(f"There is no run {str(name)!r} in {runs}. `nt-run runs list` shows what there is.")
     raise ResultsError(f"{str(name)!r} is the start of {len(exact)} runs: {', '.join(f.name for f in exact[:3])} …")
 
 
-def list_runs(runs: Path) -> list[dict[str, Any]]:
-    """Return the summaries of all kept runs, oldest first; folders that are not whole runs are passed over."""
+def list_runs(runs: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the summaries of all kept runs, oldest first, and the names of folders that are damaged."""
     summaries: list[dict[str, Any]] = []
+    damaged: list[str] = []
     for folder in sorted(_folders(runs)):
         try:
-            summaries.append(json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
+            summaries.append(_read_summary(folder))
         except (OSError, ValueError):
-            continue
-    return summaries
+            damaged.append(folder.name)
+    return summaries, damaged
+
+
+def _read_summary(folder: Path) -> dict[str, Any]:
+    summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    if not isinstance(summary, dict):
+        raise ValueError(f"{SUMMARY} is not an object")  # noqa: TRY004 - the caller looks for one kind of error
+    found = cast("dict[str, Any]", summary)
+    if missing := [key for key in REQUIRED if key not in found]:
+        raise ValueError(f"{SUMMARY} lacks {', '.join(missing)}")
+    return found
 
 
 def _folders(runs: Path) -> list[Path]:

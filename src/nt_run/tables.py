@@ -1,14 +1,18 @@
 """What every table shares: colours, width, the banner of the demo, JSON."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 WIDTH = 99
+NARROWEST = 60
+_GAP = 3
 SYNTHETIC = "SYNTHETIC MARKET (demo): prices, volumes and funding are invented"
 GOOD, BAD, DIM, WARN, ALARM = "green", "red", "bright_black", "yellow", "bold yellow"
 
@@ -19,13 +23,44 @@ def print_json(value: object) -> None:
 
 
 def show(*parts: RenderableType) -> None:
-    """Print to stdout, a blank line before everything that is not a line of text."""
+    """Print to stdout, a blank line before everything that is not a line of text.
+
+    A terminal narrower than `NARROWEST` wraps lines itself: better than losing digits. What goes into a pipe or a
+    file has no trailing spaces.
+    """
     console = Console(highlight=False)
-    console.width = min(WIDTH, console.width) if console.is_terminal else WIDTH
-    for index, part in enumerate(parts):
-        if index and not isinstance(part, Text):
-            console.print()
-        console.print(part)
+    console.width = max(NARROWEST, min(WIDTH, console.width)) if console.is_terminal else WIDTH
+    with console.capture() as captured:
+        for index, part in enumerate(parts):
+            if index and not isinstance(part, Text):
+                console.print()
+            console.print(part)
+    text = captured.get()
+    if not console.is_terminal:
+        text = "".join(line.rstrip() + "\n" for line in text.splitlines())
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def beside(left: RenderableType, right: RenderableType) -> RenderableType:
+    """Return two tables beside each other where both fit, else one below the other."""
+    return _Beside(left, right)
+
+
+class _Beside:
+    def __init__(self, left: RenderableType, right: RenderableType) -> None:
+        self._parts = left, right
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wanted = sum(Measurement.get(console, options.update(width=1000), part).maximum for part in self._parts)
+        if wanted + _GAP > options.max_width:
+            yield self._parts[0]
+            yield ""
+            yield self._parts[1]
+            return
+        table = Table.grid(padding=(0, _GAP))
+        table.add_row(*self._parts)
+        yield table
 
 
 def banner(*, demo: bool) -> list[RenderableType]:
