@@ -51,6 +51,7 @@ def test_a_file_where_the_cache_folder_should_be_is_an_error_of_one_line(open_da
             lambda: offline.load_specs("BTCUSDT"),
             lambda: offline.load_klines("BTCUSDT", Interval("1m"), DAY),
             lambda: offline.newest_cached_range("BTCUSDT", Interval("1m")),
+            offline.cached,
         ):
             with pytest.raises(StoreError) as caught:
                 ask()

@@ -52,6 +52,16 @@ def read_whole(path: Path) -> bytes:
         return path.read_bytes()
 
 
+def check_folder(folder: Path) -> None:
+    """Make sure that a folder can be looked into, if there is one.
+
+    Raises:
+        StoreError: It is no folder, or the operating system refuses it.
+    """
+    with _refusals(folder, "read"), suppress(FileNotFoundError):
+        os.scandir(folder).close()
+
+
 @contextmanager
 def writers_lock(folder: Path) -> Generator[None]:
     """Hold the lock that writers of a folder share; readers do without. The kernel frees it if the process dies.

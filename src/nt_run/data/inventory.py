@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from nt_run.data.files import check_folder
 from nt_run.data.kline_store import MARKET
 from nt_run.data.manifest import FILE, DamagedManifestError, Manifest, load_manifest
 from nt_run.data.snapshots import SnapshotStore
@@ -37,7 +38,11 @@ def list_cached(root: Path) -> list[CachedSeries]:
     """Return every series under a cache folder, by kind, symbol and interval; a damaged one is told, not raised.
 
     Only files in use count: those the manifests name.
+
+    Raises:
+        StoreError: `root` is no folder, or cannot be read.
     """
+    check_folder(root)
     market = root / MARKET
     found = [_series(path, path.parent.relative_to(market).parts) for path in market.glob(f"*/*/**/{FILE}")]
     listed = [one for one in (*found, _rules(root)) if one is not None]

@@ -199,6 +199,9 @@ class MarketData:
 
         Only files in use count, not those that were replaced and wait for their removal. A series whose manifest
         cannot be used is listed as `damaged`.
+
+        Raises:
+            StoreError: The cache folder is no folder, or cannot be read.
         """
         return list_cached(self.root)
 
