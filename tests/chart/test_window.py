@@ -31,7 +31,8 @@ def display() -> Generator[str]:
     if missing:
         pytest.skip(f"no {' and '.join(missing)}")
     reader, writer = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1700x1000x24", "-nolisten", "tcp"]
+    # Without -noreset the server starts anew, and turns others away, whenever its last client leaves: xdotool, often.
+    command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1700x1000x24", "-nolisten", "tcp", "-noreset"]
     server = subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL)
     os.close(writer)
     with os.fdopen(reader) as number:
