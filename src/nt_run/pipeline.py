@@ -7,7 +7,7 @@ import datetime as dt
 import gc
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -16,8 +16,9 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
-from nt_run.accounting import build_trades, close_books, equity_curve, last_close
+from nt_run.accounting import Books, Trade, build_trades, close_books, equity_curve, last_close
 from nt_run.config import RunConfig, load_config
+from nt_run.engine.instrument import SpecCheck
 from nt_run.engine.run import EngineInput, EngineOutput, run_engine
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
@@ -93,7 +94,8 @@ def _run_engine(
 
 
 def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: EngineOutput, watch: "_Stopwatch") -> Run:
-    klines, certificate = inputs.klines.klines, inputs.klines.certificate
+    """Close the books and put everything together."""
+    klines = inputs.klines.klines
     trades = build_trades(output.fills, output.payments)
     books = close_books(
         trades,
@@ -102,51 +104,61 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: En
         engine_balance=output.balance,
         engine_open_pnl=output.open_pnl,
     )
-    equity = equity_curve(klines, output.fills, output.payments, config.account.balance)
     frames = {
         "fills": fills_frame(output.fills),
         "trades": trades_frame(trades),
         "funding": funding_frame(output.payments),
-        "equity": equity,
+        "equity": equity_curve(klines, output.fills, output.payments, config.account.balance),
     }
-    metrics, benchmark = _statistics(inputs, frames, float(config.account.balance))
-    now = dt.datetime.now(dt.UTC)
-    run_id = run_name(config, config.digest(strategy.source_digest), now)
-    loaded = len(klines)
+    facts = _facts(config, inputs, strategy, output, trades, books, frames)
     watch.lap("books")
-    summary = summarize(
-        Facts(
-            run_id=run_id,
-            config=config,
-            specs=inputs.specs.specs,
-            spec_checks=[
-                {"name": check.name, "exchange": f"{check.exchange:f}", "built": f"{check.built:f}", "same": check.same}
-                for check in output.spec_checks
-            ],
-            bars={
-                "expected": certificate.expected,
-                "loaded": loaded,
-                "fed": output.bars_fed,
-                "skipped": loaded - output.bars_fed,
-            },
-            first=output.sizing.first,
-            entry=trades[0] if trades else None,
-            capped=output.sizing.capped,
-            books=books,
-            trades=sum(trade.exit_time_ns is not None for trade in trades),
-            fills=len(output.fills),
-            settlements=len(output.payments),
-            denied=Counter(denial.reason for denial in output.denials),
-            metrics=metrics,
-            benchmark=benchmark,
-            data=data_object(certificate),
-            warnings=[*exchange_warning(config), *inputs.warnings, *_remarks(inputs, output, equity, metrics)],
-            timings=watch.laps,
-            created_ms=round(now.timestamp() * 1000),
-        )
-    )
     specs = specs_object(inputs.specs.specs, config.trading_fees())
-    return Run(run_id=run_id, path=None, config=config, specs=specs, summary=summary, klines=klines, **frames)
+    summary = summarize(facts) | {"timings": watch.rounded()}
+    return Run(run_id=facts.run_id, path=None, config=config, specs=specs, summary=summary, klines=klines, **frames)
+
+
+def _facts(
+    config: RunConfig,
+    inputs: Inputs,
+    strategy: StrategySpec,
+    output: EngineOutput,
+    trades: Sequence[Trade],
+    books: Books,
+    frames: Mapping[str, pl.DataFrame],
+) -> Facts:
+    metrics, benchmark = _statistics(inputs, frames, float(config.account.balance))
+    remarks = _remarks(inputs, output, frames["equity"], metrics)
+    now = dt.datetime.now(dt.UTC)
+    return Facts(
+        run_id=run_name(config, config.digest(strategy.source_digest), now),
+        config=config,
+        specs=inputs.specs.specs,
+        spec_checks=[_check(check) for check in output.spec_checks],
+        bars=_bars(inputs, output),
+        first=output.sizing.first,
+        entry=trades[0] if trades else None,
+        capped=output.sizing.capped,
+        books=books,
+        trades=sum(trade.exit_time_ns is not None for trade in trades),
+        fills=len(output.fills),
+        settlements=len(output.payments),
+        denied=Counter(denial.reason for denial in output.denials),
+        metrics=metrics,
+        benchmark=benchmark,
+        data=data_object(inputs.klines.certificate),
+        warnings=[*exchange_warning(config), *inputs.warnings, *remarks],
+        created_ms=round(now.timestamp() * 1000),
+    )
+
+
+def _check(check: SpecCheck) -> dict[str, Any]:
+    return {"name": check.name, "exchange": f"{check.exchange:f}", "built": f"{check.built:f}", "same": check.same}
+
+
+def _bars(inputs: Inputs, output: EngineOutput) -> dict[str, int]:
+    loaded, fed = len(inputs.klines.klines), output.bars_fed
+    expected = inputs.klines.certificate.expected
+    return {"expected": expected, "loaded": loaded, "fed": fed, "skipped": loaded - fed}
 
 
 def _defaults(strategy: StrategySpec) -> dict[str, Any]:
@@ -181,7 +193,7 @@ def _remarks(inputs: Inputs, output: EngineOutput, equity: pl.DataFrame, metrics
     return remarks
 
 
-def _statistics(inputs: Inputs, frames: dict[str, Any], balance: float) -> tuple[Metrics, Metrics]:
+def _statistics(inputs: Inputs, frames: Mapping[str, pl.DataFrame], balance: float) -> tuple[Metrics, Metrics]:
     klines, equity = inputs.klines.klines, frames["equity"]
     closes = klines.column("close")
     start = klines.range.start_ms
@@ -214,3 +226,7 @@ class _Stopwatch:
         now = time.perf_counter()
         self.laps[name] = now - self._last
         self._last = now
+
+    def rounded(self) -> dict[str, float]:
+        """Return the laps to the millisecond."""
+        return {name: round(seconds, 3) for name, seconds in self.laps.items()}

@@ -145,14 +145,8 @@ def parse_symbol_specs(entry: Mapping[str, Any], *, as_of_ms: int, source: str) 
     price = filters.get("PRICE_FILTER", {})
     band = filters.get("PERCENT_PRICE", {})
 
-    def positive(source_filter: Mapping[str, Any], name: str, key: str) -> Decimal:
-        value = _number(source_filter.get(key))
-        if value is None or value <= 0:
-            raise DataError(
-                f"{symbol}: exchangeInfo has no usable {name}.{key} ({source_filter.get(key)!r}), so its rules are "
-                "unknown. Nothing is assumed in their place."
-            )
-        return value
+    def positive(given: Mapping[str, Any], name: str, key: str) -> Decimal:
+        return _positive(given.get(key), f"{symbol}: exchangeInfo has no usable {name}.{key}")
 
     limit = filters.get("MAX_NUM_ORDERS", {}).get("limit")
     return InstrumentSpecs(
@@ -180,6 +174,13 @@ def parse_symbol_specs(entry: Mapping[str, Any], *, as_of_ms: int, source: str) 
         as_of_ms=as_of_ms,
         source=source,
     )
+
+
+def _positive(text: object, problem: str) -> Decimal:
+    value = _number(text)
+    if value is None or value <= 0:
+        raise DataError(f"{problem} ({text!r}), so its rules are unknown. Nothing is assumed in their place.")
+    return value
 
 
 def _number(text: object) -> Decimal | None:

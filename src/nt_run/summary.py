@@ -17,6 +17,7 @@ from nt_run.model import Fees, MarketState, TimeRange, format_iso
 from nt_run.sizing import Sized
 from nt_run.specs import InstrumentSpecs
 
+PNL_PARTS = ("net", "price", "fees", "funding", "slippage", "liquidation", "rounding")
 PACKAGES = ("nt-run", "nautilus_trader", "polars", "pyarrow")
 
 
@@ -44,14 +45,14 @@ class Facts:
     benchmark: Metrics
     data: Mapping[str, Any]
     warnings: Sequence[str]
-    timings: Mapping[str, float]
     created_ms: int
 
 
 def summarize(facts: Facts) -> dict[str, Any]:
-    """Return the report of a run as one object."""
+    """Return the report of a run as one object; the pipeline adds its timings."""
     config, books = facts.config, facts.books
     fees = config.trading_fees()
+    checks = [dict(check) for check in facts.spec_checks]
     return {
         "run_id": facts.run_id,
         "created": format_iso(facts.created_ms),
@@ -65,25 +66,11 @@ def summarize(facts: Facts) -> dict[str, Any]:
         "strategy": {"name": config.strategy.name, "params": dict(config.strategy.params)},
         "bars": dict(facts.bars),
         "specs": specs_object(facts.specs, fees)
-        | {
-            "checks": [dict(check) for check in facts.spec_checks],
-            "accurate": sum(1 for check in facts.spec_checks if check["same"]),
-        },
+        | {"checks": checks, "accurate": sum(check["same"] for check in checks)},
         "sizing": _sizing(facts),
         "fees": {"maker": str(fees.maker), "taker": str(fees.taker), "source": fees.source},
-        "account": {
-            "starting_balance": _money(books.starting_balance),
-            "final_balance": _money(books.final_balance),
-            "final_equity": _money(books.final_equity),
-            "open_position": f"{books.open_position:f}",
-            "open_pnl": _money(books.open_pnl),
-            "leverage": str(config.account.leverage),
-            "asset": facts.specs.quote_asset,
-        },
-        "pnl": {
-            name: _money(getattr(books, name))
-            for name in ("net", "price", "fees", "funding", "slippage", "liquidation", "rounding")
-        },
+        "account": _account(facts),
+        "pnl": {name: _money(getattr(books, name)) for name in PNL_PARTS},
         "trades": facts.trades,
         "fills": facts.fills,
         "funding_settlements": facts.settlements,
@@ -92,7 +79,6 @@ def summarize(facts: Facts) -> dict[str, Any]:
         "benchmark": facts.benchmark,
         "data": dict(facts.data),
         "warnings": list(facts.warnings),
-        "timings": {name: round(seconds, 3) for name, seconds in facts.timings.items()},
         "versions": {name: version(name) for name in PACKAGES},
     }
 
@@ -206,6 +192,19 @@ def exchange_warning(config: RunConfig) -> list[str]:
     if config.exchange.rest_url != REST_URL:
         return [f"Market data and rules come from {config.exchange.rest_url}, not from {REST_URL}."]
     return []
+
+
+def _account(facts: Facts) -> dict[str, Any]:
+    books = facts.books
+    return {
+        "starting_balance": _money(books.starting_balance),
+        "final_balance": _money(books.final_balance),
+        "final_equity": _money(books.final_equity),
+        "open_position": f"{books.open_position:f}",
+        "open_pnl": _money(books.open_pnl),
+        "leverage": str(facts.config.account.leverage),
+        "asset": facts.specs.quote_asset,
+    }
 
 
 def _sizing(facts: Facts) -> dict[str, Any]:
