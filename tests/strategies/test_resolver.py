@@ -231,3 +231,29 @@ def test_a_file_may_import_what_lies_beside_it(tmp_path: Path) -> None:
         "    period = PERIOD\n"
     )
     assert resolve_strategy(str(strategy)).cls.period == 7  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_package_of_the_current_folder_is_found_though_it_is_not_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "package_right_here"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "beside.py").write_text("PERIOD = 7\n")
+    (package / "mine.py").write_text("from package_right_here.beside import PERIOD\n" + SOURCE)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    assert resolve_strategy("package_right_here.mine:Mine").cls.__name__ == "Mine"
+    assert sys.path == before
+
+
+def test_a_package_of_the_current_folder_hides_no_installed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "colorsys.py").write_text("raise RuntimeError\n")
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="has no strategy 'X'"):
+        resolve_strategy("colorsys:X")

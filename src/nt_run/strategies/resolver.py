@@ -3,9 +3,7 @@
 import dataclasses
 import difflib
 import hashlib
-import importlib
 import inspect
-import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -18,6 +16,7 @@ from typing import Any, cast
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from nt_run.errors import UsageError
+from nt_run.strategies.load import load_file, load_module
 
 GROUP = "nt_run.strategies"
 BUILT_IN = {
@@ -64,9 +63,9 @@ def resolve_strategy(name: str) -> StrategySpec:
     """
     path, _, wanted = name.rpartition(":") if ":" in name else (name, "", "")
     if path.endswith(".py"):
-        cls = _pick(_load_file(path), wanted, path)
+        cls = _pick(load_file(path), wanted, path)
     elif wanted:
-        cls = _pick(_load_module(path), wanted, path)
+        cls = _pick(load_module(path), wanted, path)
     else:
         cls = _registered(name)
     return _describe(name, cls)
@@ -102,37 +101,7 @@ def _registered(name: str) -> type[Strategy]:
             "package.module:Class or file.py:Class."
         )
     module, _, cls = targets[name].partition(":")
-    return _pick(_load_module(module), cls, module)
-
-
-def _load_module(path: str) -> types.ModuleType:
-    try:
-        return importlib.import_module(path)
-    except ModuleNotFoundError as exc:
-        if exc.name is None or not path.startswith(exc.name):
-            raise UsageError(f"The strategy module {path} needs {exc.name}, which is not installed.") from exc
-        raise UsageError(f"There is no module {path!r} to load a strategy from.") from exc
-    except Exception as exc:
-        raise UsageError(f"The strategy module {path} cannot be imported: {exc!r}") from exc
-
-
-def _load_file(path: str) -> types.ModuleType:
-    file = Path(path).expanduser().resolve()
-    if not file.is_file():
-        raise UsageError(f"There is no strategy file {path}.")
-    module = types.ModuleType(f"nt_run_user_{file.stem}")
-    module.__file__ = str(file)
-    # Dataclasses look their module up while it is being executed.
-    sys.modules[module.__name__] = module
-    if str(file.parent) not in sys.path:
-        sys.path.append(str(file.parent))  # so that it can import what lies beside it
-    try:
-        # Not through importlib: its bytecode cache misses a change within the same second.
-        exec(compile(file.read_bytes(), str(file), "exec"), module.__dict__)  # noqa: S102 - the user's own strategy
-    except Exception as exc:
-        del sys.modules[module.__name__]
-        raise UsageError(f"The strategy file {path} cannot be loaded: {exc!r}") from exc
-    return module
+    return _pick(load_module(module), cls, module)
 
 
 def _pick(module: types.ModuleType, wanted: str, path: str) -> type[Strategy]:
