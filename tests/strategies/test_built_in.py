@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from nt_run.engine.run import EngineOutput
+from nt_run.errors import UsageError
 from nt_run.sizing import SizingRules
 
 type Trade = Callable[..., EngineOutput]
@@ -86,3 +87,31 @@ def test_the_stop_of_the_sizing_rules_takes_the_place_of_the_parameter(name: str
     entry = Decimal(fills[0][3])
     assert fills[1][2] == "stop_market"
     assert Decimal(fills[1][3]) / entry == pytest.approx(Decimal("0.995"), abs=Decimal("0.0001"))
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("ema_cross", {"fast": 0}, "1 ≤ fast < slow, and got fast=0, slow=21"),
+        ("ema_cross", {"fast": -1}, "got fast=-1"),
+        ("ema_cross", {"fast": 21}, "got fast=21, slow=21"),
+        ("ema_cross", {"slow": 5}, "got fast=10, slow=5"),
+        ("rsi_reversion", {"period": 0}, "got period=0"),
+        ("rsi_reversion", {"low": 70}, "got low=70.0, high=70.0"),
+        ("rsi_reversion", {"high": 101}, "got low=30.0, high=101.0"),
+        ("rsi_reversion", {"stop": 2}, "got stop=2.0"),
+        ("rsi_reversion", {"stop": 0}, "got stop=0.0"),
+        ("rsi_reversion", {"stop": "nan"}, "got stop=nan"),
+        ("rsi_reversion", {"target": 0}, "got stop=0.1, target=0.0"),
+        ("donchian_breakout", {"period": 0}, "got period=0"),
+        ("donchian_breakout", {"stop": 2}, "got stop=2.0"),
+        ("donchian_breakout", {"target": 1}, "got stop=0.01, target=1.0"),
+    ],
+)
+def test_a_parameter_that_makes_no_sense_is_refused_in_a_sentence(
+    name: str, params: dict[str, Any], message: str, trade: Trade
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        trade(name, UP_DOWN, **params)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{name} needs ")

@@ -9,6 +9,7 @@ from nautilus_trader.indicators import DonchianChannel
 from nautilus_trader.model import Bar, BarType, InstrumentId, OrderSide, Price
 from nautilus_trader.trading import Strategy, StrategyConfig
 
+from nt_run.errors import UsageError
 from nt_run.strategies.sizer import Sizer
 
 
@@ -22,6 +23,16 @@ class DonchianBreakoutConfig(StrategyConfig):
     period: int = 20
     stop: float = 0.01
     target: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Refuse values with which nothing could be traded; the target of a short lies above zero, too."""
+        if self.period < 1:
+            raise UsageError(f"donchian_breakout needs a period of at least one bar, and got period={self.period}.")
+        if not (0 < self.stop < 1 and 0 < self.target < 1):
+            raise UsageError(
+                "donchian_breakout needs 0 < stop < 1 and 0 < target < 1, fractions of the entry price, and got "
+                f"stop={self.stop}, target={self.target}."
+            )
 
 
 class DonchianBreakout(Strategy):

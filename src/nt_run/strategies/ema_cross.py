@@ -8,6 +8,7 @@ from nautilus_trader.indicators import ExponentialMovingAverage
 from nautilus_trader.model import Bar, BarType, InstrumentId, OrderSide, PositionClosed, PositionOpened, Price
 from nautilus_trader.trading import Strategy, StrategyConfig
 
+from nt_run.errors import UsageError
 from nt_run.strategies.sizer import Sizer
 
 
@@ -20,6 +21,11 @@ class EmaCrossConfig(StrategyConfig):
     sizer: Sizer
     fast: int = 10
     slow: int = 21
+
+    def __post_init__(self) -> None:
+        """Refuse periods that make no cross."""
+        if not 1 <= self.fast < self.slow:
+            raise UsageError(f"ema_cross needs 1 ≤ fast < slow, and got fast={self.fast}, slow={self.slow}.")
 
 
 class EmaCross(Strategy):

@@ -9,6 +9,7 @@ from nautilus_trader.indicators import MovingAverageType, RelativeStrengthIndex
 from nautilus_trader.model import Bar, BarType, InstrumentId, OrderSide, Price
 from nautilus_trader.trading import Strategy, StrategyConfig
 
+from nt_run.errors import UsageError
 from nt_run.strategies.sizer import Sizer
 
 
@@ -24,6 +25,18 @@ class RsiReversionConfig(StrategyConfig):
     high: float = 70.0
     stop: float = 0.10
     target: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Refuse values with which nothing could be traded."""
+        if self.period < 1:
+            raise UsageError(f"rsi_reversion needs a period of at least one bar, and got period={self.period}.")
+        if not 0 <= self.low < self.high <= 100:  # noqa: PLR2004 - the range of the RSI
+            raise UsageError(f"rsi_reversion needs 0 ≤ low < high ≤ 100, and got low={self.low}, high={self.high}.")
+        if not (0 < self.stop < 1 and 0 < self.target < float("inf")):
+            raise UsageError(
+                "rsi_reversion needs 0 < stop < 1 and target > 0, fractions of the entry price, and got "
+                f"stop={self.stop}, target={self.target}."
+            )
 
 
 class RsiReversion(Strategy):
