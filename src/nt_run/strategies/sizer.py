@@ -15,6 +15,8 @@ class Sizer(Protocol):
     def quantity(self, price: Price, stop_price: Price | None = None) -> Quantity | None:
         """Return how much to buy or sell at `price` with a stop at `stop_price`, `None` if no order would be accepted.
 
+        The side is the stop's: a stop below `price` protects a long, one above it a short.
+
         Raises:
             SizingError: The very first size of a run is too small, or the rules need a stop and none is given.
         """
