@@ -1,7 +1,9 @@
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -139,15 +141,248 @@ def test_bars_of_another_type_are_not_counted(
     assert len(source.built[0].bars) > 60
 
 
-def test_mark_prices_are_refused_to_strategies(
-    run: Callable[..., EngineOutput], random_market: Callable[..., Klines], kit: Any
+def timer(strategy: Any) -> None:
+    strategy.clock.set_timer("t", timedelta(minutes=5), callback=boom)
+
+
+def timer_by_position(strategy: Any) -> None:
+    strategy.clock.set_timer("t", timedelta(minutes=5), None, None, boom)
+
+
+def timer_ns(strategy: Any) -> None:
+    strategy.clock.set_timer_ns("t", 300_000_000_000, callback=boom)
+
+
+def zoned_timer(strategy: Any) -> None:
+    strategy.clock.set_timer_zoned("t", "5m", strategy.clock.utc_now(), callback=boom)
+
+
+def alert(strategy: Any) -> None:
+    strategy.clock.set_time_alert("a", strategy.clock.utc_now() + timedelta(minutes=5), callback=boom)
+
+
+def alert_ns(strategy: Any) -> None:
+    strategy.clock.set_time_alert_ns("a", strategy.clock.timestamp_ns() + 300_000_000_000, callback=boom)
+
+
+def default_handler(strategy: Any) -> None:
+    strategy.clock.register_default_handler(boom)
+    strategy.clock.set_timer("t", timedelta(minutes=5))
+
+
+def on_time_event(strategy: Any) -> None:
+    strategy.on_time_event = boom
+    strategy.clock.set_timer("t", timedelta(minutes=5))
+
+
+def topic(strategy: Any) -> None:
+    strategy.subscribe_topic("greeting", boom)
+    strategy.clock.set_timer("t", timedelta(minutes=5), callback=lambda _: strategy.publish_message("greeting", 1))
+
+
+def signal_of_its_own(strategy: Any) -> None:
+    strategy.on_signal = boom
+    strategy.subscribe_signal("mood")
+    strategy.clock.set_timer("t", timedelta(minutes=5), callback=lambda _: strategy.publish_signal("mood", 1.0))
+
+
+class PlainIndicator:
+    name = "plain"
+    has_inputs = initialized = True
+
+    def handle_bar(self, _bar: Any) -> None:
+        boom()
+
+
+def indicator(strategy: Any) -> None:
+    strategy.register_indicator_for_bars(strategy.own["bar_type"], PlainIndicator())
+
+
+def late_callback(strategy: Any) -> None:
+    strategy.on_bar = boom
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        timer,
+        timer_by_position,
+        timer_ns,
+        zoned_timer,
+        alert,
+        alert_ns,
+        default_handler,
+        on_time_event,
+        topic,
+        signal_of_its_own,
+        indicator,
+        late_callback,
+    ],
+)
+def test_an_exception_ends_the_run_however_the_strategy_is_called_back(
+    arrange: Any, run: Callable[..., EngineOutput], random_market: Callable[..., Klines], kit: Any
 ) -> None:
-    class Peeking(kit.Scripted):
+    class Arranged(kit.Scripted):
         def on_start(self) -> None:
             super().on_start()
-            self.subscribe_mark_prices(self.own["instrument_id"])
+            arrange(self)
 
-        def on_mark_price(self, _mark: Any) -> None: ...
+    with pytest.raises(StrategyError, match="planted") as caught:
+        run(random_market(50), kit.Source(Arranged, {"script": {}}))
+    assert isinstance(caught.value.__cause__, ValueError)
 
-    with pytest.raises(UsageError, match="on_mark_price"):
-        run(random_market(120), kit.Source(Peeking, {"script": {}}), funding=[kit.rate("0.0001", "40000")])
+
+def test_an_exception_in_a_callback_of_a_mixin_ends_the_run(
+    run: Callable[..., EngineOutput], random_market: Callable[..., Klines], kit: Any
+) -> None:
+    class Mixin:
+        def on_order_filled(self, _event: Any) -> None:
+            boom()
+
+    class Mixed(Mixin, kit.Scripted):
+        pass
+
+    with pytest.raises(StrategyError, match="planted"):
+        run(random_market(50), kit.Source(Mixed, {"script": {3: [kit.buy("0.01")]}}))
+
+
+def test_an_exception_in_a_callback_that_the_constructor_chose_ends_the_run(
+    run: Callable[..., EngineOutput], random_market: Callable[..., Klines], kit: Any
+) -> None:
+    class Choosing(kit.Scripted):
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            self.on_bar = boom
+
+    source = kit.Source(Choosing, {"script": {}})
+    with pytest.raises(StrategyError, match="planted"):
+        run(random_market(50), source)
+    assert source.built[0].on_bar is boom
+
+
+def test_a_callback_set_while_the_strategy_runs_is_refused(
+    run: Callable[..., EngineOutput], random_market: Callable[..., Klines]
+) -> None:
+    def act(strategy: Any, _bar: Any) -> None:
+        strategy.on_bar = boom
+
+    with pytest.raises(UsageError, match="sets on_bar while it runs"):
+        run(random_market(5), {1: [act]})
+
+
+def test_an_indicator_that_cannot_be_watched_is_refused(
+    run: Callable[..., EngineOutput], random_market: Callable[..., Klines], kit: Any
+) -> None:
+    class Slotted:
+        __slots__ = ()
+
+        def handle_bar(self, _bar: Any) -> None: ...
+
+    class Arranged(kit.Scripted):
+        def on_start(self) -> None:
+            self.register_indicator_for_bars(self.own["bar_type"], Slotted())
+
+    with pytest.raises(UsageError, match="take __slots__ out of Slotted"):
+        run(random_market(5), kit.Source(Arranged, {"script": {}}))
+
+
+def test_timers_topics_and_python_indicators_work_and_the_strategy_is_left_as_it_was(
+    run: Callable[..., EngineOutput], random_market: Callable[..., Klines], kit: Any
+) -> None:
+    calls: list[str] = []
+
+    class Counting(PlainIndicator):
+        def handle_bar(self, _bar: Any) -> None:
+            calls.append("indicator")
+
+    class Arranged(kit.Scripted):
+        def on_start(self) -> None:
+            super().on_start()
+            self.clock.set_timer("t", timedelta(minutes=5), callback=self.tick)
+            self.subscribe_topic("greeting", self.hear)
+            self.register_indicator_for_bars(self.own["bar_type"], Counting())
+            self.subscribe_topic("other", self.hear)
+            self.unsubscribe_topic("other", self.hear)
+            assert self.indicators_initialized()
+
+        def tick(self, _event: Any) -> None:
+            calls.append("timer")
+            self.publish_message("greeting", 1)
+            self.publish_message("other", 1)
+
+        def hear(self, _message: Any) -> None:
+            calls.append("topic")
+
+    source = kit.Source(Arranged, {"script": {}})
+    run(random_market(12), source)
+    assert Counter(calls) == {"indicator": 12, "timer": 2, "topic": 2}
+    assert type(source.built[0]) is Arranged
+    assert not [name for name in vars(source.built[0]) if name.startswith(("on_", "subscribe_", "register_"))]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "subscribe_quotes",
+        "subscribe_trades",
+        "subscribe_book_deltas",
+        "subscribe_book_depth",
+        "subscribe_book_at_interval",
+        "subscribe_mark_prices",
+        "subscribe_index_prices",
+        "subscribe_funding_rates",
+        "subscribe_option_greeks",
+        "subscribe_instrument_status",
+        "subscribe_instrument_close",
+        "register_indicator_for_quote_ticks",
+    ],
+)
+def test_data_that_a_run_does_not_have_is_refused_by_naming_what_it_has(
+    name: str, run: Callable[..., EngineOutput], random_market: Callable[..., Klines], kit: Any
+) -> None:
+    class Asking(kit.Scripted):
+        def on_start(self) -> None:
+            getattr(self, name)(self.own["instrument_id"])
+
+    with pytest.raises(UsageError, match=f"cannot use {name}: .* BTCUSDT-PERP.BINANCE-1-MINUTE-LAST-EXTERNAL"):
+        run(random_market(5), kit.Source(Asking, {"script": {}}))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "BTCUSDT-PERP.BINANCE-5-MINUTE-LAST-EXTERNAL",
+        "BTCUSDT-PERP.BINANCE-5-MINUTE-LAST-INTERNAL",
+        "BTCUSDT-PERP.BINANCE-1-SECOND-LAST-EXTERNAL",
+        "BTCUSDT-PERP.BINANCE-5-MINUTE-LAST-INTERNAL@1-SECOND-EXTERNAL",
+        "ETHUSDT-PERP.BINANCE-1-MINUTE-LAST-EXTERNAL",
+    ],
+)
+def test_bars_that_a_run_does_not_have_are_refused(
+    other: str, run: Callable[..., EngineOutput], random_market: Callable[..., Klines], kit: Any
+) -> None:
+    class Asking(kit.Scripted):
+        def on_start(self) -> None:
+            self.subscribe_bars(BarType.from_str(other))
+
+    with pytest.raises(UsageError, match=f"cannot subscribe to the bars {other}: a run has BTCUSDT"):
+        run(random_market(5), kit.Source(Asking, {"script": {}}))
+
+
+def test_longer_bars_made_of_the_runs_are_whole(
+    run: Callable[..., EngineOutput], random_market: Callable[..., Klines], kit: Any
+) -> None:
+    class Two(kit.Scripted):
+        def on_start(self) -> None:
+            super().on_start()
+            self.subscribe_bars(BarType.from_str("BTCUSDT-PERP.BINANCE-5-MINUTE-LAST-INTERNAL@1-MINUTE-EXTERNAL"))
+
+    source = kit.Source(Two, {"script": {}})
+    run(random_market(10), source)
+    bars = source.built[0].bars
+    # The sixth and the last, each after the fifth minute it is made of.
+    minutes, longer = bars[:5], bars[5]
+    assert [bar.bar_type.spec.step for bar in bars] == [1, 1, 1, 1, 1, 5, 1, 1, 1, 1, 1, 5]
+    assert (longer.open, longer.close) == (minutes[0].open, minutes[4].close)
+    assert (longer.high, longer.low) == (max(bar.high for bar in minutes), min(bar.low for bar in minutes))
+    assert longer.ts_event == minutes[4].ts_event

@@ -5,15 +5,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nautilus_trader.model import Bar, OrderSide, Price
+from nautilus_trader.indicators import SimpleMovingAverage
+from nautilus_trader.model import Bar, BarType, OrderSide, Price
 
 from nt_run.engine.run import EngineOutput
 from nt_run.engine.sizer import EntrySizer
-from nt_run.errors import SizingError
+from nt_run.errors import SizingError, UsageError
 from nt_run.klines import Klines
-from nt_run.model import Fees
-from nt_run.sizing import BelowMinimumError, SizingRules
+from nt_run.model import Fees, Side
+from nt_run.sizing import BelowMinimumError, SizingRules, loss_per_unit
 from nt_run.specs import InstrumentSpecs
+from nt_run.strategies.resolver import check_params, resolve_strategy
 
 type Run = Callable[..., EngineOutput]
 type Make = Callable[..., Klines]
@@ -94,10 +96,10 @@ def test_equity_includes_what_is_open_at_the_entry_price(run: Run, make_klines: 
     klines = make_klines([*STEADY, (1000, 1100, 1000, 1100, 9), *STEADY])
     source = kit.Source(kit.Scripted, {"script": {0: [kit.buy("50")], 1: [ask]}}, ACCEPTS)
     output = run(klines, source, sizing=SizingRules(fraction=Decimal("0.1")))
-    # 100,000 − 25 fee + 50 × 100 = 104,975; a tenth of it at 1,100 is 9.543
-    assert ask.answers == [(None, "9.543")]
+    # 100,000 − 25 fee + 50 × 100 − 27.50 to close = 104,947.50; a tenth of it at 1,100 is 9.5407
+    assert ask.answers == [(None, "9.541")]
     assert output.sizing.first is not None
-    assert output.sizing.first.equity == 104_975
+    assert output.sizing.first.equity == Decimal("104947.5")
 
 
 def test_equity_is_not_valued_at_the_last_settlements_mark_price(run: Run, make_klines: Make, kit: Any) -> None:
@@ -106,7 +108,8 @@ def test_equity_is_not_valued_at_the_last_settlements_mark_price(run: Run, make_
     source = kit.Source(kit.Scripted, {"script": {0: [kit.buy("50")], 2: [ask]}}, ACCEPTS)
     output = run(klines, source, funding=[kit.rate("0", "1234.5")], sizing=SizingRules(fraction=Decimal("0.1")))
     assert output.sizing.first is not None
-    assert output.sizing.first.equity == 99_975
+    # 100,000 less 25 to open and 25 to close
+    assert output.sizing.first.equity == 99_950
 
 
 def test_atr_sizing_waits_for_its_bars_and_counts_the_wait(run: Run, make_klines: Make, kit: Any) -> None:
@@ -117,6 +120,49 @@ def test_atr_sizing_waits_for_its_bars_and_counts_the_wait(run: Run, make_klines
     # Every true range is 20, so the stop is 40 below; a unit loses 40 + 1,960 × 0.0005 = 40.98 of 1,000 at risk.
     assert ask.answers == [(None, None), (None, None), ("960.0", "24.402"), ("960.0", "24.402")]
     assert [denial.reason for denial in output.denials] == ["sizing: the ATR has not seen enough bars"] * 2
+
+
+def test_an_atr_that_can_never_be_warm_is_refused_before_the_run(run: Run, make_klines: Make, kit: Any) -> None:
+    source = kit.Source(kit.Scripted, {"script": {0: [Asking()]}}, ACCEPTS)
+    with pytest.raises(UsageError, match="the ATR needs 6 bars, the range has 5"):
+        run(make_klines(STEADY * 5), source, sizing=SizingRules(method="atr", atr_period=6))
+    assert run(make_klines(STEADY * 5), source, sizing=SizingRules(method="atr", atr_period=5)).denials
+
+
+def test_the_atr_of_the_sizing_does_not_delay_the_strategys_own_warm_up(run: Run, make_klines: Make, kit: Any) -> None:
+    warm: list[bool] = []
+
+    class Averaging(kit.Scripted):
+        def on_start(self) -> None:
+            super().on_start()
+            self.register_indicator_for_bars(self.own["bar_type"], SimpleMovingAverage(2))
+
+        def on_bar(self, bar: Bar) -> None:
+            super().on_bar(bar)
+            warm.append(self.indicators_initialized())
+
+    ask = Asking()
+    source = kit.Source(Averaging, {"script": {1: [ask], 3: [ask]}}, ACCEPTS)
+    rules = SizingRules(method="atr", atr_period=4, fraction=Decimal("0.01"))
+    output = run(make_klines(STEADY * 4), source, sizing=rules)
+    assert warm == [False, True, True, True]
+    assert ask.answers == [(None, None), ("960.0", "24.402")]
+    assert [denial.reason for denial in output.denials] == ["sizing: the ATR has not seen enough bars"]
+
+
+def test_the_atr_follows_the_runs_bars_only(run: Run, make_klines: Make, kit: Any) -> None:
+    class Two(kit.Scripted):
+        def on_start(self) -> None:
+            self.subscribe_bars(BarType.from_str("BTCUSDT-PERP.BINANCE-2-MINUTE-LAST-INTERNAL@1-MINUTE-EXTERNAL"))
+            super().on_start()
+
+    rows = [(1000, 1010, 990, 1000, 40), (1000, 1005, 995, 1000, 40)] * 4
+    asked, both = Asking(), Asking()
+    rules = SizingRules(method="atr", atr_period=2, fraction=Decimal("0.01"))
+    run(make_klines(rows), kit.Source(kit.Scripted, {"script": {7: [asked]}}, ACCEPTS), sizing=rules)
+    # With four longer bars the eighth bar is the eleventh or twelfth that on_bar is given.
+    run(make_klines(rows), kit.Source(Two, {"script": {10: [both]}}, ACCEPTS), sizing=rules)
+    assert both.answers == asked.answers
 
 
 def test_the_first_size_below_the_minimum_ends_the_run(run: Run, make_klines: Make, kit: Any) -> None:
@@ -177,3 +223,53 @@ def test_the_loss_at_the_rounded_stop_never_exceeds_what_was_asked(
     first, last, held = at.as_decimal(), stop.as_decimal(), quantity.as_decimal()
     loss = held * (abs(first - last) + (first + last) * fees.taker)
     assert 0 < loss <= balance * fraction
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 10_000),
+    fraction=st.decimals("0.001", "0.05", places=3),
+    periods=st.sampled_from([(2, 4), (3, 9), (10, 21)]),
+)
+def test_no_stopped_trade_loses_more_than_the_asked_fraction_of_the_balance_at_its_entry(
+    seed: int, fraction: Decimal, periods: tuple[int, int], run: Run, random_market: Make
+) -> None:
+    rules = SizingRules(method="stop", fraction=fraction, stop_distance=Decimal("0.004"), leverage=Decimal(50))
+    strategy = resolve_strategy("ema_cross")
+    params = check_params(strategy, {"fast": periods[0], "slow": periods[1]})
+    output = run(random_market(400, seed, sigma=0.003), strategy, params=params, sizing=rules)
+    cash, stopped = Decimal(100_000), 0
+    for entry, leave in zip(output.fills[::2], output.fills[1::2], strict=False):
+        gain = leave.side.sign * leave.quantity * (entry.price - leave.price) - entry.fee - leave.fee
+        if leave.order_type == "stop_market":
+            assert -gain <= fraction * cash
+            stopped += 1
+        cash += gain
+    assert entry.quantity == leave.quantity
+    assert stopped
+
+
+def test_a_position_turned_round_in_one_bar_risks_a_fraction_of_what_is_left_after_closing(
+    run: Run, make_klines: Make, btc: InstrumentSpecs, fees: Fees, kit: Any
+) -> None:
+    def turn(strategy: Any, bar: Bar) -> None:
+        strategy.close_all_positions(strategy.own["instrument_id"])
+        stop = strategy.own["sizer"].stop_price(OrderSide.SELL, bar.close)
+        quantity = strategy.own["sizer"].quantity(bar.close, stop)
+        kit.sell(str(quantity))(strategy, bar)
+
+    rules = SizingRules(method="stop", fraction=Decimal("0.005"), stop_distance=Decimal("0.004"), leverage=Decimal(50))
+    source = kit.Source(kit.Scripted, {"script": {0: [kit.buy("100")], 1: [turn]}}, ACCEPTS)
+    output = run(make_klines(STEADY * 3), source, sizing=rules)
+    opened = output.fills[2]
+    assert [fill.side for fill in output.fills] == [Side.BUY, Side.SELL, Side.SELL]
+    # 100,000 less 100 × 1,000 × 0.0005 twice is 99,900 when the short opens; half a percent of it is 499.50.
+    lost = opened.quantity * loss_per_unit(opened.price, Decimal(1_004), taker=fees.taker)
+    step = btc.step_size * loss_per_unit(opened.price, Decimal(1_004), taker=fees.taker)
+    assert Decimal("499.50") - step < lost <= Decimal("499.50")
+
+
+def test_a_missing_stop_is_not_quoted_as_a_value(sizer: Callable[..., EntrySizer]) -> None:
+    with pytest.raises(SizingError) as caught:
+        sizer(method="stop", compound=False).quantity(price("100.0"))
+    assert "and there is none. Give the strategy a stop" in str(caught.value)

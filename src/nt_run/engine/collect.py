@@ -7,10 +7,11 @@ never delivered.
 import re
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from nautilus_trader.common import Cache
 from nautilus_trader.model import LiquiditySide, OrderDenied, OrderFilled, OrderRejected, OrderSide, OrderSubmitted
+from nautilus_trader.trading import Strategy
 
 from nt_run.model import Denial, Fill, Liquidity, Side
 
@@ -20,6 +21,21 @@ _KEPT_S = 30 * 86_400
 _LIQUIDITY = {LiquiditySide.MAKER: Liquidity.MAKER, LiquiditySide.TAKER: Liquidity.TAKER}
 
 
+_NO_MARGIN = "initial margin exceeds free balance"
+TURNED_AT_ONCE = f"{_NO_MARGIN} while the opposite position is open: close first and enter in on_position_closed"
+"""The exchange asks for the margin of the position after the order, the engine for the margin of the whole order."""
+_SENTENCES = (
+    (re.compile("^POST_ONLY .* would have been a TAKER"), "post-only order would have taken"),
+    (re.compile("^STOP_.* stop px of .* was in the market"), "stop price already crossed by the market"),
+    (re.compile(" trigger px of .* was in the market"), "trigger price already crossed by the market"),
+    (re.compile(" activation px of .* was in the market"), "activation price already crossed by the market"),
+    (
+        re.compile("^Reduce-only order .* would have increased position"),
+        "reduce-only order would have increased the position",
+    ),
+)
+
+
 class OrderCollector:
     """Takes fills and refusals out of the engine's cache while the run goes on, so that old orders may leave it."""
 
@@ -27,11 +43,19 @@ class OrderCollector:
         self._fills: list[tuple[int, int, Fill]] = []
         self._denials: list[tuple[int, int, Denial]] = []
         self._taken: set[str] = set()
+        self._turning: set[str] = set()
 
     @property
     def fills(self) -> int:
         """Fills taken so far."""
         return len(self._fills)
+
+    def note_denial(self, strategy: Strategy, event: OrderDenied) -> None:
+        """Remember whether a denied order would have turned an open position round; called as it is denied."""
+        order: Any = strategy.cache.order(event.client_order_id)
+        position: Decimal = cast("Any", strategy.portfolio).net_position(event.instrument_id)
+        if order is not None and position * _SIDES[order.side].sign < 0:
+            self._turning.add(event.client_order_id.value)
 
     def take_closed(self, cache: Cache, now_ns: int) -> None:
         """Take what closed since the last time; orders closed for `_KEPT_S` leave the engine's cache.
@@ -63,6 +87,8 @@ class OrderCollector:
             if isinstance(event, OrderFilled):
                 self._fills.append((event.ts_event, _number(event.trade_id.value), _fill(event)))
             elif reason := _refusal(event, last):
+                if reason == _NO_MARGIN and event.client_order_id.value in self._turning:
+                    reason = TURNED_AT_ONCE
                 denial = Denial(time_ns=event.ts_event, reason=reason)
                 self._denials.append((event.ts_event, _number(event.client_order_id.value), denial))
 
@@ -82,6 +108,9 @@ def plain_reason(reason: str) -> str:
 
     `NOTIONAL_BELOW_MINIMUM: min=5.00 USDT, notional=0.99 USDT` → `notional below minimum`.
     """
+    for pattern, sentence in _SENTENCES:
+        if pattern.search(reason):
+            return sentence
     head = reason.split(":", 1)[0]
     if head.isupper():
         return head.replace("_", " ").lower()

@@ -1,13 +1,15 @@
 """Keeps what a strategy raises: the engine would log it and go on as if all were well.
 
-The engine swallows every exception of a callback, Ctrl-C included. So each `on_*` a strategy overrides is wrapped: the
-first exception is kept, the engine is asked to stop, and the caller raises it once the engine has returned.
+The engine swallows every exception of a callback, Ctrl-C included. So whatever of a strategy is called back is wrapped:
+its `on_*`, the callbacks of its timers and topics, its own indicators. The first exception is kept, the engine is asked
+to stop, and the caller raises it once the engine has returned.
 """
 
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Generator
+import types
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, cast
@@ -15,44 +17,63 @@ from typing import Any, cast
 from nautilus_trader.model import Bar, BarType
 from nautilus_trader.trading import Strategy
 
+from nt_run.engine.reach import Handlers, narrowed
 from nt_run.errors import NtRunError, StrategyError, UsageError
 
-_UNDELIVERED = ("on_mark_price", "on_index_price")
+_OTHER_CALLBACKS = ("post_market_exit",)
+_ABSENT: Any = object()
+
+type Before = Mapping[str, Callable[..., None]]
+"""By the name of a callback: what is called with the strategy and the callback's arguments ahead of it."""
 
 
 class Guard:
     """Wraps one strategy. `bars_seen` counts the bars of `bar_type` its `on_bar` was given."""
 
-    def __init__(self, bar_type: BarType, before_start: Callable[[Strategy], None]) -> None:
+    def __init__(self, bar_type: BarType, before: Before) -> None:
         self.error: BaseException | None = None
         self.bars_seen = 0
         self._bar_type = bar_type
-        self._before_start = before_start
+        self._before: Before = before
         self._one_type = True
-        self._installed: list[str] = []
+        self._strategy: Strategy | None = None
+        self._cls: type[Strategy] | None = None
+        self._handlers: Handlers = {}
+        self._put_in: list[tuple[Any, str, object, object]] = []
+        """(object, attribute, what it had of its own, what it was given)."""
 
     def install(self, strategy: Strategy) -> None:
-        """Wrap every callback the strategy's own classes define."""
-        own = [cls for cls in type(strategy).__mro__ if issubclass(cls, Strategy) and cls is not Strategy]
-        names = {name for cls in own for name in vars(cls) if name.startswith("on_")}
-        for name in sorted(names | {"on_start"}):
-            callback: Callable[..., object] = getattr(strategy, name)
-            if name in _UNDELIVERED:
-                callback = _refuse(name)
-            if name == "on_start":
-                callback = self._prepared(strategy, callback)
-            wrap = self._wrap_bar if name == "on_bar" else self._wrap
-            self._put(strategy, name, wrap(strategy, callback))
+        """Wrap every callback that is not the engine's own empty one."""
+        self._strategy, self._cls = strategy, type(strategy)
+        strategy.__class__ = narrowed(self._cls, self._bar_type, self._wrap, self._handlers)
+        for name in _callbacks(strategy) | self._before.keys() | {"on_start"}:
+            self._guard(strategy, name)
         self._put(strategy, "subscribe_bars", self._watched(strategy))
+        self._put(strategy, "register_indicator_for_bars", self._registered(strategy))
 
     def release(self, strategy: Strategy) -> None:
         """Undo `install`: without the circle of references the strategy is freed at once, on its own thread.
 
         The engine's objects must not be freed on another thread, which the garbage collector may well be on.
         """
-        for name in self._installed:
-            delattr(strategy, name)
-        self._installed.clear()
+        for target, name, own, _ in reversed(self._put_in):
+            if own is _ABSENT:
+                delattr(target, name)
+            else:
+                setattr(target, name, own)
+        self._put_in.clear()
+        if self._cls is not None:
+            strategy.__class__ = self._cls
+        self._strategy, self._before = None, {}
+        self._handlers.clear()
+
+    def check_callbacks(self) -> None:
+        """Keep an error if the strategy has set a callback while it ran, where its exceptions would be lost."""
+        if self._strategy is not None and self.error is None and (names := self._unguarded(self._strategy)):
+            self.error = UsageError(
+                f"The strategy sets {names[0]} while it runs, where its exceptions would be lost. Set it in __init__ "
+                f"or on_start, or let {names[0]} call what changes."
+            )
 
     def raise_kept(self, name: str) -> None:
         """Raise what the strategy called `name` raised, if anything.
@@ -90,19 +111,19 @@ class Guard:
         finally:
             signal.signal(signal.SIGINT, previous)
 
-    def _wrap(self, strategy: Strategy, callback: Callable[..., object]) -> Callable[..., Any]:
+    def _wrap(self, callback: Callable[..., object]) -> Callable[..., Any]:
         def guarded(*args: object) -> object:
             if self.error is None:
                 try:
                     return callback(*args)
                 except BaseException as exc:  # noqa: BLE001 - kept and raised again by raise_kept
                     self.error = exc
-            strategy.shutdown_system("stopped")
+            self._stop()
             return None
 
         return guarded
 
-    def _wrap_bar(self, strategy: Strategy, callback: Callable[[Bar], object]) -> Callable[[Bar], object]:
+    def _wrap_bar(self, callback: Callable[[Bar], object]) -> Callable[[Bar], object]:
         """Do the same as `_wrap`, and count; a function of its own because it runs for every bar."""
 
         def guarded(bar: Bar) -> None:
@@ -116,16 +137,39 @@ class Guard:
                     self.error = exc
                 else:
                     return
-            strategy.shutdown_system("stopped")
+            self._stop()
 
         return guarded
 
-    def _prepared(self, strategy: Strategy, callback: Callable[[], object]) -> Callable[[], object]:
-        def on_start() -> object:
-            self._before_start(strategy)
-            return callback()
+    def _stop(self) -> None:
+        if self._strategy is not None:
+            self._strategy.shutdown_system("stopped")
 
-        return on_start
+    def _guard(self, strategy: Strategy, name: str) -> None:
+        callback: Callable[..., object] = getattr(strategy, name)
+        if name in self._before:
+            callback = _preceded(self._before[name], strategy, callback)
+        if name == "on_start":
+            callback = self._followed(strategy, callback)
+        wrap = self._wrap_bar if name == "on_bar" else self._wrap
+        self._put(strategy, name, wrap(callback))
+
+    def _followed(self, strategy: Strategy, on_start: Callable[[], object]) -> Callable[[], object]:
+        def start_and_look() -> None:
+            on_start()
+            # A strategy may choose its callbacks as it starts.
+            for name in self._unguarded(strategy):
+                self._guard(strategy, name)
+
+        return start_and_look
+
+    def _unguarded(self, strategy: Strategy) -> list[str]:
+        ours = {name: value for target, name, _, value in self._put_in if target is strategy}
+        return [
+            name
+            for name, value in vars(strategy).items()
+            if name.startswith("on_") and callable(value) and value is not ours.get(name)
+        ]
 
     def _watched(self, strategy: Strategy) -> Callable[..., None]:
         subscribe: Callable[..., None] = cast("Any", strategy).subscribe_bars
@@ -136,9 +180,41 @@ class Guard:
 
         return subscribe_bars
 
-    def _put(self, strategy: Strategy, name: str, value: object) -> None:
-        setattr(strategy, name, value)
-        self._installed.append(name)
+    def _registered(self, strategy: Strategy) -> Callable[..., None]:
+        register: Callable[..., None] = cast("Any", strategy).register_indicator_for_bars
+
+        def register_indicator_for_bars(bar_type: BarType, indicator: Any) -> None:  # noqa: ANN401 - passed through
+            # The engine's own indicators take no attributes, and raise nothing.
+            if not isinstance(getattr(cast("Any", type(indicator)), "handle_bar", None), types.MethodDescriptorType):
+                self._put(indicator, "handle_bar", self._wrap(indicator.handle_bar))
+            register(bar_type, indicator)
+
+        return register_indicator_for_bars
+
+    def _put(self, target: Any, name: str, value: object) -> None:  # noqa: ANN401 - strategies and indicators
+        if not hasattr(target, "__dict__"):
+            what = type(target).__name__
+            raise UsageError(f"{what}.{name} cannot be watched for exceptions: take __slots__ out of {what}.")
+        own = cast("dict[str, object]", vars(target))
+        self._put_in.append((target, name, own.get(name, _ABSENT), value))
+        setattr(target, name, value)
+
+
+def _callbacks(strategy: Strategy) -> set[str]:
+    """Return the names of the callbacks a strategy has, from its classes, their mixins, or set in its constructor."""
+    names = {name for name in dir(strategy) if name.startswith("on_") or name in _OTHER_CALLBACKS}
+    cls, base = cast("Any", type(strategy)), cast("Any", Strategy)
+    return {
+        name for name in names if name in vars(strategy) or getattr(cls, name, None) is not getattr(base, name, None)
+    }
+
+
+def _preceded(first: Callable[..., None], strategy: Strategy, callback: Callable[..., object]) -> Callable[..., object]:
+    def both(*args: object) -> object:
+        first(strategy, *args)
+        return callback(*args)
+
+    return both
 
 
 def strategy_error(name: str, error: BaseException) -> StrategyError:
@@ -147,13 +223,3 @@ def strategy_error(name: str, error: BaseException) -> StrategyError:
     while trace.stack and trace.stack[0].filename == __file__:
         del trace.stack[0]
     return StrategyError(name, repr(error), "".join(trace.format()))
-
-
-def _refuse(name: str) -> Callable[..., object]:
-    def callback(*_args: object) -> object:
-        raise UsageError(
-            f"A strategy cannot use {name}: mark prices are given to the engine for funding only, a moment early. "
-            "Read bars instead."
-        )
-
-    return callback

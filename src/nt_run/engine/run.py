@@ -92,17 +92,19 @@ def run_engine(run: EngineInput) -> EngineOutput:
 
     Raises:
         StrategyError: The strategy raised, in its constructor or in a callback.
-        UsageError: The strategy does not fit the sizing rules.
+        UsageError: The strategy does not fit the sizing rules, or asks for data a run does not have; the ATR of the
+            sizing needs more bars than there are.
         BelowMinimumError: The first size of the run is below what the exchange accepts.
         BooksError: A funding settlement was missed or booked wrongly.
         KeyboardInterrupt: Ctrl-C; the engine is disposed of first.
     """
+    _check_atr(run)
     instrument = build_instrument(run.specs, run.klines)
     sizer = _make_sizer(run, instrument)
     bar_type = BarType.from_str(bar_type_name(run.specs.instrument_id, run.klines.interval))
     strategy = _build(run, sizer, instrument, bar_type)
     orders = OrderCollector()
-    guard = Guard(bar_type, before_start=lambda started: sizer.bind(started, bar_type))
+    guard = Guard(bar_type, {**sizer.hooks(bar_type), "on_order_denied": orders.note_denial})
     plan = FundingPlan(run.funding, run.klines)
     with _engine() as engine, guard.interruptible():
         currency = ensure_currency(run.specs.quote_asset)
@@ -147,6 +149,7 @@ def _feed(
         engine.sort_data()
         engine.run(streaming=True)
         engine.clear_data()
+        guard.check_callbacks()
         if guard.error is not None:
             return
         orders.take_closed(engine.cache, fed_until)
@@ -180,6 +183,15 @@ def _collect(
         spec_checks=compare_with_specs(instrument, run.specs),
         sizing=sizer.record,
     )
+
+
+def _check_atr(run: EngineInput) -> None:
+    needed, there = run.sizing.atr_period, len(run.klines)
+    if run.sizing.method == "atr" and needed > there:
+        raise UsageError(
+            f"Sizing by 'atr' could never size an entry: the ATR needs {needed} bars, the range has {there}. Choose a "
+            "longer range or a smaller sizing.atr_period."
+        )
 
 
 def _make_sizer(run: EngineInput, instrument: CryptoPerpetual) -> EntrySizer:

@@ -1,11 +1,12 @@
 """Sizes each entry of a strategy by the run's rules, and keeps the record of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, cast
 
 from nautilus_trader.indicators import AverageTrueRange, MovingAverageType
-from nautilus_trader.model import BarType, Currency, InstrumentId, Money, OrderSide, Price, Quantity
+from nautilus_trader.model import Bar, BarType, Currency, InstrumentId, Money, OrderSide, Price, Quantity
 from nautilus_trader.trading import Strategy
 
 from nt_run.engine.venue import VENUE
@@ -40,8 +41,9 @@ class SizingRecord:
 class EntrySizer:
     """Answers a strategy's two questions: where does the stop go, and how much may be bought or sold.
 
-    Equity is balance plus unrealised profit at the entry price; with `compound = false` it is the starting balance for
-    the whole run, and `notional` then sizes once, at the open of the first bar.
+    Equity is balance plus unrealised profit at the entry price, less the fee of closing what is open; with
+    `compound = false` it is the starting balance for the whole run, and `notional` then sizes once, at the open of the
+    first bar.
     """
 
     def __init__(
@@ -67,11 +69,21 @@ class EntrySizer:
         self._atr = AverageTrueRange(rules.atr_period, MovingAverageType.Wilder)
         self._fixed: tuple[Sized, Quantity] | None = None
 
-    def bind(self, strategy: Strategy, bar_type: BarType) -> None:
-        """Give the sizer its account, and the ATR its bars; called before the strategy's `on_start`."""
+    def hooks(self, bar_type: BarType) -> dict[str, Callable[..., None]]:
+        """Return what is to be called ahead of the strategy's callbacks: its account, and the ATR's bars.
+
+        The ATR is not registered with the strategy, whose own warm-up must not depend on the sizing method.
+        """
+
+        def follow(_strategy: Strategy, bar: Bar) -> None:
+            if bar.bar_type == bar_type:
+                self._atr.handle_bar(bar)
+
+        return {"on_start": self.bind} | ({"on_bar": follow} if self._rules.method == "atr" else {})
+
+    def bind(self, strategy: Strategy) -> None:
+        """Give the sizer its account; called before the strategy's `on_start`."""
         self._strategy = strategy
-        if self._rules.method == "atr":
-            strategy.register_indicator_for_bars(bar_type, self._atr)
 
     def release(self) -> None:
         """Let go of the strategy, so that it is freed on the thread it ran on."""
@@ -126,7 +138,10 @@ class EntrySizer:
         return self._quantity(sized)
 
     def equity(self, price: Price) -> Decimal:
-        """Return the equity to size with, in the quote asset, with what is open valued at `price`."""
+        """Return the equity to size with, in the quote asset, as if all that is open were closed at `price`.
+
+        The taker fee of closing it is taken off: a position turned round pays it before the new one opens.
+        """
         if not self._rules.compound:
             return self._balance
         portfolio: Any = self._bound().portfolio
@@ -136,7 +151,9 @@ class EntrySizer:
         valued = cast("Money | None", portfolio.unrealized_pnl(self._instrument_id))
         balance = total.as_decimal() - (valued.as_decimal() if valued is not None else 0)
         open_pnl: Money | None = portfolio.unrealized_pnl(self._instrument_id, price)
-        return balance + (open_pnl.as_decimal() if open_pnl is not None else 0)
+        position: Decimal = portfolio.net_position(self._instrument_id)
+        closing = abs(position) * price.as_decimal() * self._fees.taker
+        return balance + (open_pnl.as_decimal() if open_pnl is not None else 0) - closing
 
     def trade_size(self) -> Decimal:
         """Return the one size, at the first bar's open, of a strategy that does not size entries.
