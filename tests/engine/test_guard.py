@@ -18,7 +18,9 @@ def boom(*_args: Any) -> None:
     raise ValueError("planted")
 
 
-@pytest.mark.parametrize("name", ["on_start", "on_bar", "on_order_filled", "on_position_opened", "on_stop"])
+@pytest.mark.parametrize(
+    "name", ["on_start", "on_bar", "on_order_filled", "on_position_opened", "on_stop", "on_dispose"]
+)
 def test_an_exception_in_a_callback_ends_the_run(
     name: str, run: Callable[..., EngineOutput], random_market: Callable[..., Klines], kit: Any
 ) -> None:

@@ -106,19 +106,22 @@ def run_engine(run: EngineInput) -> EngineOutput:
     orders = OrderCollector()
     guard = Guard(bar_type, {**sizer.hooks(bar_type), "on_order_denied": orders.note_denial})
     plan = FundingPlan(run.funding, run.klines)
-    with _engine() as engine, guard.interruptible():
-        currency = ensure_currency(run.specs.quote_asset)
-        add_venue(engine, balance=run.balance, currency=currency, leverage=run.sizing.leverage, fees=run.fees)
-        engine.add_instrument(instrument)
-        guard.install(strategy)
-        try:
+    try:
+        with guard.interruptible(), _engine() as engine:
+            currency = ensure_currency(run.specs.quote_asset)
+            add_venue(engine, balance=run.balance, currency=currency, leverage=run.sizing.leverage, fees=run.fees)
+            engine.add_instrument(instrument)
+            guard.install(strategy)
             engine.add_strategy(strategy)
             _feed(engine, run, instrument, plan, guard, orders)
             guard.raise_kept(run.strategy.name)
-            return _collect(engine, run, instrument, plan, guard, sizer, orders)
-        finally:
-            guard.release(strategy)
-            sizer.release()
+            output = _collect(engine, run, instrument, plan, guard, sizer, orders)
+        # What the strategy raised as the engine was disposed of.
+        guard.raise_kept(run.strategy.name)
+    finally:
+        guard.release(strategy)
+        sizer.release()
+    return output
 
 
 def _feed(
