@@ -6,6 +6,7 @@ to stop, and the caller raises it once the engine has returned.
 """
 
 import signal
+import sys
 import threading
 import traceback
 import types
@@ -104,6 +105,7 @@ class Guard:
             if self.error is not None:
                 raise KeyboardInterrupt
             self.error = KeyboardInterrupt()
+            print("\nStopping after this bar; Ctrl-C again stops at once.", file=sys.stderr)  # noqa: T201 - or silence
 
         previous = signal.signal(signal.SIGINT, interrupt)
         try:
