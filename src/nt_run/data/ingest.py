@@ -78,10 +78,20 @@ def parse_klines(symbol: str, interval: Interval, text: pl.DataFrame, what: str)
     decimals = {name: decimals_of(text[name]) for name in RAW_COLUMNS if name not in times.columns}
     exponents = Exponents(*(max(decimals[name] for name in group) for group in (PRICES, QUANTITIES, QUOTES)))
     frame = times.with_columns(scaled(text[name], exponents.of(name)) for name in decimals)
+    return parse_scaled(symbol, interval, frame, exponents, what)
+
+
+def parse_scaled(
+    symbol: str, interval: Interval, frame: pl.DataFrame, exponents: Exponents, what: str
+) -> tuple[Klines, int]:
+    """Return klines from `RAW_COLUMNS` as integers scaled by `exponents`; a null stands for what was no number.
+
+    See `parse_klines` for what is returned, and refused.
+    """
     _refuse_where(frame, _clock_rules(interval), what)
     _refuse_where(frame, _value_rules(), what)
     frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
-    return _distinct(Klines(symbol, interval, exponents, frame.sort("open_time", maintain_order=True)), what)
+    return _distinct(Klines(symbol, interval, exponents, frame), what)
 
 
 def merge_klines(parts: Sequence[Klines], what: str) -> Klines:
@@ -92,12 +102,7 @@ def merge_klines(parts: Sequence[Klines], what: str) -> Klines:
     """
     exponents = reduce(Exponents.widest, (part.exponents for part in parts))
     frame = pl.concat([rescale(part, exponents, what).frame for part in parts], rechunk=True)
-    merged = Klines(parts[0].symbol, parts[0].interval, exponents, frame)
-    times = merged.open_times()
-    if bool(np.all(times[1:] > times[:-1])):
-        return merged
-    merged = Klines(merged.symbol, merged.interval, exponents, frame.sort("open_time", maintain_order=True))
-    return _distinct(merged, what)[0]
+    return _distinct(Klines(parts[0].symbol, parts[0].interval, exponents, frame), what)[0]
 
 
 def rescale(klines: Klines, exponents: Exponents, what: str) -> Klines:
@@ -175,8 +180,11 @@ def _refuse_where(frame: pl.DataFrame, rules: Mapping[str, pl.Expr], what: str) 
 
 
 def _distinct(klines: Klines, what: str) -> tuple[Klines, int]:
-    """Drop repeated rows of a sorted frame; two different rows for one open time are an error."""
-    once = klines.frame.unique(maintain_order=True)
+    """Sort, and drop repeated rows; two different rows for one open time are an error."""
+    times = klines.open_times()
+    if bool(np.all(times[1:] > times[:-1])):
+        return klines, 0
+    once = klines.frame.sort("open_time", maintain_order=True).unique(maintain_order=True)
     twice = once.filter(once["open_time"].is_duplicated())
     if not twice.is_empty():
         raise InvalidKlinesError(what, "two different rows for one open time", _times_of(twice))

@@ -1,0 +1,162 @@
+"""The archive's CSV and our klines, both ways and exact.
+
+A column shows the same number of decimals in all rows, but for a bare `0`. Where that holds, the text without its
+points is a table of integers, which is what we keep: nothing is parsed that has to be rounded. Rows with a bare zero,
+and any other text, take the slower way of `ingest`, number by number.
+
+The header was left out until about May 2022, so the first byte decides, not the date. Zeros were written `0.000` and
+are written `0` now.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
+import polars as pl
+
+from nt_run.data.ingest import RAW_COLUMNS, merge_klines, parse_klines, parse_scaled
+from nt_run.errors import InvalidKlinesError
+from nt_run.klines import PRICES, QUANTITIES, QUOTES, SCHEMA, Exponents, Klines
+from nt_run.model import Interval, TimeRange, format_time
+
+HEADER = (
+    b"open_time,open,high,low,close,volume,close_time,quote_volume,count,"
+    b"taker_buy_volume,taker_buy_quote_volume,ignore\n"
+)
+_COLUMNS = (*RAW_COLUMNS, "ignore")
+_COMMA, _POINT, _LINE_END = b",.\n"
+_BELOW_DIGITS = 48  # commas, points, line ends and signs are all below the digits
+
+
+@dataclass(frozen=True, slots=True)
+class CsvForm:
+    """What may differ between two files of equal rows; the defaults are how files are written today."""
+
+    header: bool = True
+    bare_zeros: bool = True
+
+
+def form_of(text: bytes, klines: Klines) -> CsvForm:
+    """Return the form of a file from its text and its rows; a file without a zero counts as of today."""
+    exponent = klines.exponents.quantity
+    zeros = bool((klines.frame["taker_buy_volume"] == 0).any())
+    long = b",0." + b"0" * exponent + b","
+    return CsvForm(_has_header(text), not (exponent and zeros and long in text))
+
+
+def parse_csv(symbol: str, interval: Interval, text: bytes, period: TimeRange, what: str) -> tuple[Klines, int]:
+    """Return the klines of an archive file, and how many rows were the same row twice.
+
+    Args:
+        symbol: The symbol asked for.
+        interval: The interval asked for.
+        text: The CSV, with or without a header.
+        period: What the file is for: a row outside it refuses the file.
+        what: The file, for messages.
+
+    Raises:
+        InvalidKlinesError: A row breaks a rule (see `ingest.parse_klines`) or is of another period.
+    """
+    body = text[text.find(b"\n") + 1 :] if _has_header(text) else text
+    try:
+        parts = [_parse_part(symbol, interval, part, what) for part in _by_form(body)]
+    except pl.exceptions.PolarsError as exc:
+        raise InvalidKlinesError(what, "it is not a CSV of the exchange's twelve columns", [repr(text[:60])]) from exc
+    klines, repeated = parts[0] if len(parts) == 1 else _together(parts, what)
+    if len(klines) and not (period.start_ms <= klines.range.start_ms and klines.range.end_ms <= period.end_ms):
+        outside = [format_time(klines.range.start_ms), format_time(klines.range.end_ms)]
+        raise InvalidKlinesError(what, f"it holds rows outside {period}", outside)
+    return klines, repeated
+
+
+def write_csv(klines: Klines, form: CsvForm = CsvForm()) -> bytes:  # noqa: B008 - frozen
+    """Return klines as the archive writes them: fixed decimals, twelve columns, the last one zero."""
+    opened = pl.col("open_time").dt.epoch("ms")
+    texts = {name: _decimal_text(name, klines.exponents, form) for name in SCHEMA if name != "open_time"}
+    columns = {"open_time": opened, "close_time": opened + (klines.interval.ms - 1), "ignore": pl.lit("0"), **texts}
+    frame = klines.frame.select(columns[name].alias(name) for name in _COLUMNS)
+    return (HEADER if form.header else b"") + frame.write_csv(include_header=False, quote_style="never").encode()
+
+
+def _has_header(text: bytes) -> bool:
+    return text[:1].isalpha()
+
+
+def _decimal_text(name: str, exponents: Exponents, form: CsvForm) -> pl.Expr:
+    exponent = exponents.of(name)
+    if not exponent:
+        return pl.col(name)
+    digits = pl.col(name).cast(pl.String).str.zfill(exponent + 1)
+    text = digits.str.head(-exponent) + "." + digits.str.tail(exponent)
+    return pl.when(pl.col(name) == 0).then(pl.lit("0")).otherwise(text) if form.bare_zeros else text
+
+
+def _by_form(body: bytes) -> list[bytes]:
+    """Return the lines with as many marks as most have, and the others if there are any."""
+    data = np.frombuffer(body, np.uint8)
+    marks = data[np.flatnonzero(data < _BELOW_DIGITS)]
+    ends = np.flatnonzero(marks == _LINE_END)
+    counts = np.diff(ends, prepend=-1)
+    if not len(ends) or ends[-1] != len(marks) - 1 or (counts == counts[0]).all():
+        return [body]
+    usual = counts == np.bincount(counts).argmax()
+    lines = body.splitlines(keepends=True)
+    if len(lines) != len(usual):
+        return [body]
+    return [b"".join(compress(lines, chosen)) for chosen in (usual, ~usual)]
+
+
+def _together(parts: Sequence[tuple[Klines, int]], what: str) -> tuple[Klines, int]:
+    merged = merge_klines([klines for klines, _ in parts], what)
+    came = sum(len(klines) + repeated for klines, repeated in parts)
+    return merged, came - len(merged)
+
+
+def _parse_part(symbol: str, interval: Interval, body: bytes, what: str) -> tuple[Klines, int]:
+    decimals = _fixed_decimals(body)
+    if decimals is None:
+        return parse_klines(symbol, interval, _read(body, pl.String).select(RAW_COLUMNS), what)
+    return parse_scaled(symbol, interval, _read(body.translate(None, b"."), pl.Int64), decimals, what)
+
+
+def _fixed_decimals(body: bytes) -> Exponents | None:
+    """Return the decimals of prices, quantities and quote volumes if every row shows the same, else `None`."""
+    data = np.frombuffer(body, np.uint8)
+    places = np.flatnonzero(data < _BELOW_DIGITS)
+    marks = data[places]
+    width = int(np.argmax(marks == _LINE_END)) + 1 if len(marks) else 0
+    # One row's marks, such as `,.,.,.\n`, must be every row's.
+    if not width or len(marks) % width or marks[width - 1] != _LINE_END:
+        return None
+    pattern = marks[:width]
+    points = np.flatnonzero(pattern == _POINT)
+    if (marks.reshape(-1, width) != pattern).any() or np.count_nonzero(pattern == _COMMA) != len(_COLUMNS) - 1:
+        return None
+    rows = places.reshape(-1, width)
+    widths = (rows[:, points + 1] - rows[:, points] - 1) if len(points) else np.zeros((1, 0), np.int64)
+    if (widths != widths[0]).any():
+        return None
+    columns = [int(np.count_nonzero(pattern[:point] == _COMMA)) for point in points]
+    if len(set(columns)) != len(columns):
+        return None
+    return _of_groups(dict(zip((_COLUMNS[at] for at in columns), widths[0].tolist(), strict=True)))
+
+
+def _of_groups(decimals: dict[str, int]) -> Exponents | None:
+    """Return the exponents if all columns of a group show the same decimals and whole numbers show none."""
+
+    def same(names: Sequence[str]) -> int | None:
+        shown = {decimals.get(name, 0) for name in names}
+        return shown.pop() if len(shown) == 1 else None
+
+    price, quantity, quote = same(PRICES), same(QUANTITIES), same(QUOTES)
+    if price is None or quantity is None or quote is None or decimals.keys() - {*PRICES, *QUANTITIES, *QUOTES}:
+        return None
+    return Exponents(price, quantity, quote)
+
+
+def _read(body: bytes, dtype: type[pl.DataType]) -> pl.DataFrame:
+    if not body:
+        return pl.DataFrame(schema=dict.fromkeys(_COLUMNS, dtype))
+    return pl.read_csv(body, has_header=False, schema=dict.fromkeys(_COLUMNS, dtype))
