@@ -6,9 +6,11 @@
     │   ├── UnknownSymbolError          the exchange does not list it
     │   ├── NotTradableError            not a perpetual, or not trading
     │   ├── SourceError                 the exchange failed to answer
+    │   │   └── AllSourcesError             and so did every other source
     │   ├── NotCachedError              offline, and the cache does not have it
     │   ├── IncompleteDataError         holes that no source fills
     │   ├── InvalidKlinesError          a source's klines contradict themselves or each other
+    │   ├── SourcesDisagreeError        two sources have different rows for one bar
     │   └── StoreError                  a file of the cache is damaged, out of reach or too new
     ├── SizingError                  4  no position the exchange would accept
     ├── RunError                     5  the run itself
@@ -74,6 +76,16 @@ class SourceError(DataError):
         super().__init__(f"{source} {reason}." + (f"\n{hint}" if hint else ""))
 
 
+class AllSourcesError(SourceError):
+    """Every source was asked and `missing` is still missing; `reasons` maps each source to what it said."""
+
+    def __init__(self, what: str, missing: Sequence[str], reasons: Mapping[str, str], hint: str = "") -> None:
+        self.missing = tuple(missing)
+        self.reasons = dict(reasons)
+        story = "".join(f"\n  {source}: {said}" for source, said in self.reasons.items())
+        super().__init__(what, f"could not be loaded, no source gave {_some(self.missing)}:{story}", hint)
+
+
 class NotCachedError(DataError):
     """Offline, and the cache lacks `missing` (readable ranges or names)."""
 
@@ -105,6 +117,24 @@ class InvalidKlinesError(DataError):
         self.rule = rule
         self.where = tuple(where)
         super().__init__(f"{what}: {rule}, at {_some(self.where)}.\nThe rows were refused and nothing was stored.")
+
+
+class SourcesDisagreeError(DataError):
+    """Two sources have different rows for the same bars, and the user has not said whose to use."""
+
+    def __init__(
+        self, what: str, bars: int, where: Sequence[str], sources: Sequence[str], columns: Sequence[str]
+    ) -> None:
+        self.what = what
+        self.bars = bars
+        self.where = tuple(where)
+        self.sources = tuple(sources)
+        self.columns = tuple(columns)
+        super().__init__(
+            f"{what}: {' and '.join(self.sources)} disagree on {bars} bars, in {', '.join(self.columns)}, "
+            f"at {_some(self.where)}.\n"
+            "Say whose rows to use: nt-run data repair --prefer archive, or --prefer rest."
+        )
 
 
 class StoreError(DataError):

@@ -147,16 +147,25 @@ def find_gaps(klines: Klines, expected: TimeRange) -> list[Gap]:
 
 
 def tight_exponents(klines: Klines) -> Exponents:
-    """Return the fewest decimals that hold every value: BTCUSDT's text has 2, its prices of 2025 need 1."""
+    """Return `tight_decimals` of all columns."""
+    columns = {name: klines.frame[name].to_numpy() for name in (*PRICES, *QUANTITIES, *QUOTES)}
+    return tight_decimals(columns, klines.exponents)
+
+
+def tight_decimals(columns: Mapping[str, NDArray[np.int64]], own: Exponents) -> Exponents:
+    """Return the fewest decimals that hold every value: BTCUSDT's text has 2, its prices of 2025 need 1.
+
+    Args:
+        columns: Values by the names of `SCHEMA`.
+        own: The decimals they are scaled by.
+    """
 
     def needed(names: tuple[str, ...], exponent: int) -> int:
-        columns = [klines.frame[name].to_numpy() for name in names]
         for drop in range(exponent, 0, -1):
-            if not any(np.any(values % 10**drop) for values in columns):
+            if not any(np.any(columns[name] % 10**drop) for name in names):
                 return exponent - drop
         return exponent
 
-    own = klines.exponents
     return Exponents(needed(PRICES, own.price), needed(QUANTITIES, own.quantity), needed(QUOTES, own.quote))
 
 

@@ -70,7 +70,7 @@ def parse_csv(symbol: str, interval: Interval, text: bytes, period: TimeRange, w
     return klines, repeated
 
 
-def write_csv(klines: Klines, form: CsvForm = CsvForm()) -> bytes:  # noqa: B008 - frozen
+def write_csv(klines: Klines, form: CsvForm = CsvForm()) -> bytes:
     """Return klines as the archive writes them: fixed decimals, twelve columns, the last one zero."""
     opened = pl.col("open_time").dt.epoch("ms")
     texts = {name: _decimal_text(name, klines.exponents, form) for name in SCHEMA if name != "open_time"}

@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nt_run.klines import DAY_MS, SCHEMA, Klines, tight_exponents
+from nt_run.klines import DAY_MS, SCHEMA, Exponents, Klines, tight_decimals
+
+type Ints = NDArray[np.int64]
 
 
 def split_days(klines: Klines) -> dict[int, Klines]:
     """Return the klines of each UTC day that has any, by the start of the day in milliseconds."""
-    days = klines.open_times() // DAY_MS
-    edges = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(days)] if len(days) else [0]
     return {
-        int(days[first]) * DAY_MS: Klines(klines.symbol, klines.interval, klines.exponents, klines.frame[first:last])
-        for first, last in pairwise(edges)
+        start: Klines(klines.symbol, klines.interval, klines.exponents, klines.frame[first:last])
+        for start, first, last in _day_edges(klines)
     }
 
 
@@ -26,12 +27,36 @@ def hash_content(klines: Klines) -> str:
     little-endian int64 at these decimals. So neither the encoding of a file nor a wider exponent (`67974.90` and
     `67974.9`) changes the hash, and any other digit does.
     """
-    tight = tight_exponents(klines)
+    return _hash(_columns(klines), klines.exponents)
+
+
+def hash_days(klines: Klines) -> dict[int, str]:
+    """Return `hash_content` of each UTC day that has a row, by the start of the day in milliseconds."""
+    columns = _columns(klines)
+    return {
+        start: _hash({name: values[first:last] for name, values in columns.items()}, klines.exponents)
+        for start, first, last in _day_edges(klines)
+    }
+
+
+def _columns(klines: Klines) -> dict[str, Ints]:
+    return {name: klines.frame[name].to_numpy().astype("<i8", copy=False) for name in SCHEMA}
+
+
+def _hash(columns: Mapping[str, Ints], own: Exponents) -> str:
+    tight = tight_decimals(columns, own)
     digest = hashlib.sha256(f"{tight.price} {tight.quantity} {tight.quote}\n".encode())
-    for name in SCHEMA:
-        values = klines.frame[name].to_numpy().astype("<i8")
-        digest.update((values // 10 ** (klines.exponents.of(name) - tight.of(name))).tobytes())
+    for name, values in columns.items():
+        spare = own.of(name) - tight.of(name)
+        digest.update((values // 10**spare if spare else np.ascontiguousarray(values)).data)
     return digest.hexdigest()
+
+
+def _day_edges(klines: Klines) -> list[tuple[int, int, int]]:
+    """Return (start of the day, first row, row after the last) of each day that has a row."""
+    days = klines.open_times() // DAY_MS
+    edges = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(days)] if len(days) else [0]
+    return [(int(days[first]) * DAY_MS, first, last) for first, last in pairwise(edges)]
 
 
 def fingerprint(klines: Klines, known: Mapping[int, str]) -> str:
@@ -47,7 +72,7 @@ def fingerprint(klines: Klines, known: Mapping[int, str]) -> str:
     days = klines.open_times() // DAY_MS * DAY_MS
     rest = klines.frame.filter(~np.isin(days, list(known))) if known else klines.frame
     unknown = Klines(klines.symbol, klines.interval, klines.exponents, rest)
-    hashes = {**known, **{start: hash_content(part) for start, part in split_days(unknown).items()}}
+    hashes = {**known, **hash_days(unknown)}
     digest = hashlib.sha256(f"klines/1 {klines.symbol} {klines.interval}\n".encode())
     for start, content in sorted(hashes.items()):
         digest.update(f"{start} {content}\n".encode())

@@ -4,7 +4,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from nt_run.data.content import hash_content
+import msgspec
+
 from nt_run.data.manifest import Day, DayState, Hole, Source
 from nt_run.klines import DAY_MS, Klines, find_gaps, find_zero_volume_runs
 from nt_run.model import Interval, TimeRange
@@ -32,31 +33,42 @@ def partition_key(day: str, interval: Interval, now_ms: int) -> str:
 
 
 def record_day(
-    start_ms: int, rows: Klines, before: Day | None, *, holes: Sequence[Hole], source: Source, now_ms: int
+    start_ms: int, rows: Klines, before: Day | None, *, content_sha256: str, holes: Sequence[Hole], plain: bool
 ) -> Day:
-    """Return the record of a day from its rows.
+    """Return the record of a day from its rows; `state`, sources and conflicts are left as they were.
 
     Args:
         start_ms: The start of the day.
         rows: All rows of the day, with those that just came.
         before: What was known of the day.
+        content_sha256: Hash of the rows.
         holes: What was asked for just now and did not come.
-        source: Where the new rows came from; the number of rows in it is ignored.
-        now_ms: The exchange's time.
+        plain: Nothing odd is among the rows and something was traded in each, so that nobody need look.
     """
     day = TimeRange(start_ms, start_ms + DAY_MS)
     known = before or Day(state="open", rows=0, expected=0)
-    expected = day.bars(rows.interval)
+    runs = [] if plain else find_zero_volume_runs(rows)
     return Day(
-        state=_state(len(rows), expected, ended=day.end_ms <= now_ms),
+        state=known.state,
         rows=len(rows),
-        expected=expected,
-        content_sha256=hash_content(rows) if len(rows) else "",
+        expected=day.bars(rows.interval),
+        content_sha256=content_sha256,
         missing=_holes(rows, day, [*known.missing, *holes]),
-        zero_volume_runs=tuple((run.start_ms, run.end_ms) for run in find_zero_volume_runs(rows)),
-        sources=_sources(known.sources, source, len(rows) - known.rows),
-        oddities=count_oddities(rows),
+        zero_volume_runs=tuple((run.start_ms, run.end_ms) for run in runs),
+        sources=known.sources,
+        oddities={} if plain else count_oddities(rows),
+        conflicts=known.conflicts,
     )
+
+
+def with_source(day: Day, source: Source, rows: int) -> Day:
+    """Return a day to which `source` has added rows; the number in `source` itself is ignored."""
+    return msgspec.structs.replace(day, sources=_sources(day.sources, source, rows))
+
+
+def with_state(day: Day, *, ended: bool) -> Day:
+    """Return a day with the state that its rows amount to."""
+    return msgspec.structs.replace(day, state=_state(day.rows, day.expected, ended=ended))
 
 
 def confirmed_holes(days: Mapping[str, Day], time_range: TimeRange) -> list[Hole]:
@@ -82,6 +94,8 @@ def _state(rows: int, expected: int, *, ended: bool) -> DayState:
 
 def _holes(rows: Klines, day: TimeRange, known: Sequence[Hole]) -> tuple[Hole, ...]:
     """The known holes that are still holes, later knowledge over earlier."""
+    if not known:
+        return ()
     step = rows.interval.ms
     empty = {time for gap in find_gaps(rows, day) for time in range(gap.range.start_ms, gap.range.end_ms, step)}
     latest = {
@@ -107,4 +121,4 @@ def _sources(known: Sequence[Source], new: Source, rows: int) -> tuple[Source, .
     same = [one for one in known if (one.kind, one.key) == (new.kind, new.key)]
     others = [one for one in known if (one.kind, one.key) != (new.kind, new.key)]
     total = rows + sum(one.rows for one in same)
-    return (*others, Source(new.kind, new.key, new.fetched_at_ms, total, new.zip_sha256, new.etag))
+    return (*others, msgspec.structs.replace(new, rows=total))

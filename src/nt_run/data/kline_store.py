@@ -1,17 +1,22 @@
 """Klines on disk: months, days of the open month, years for intervals of an hour or more."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import polars as pl
 
-from nt_run.data.content import split_days
-from nt_run.data.days import HOUR_MS, day_name, days_of, partition_key, record_day
+from nt_run.data.conflicts import Family, family, merge_preferring, record_conflicts
+from nt_run.data.content import hash_days, split_days
+from nt_run.data.days import HOUR_MS, day_name, days_of, partition_key, record_day, with_source, with_state
 from nt_run.data.ingest import merge_klines
-from nt_run.data.manifest import Hole, Manifest, Source
-from nt_run.data.store import Series
-from nt_run.klines import SCHEMA, Exponents, Klines, no_klines
-from nt_run.model import Interval, TimeRange
+from nt_run.data.manifest import Conflict, Day, Hole, Manifest, Source
+from nt_run.data.store import Series, forget_if_back, remember
+from nt_run.errors import InvalidKlinesError
+from nt_run.klines import DAY_MS, SCHEMA, Exponents, Klines, no_klines
+from nt_run.model import Interval, TimeRange, format_time
+from nt_run.quality import count_oddities
 
 MARKET = "v1/binance/um"
 KLINES = "klines"
@@ -24,6 +29,8 @@ class KlineStore:
     def __init__(self, root: Path, symbol: str, interval: Interval, *, repair: bool, kind: str = KLINES) -> None:
         self.symbol = symbol
         self.interval = interval
+        self.kind = kind
+        self._what = f"{symbol} {interval} {'mark price klines' if kind == MARK_KLINES else 'klines'}"
         folder = root / MARKET / kind / symbol / interval.name
         empty = Manifest(kind=kind, symbol=symbol, interval=interval.name)
         self.series = Series(folder, empty, "open_time", repair=repair)
@@ -40,39 +47,40 @@ class KlineStore:
         ]
         return merge_klines(parts, str(self.series.folder)) if parts else no_klines(self.symbol, self.interval)
 
-    def commit(self, rows: Klines, *, source: Source, holes: Sequence[Hole] = (), now_ms: int) -> None:
+    def commit(
+        self,
+        rows: Klines,
+        *,
+        source: Source,
+        holes: Sequence[Hole] = (),
+        now_ms: int,
+        prefer: Family | None = None,
+        replace: bool = False,
+    ) -> None:
         """Add rows and what is known of holes; rows that are there already may come again.
 
-        Days of a month that has ended are put together into one file, those of earlier commits too.
+        Rows of another source that differ from stored ones are recorded as a conflict: see `data.conflicts`. Days of
+        a month that has ended are put together into one file, those of earlier commits too.
 
         Args:
             rows: New rows.
             source: Where they came from.
             holes: Bars that were asked for and did not come.
             now_ms: The exchange's time.
+            prefer: The family of sources whose rows are used where two sources differ.
+            replace: New rows replace stored ones of the same source too; the former hashes are kept.
 
         Raises:
-            InvalidKlinesError: A row differs from the one that is stored. Nothing is changed then.
+            InvalidKlinesError: A row differs from the one that the same source sent before. Nothing is changed then.
             StoreError: The format is too new.
         """
+        commit = _Commit(source, holes, now_ms, prefer, replace)
         with self.series.writing() as manifest:
             fresh = split_days(rows)
             touched = {*fresh, *(day for hole in holes for day in days_of(TimeRange(hole.from_ms, hole.to_ms)))}
             for key, days in self._targets(manifest, touched, now_ms).items():
-                merged = self._merge(manifest, key, [fresh[day] for day in days if day in fresh])
-                if len(merged):
-                    own = merged.exponents
-                    self.series.put(manifest, key, merged.frame, (own.price, own.quantity, own.quote))
-                by_day = split_days(merged)
-                for day in sorted(days & touched):
-                    manifest.days[day_name(day)] = record_day(
-                        day,
-                        by_day.get(day, no_klines(self.symbol, self.interval)),
-                        manifest.days.get(day_name(day)),
-                        holes=holes,
-                        source=source,
-                        now_ms=now_ms,
-                    )
+                new = [fresh[day] for day in sorted(days) if day in fresh]
+                self._write(manifest, key, days & touched, new, commit)
 
     def set_first(self, first_ms: int) -> None:
         """Keep the open time of the exchange's very first kline."""
@@ -91,17 +99,94 @@ class KlineStore:
                     targets.setdefault(target, set())
         return targets
 
-    def _merge(self, manifest: Manifest, key: str, fresh: Sequence[Klines]) -> Klines:
-        """The rows of a partition and of the days that become part of it, with new ones."""
+    def _write(self, manifest: Manifest, key: str, days: set[int], fresh: Sequence[Klines], commit: "_Commit") -> None:
+        """Write one partition and the records of its `days`."""
+        known = key in manifest.partitions
+        merged = self._stored(manifest, key)
+        clashes: dict[int, tuple[str, ...]] = {}
+        if fresh:
+            new = merge_klines(fresh, self._what)
+            merged, clashes = merge_preferring(merged, new, fresh_wins=commit.fresh_wins, what=self._what)
+        self._refuse_contradictions(manifest, clashes, commit)
+        if len(merged) and (fresh or not known):
+            own = merged.exponents
+            self.series.put(manifest, key, merged.frame, (own.price, own.quantity, own.quote))
+        self._record(manifest, sorted(days), merged, clashes, commit)
+
+    def _refuse_contradictions(self, manifest: Manifest, clashes: Iterable[int], commit: "_Commit") -> None:
+        """A source that contradicts itself is refused: that is no conflict of two."""
+        own = [time for time in clashes if _only_from(manifest.days.get(day_name(time)), commit.source)]
+        if own and not commit.replace:
+            where = [format_time(time) for time in own]
+            raise InvalidKlinesError(self._what, "two different rows for one open time", where)
+
+    def _record(
+        self,
+        manifest: Manifest,
+        days: Sequence[int],
+        merged: Klines,
+        clashes: Mapping[int, tuple[str, ...]],
+        commit: "_Commit",
+    ) -> None:
+        if not days:
+            return
+        part = merged.within(TimeRange(days[0], days[-1] + DAY_MS))
+        plain = self.kind == MARK_KLINES or not ((part.frame["volume"] == 0).any() or count_oddities(part))
+        by_day, hashes = split_days(part), hash_days(part)
+        conflicts = commit.conflicts(manifest.days, clashes, self.interval.ms)
+        changed = {time // DAY_MS * DAY_MS for time in clashes} if commit.fresh_wins else set[int]()
+        for start in days:
+            name, rows = day_name(start), by_day.get(start, no_klines(self.symbol, self.interval))
+            before = manifest.days.get(name)
+            if before and start in changed:
+                remember(manifest, name, before.content_sha256)
+            day = record_day(start, rows, before, content_sha256=hashes.get(start, ""), holes=commit.holes, plain=plain)
+            day = with_source(day, commit.source, len(rows) - (before.rows if before else 0))
+            day = msgspec.structs.replace(day, conflicts=conflicts.get(start, day.conflicts))
+            manifest.days[name] = with_state(day, ended=start + DAY_MS <= commit.now_ms)
+            forget_if_back(manifest, name)
+
+    def _stored(self, manifest: Manifest, key: str) -> Klines:
+        """The rows of a partition and of the days that become part of it."""
         old = {name for name in manifest.partitions if name == key or name.startswith(f"{key}-")}
         exponents = {name: manifest.partitions[name].exponents for name in old}
         frames = self.series.read_for_update(manifest, old)
         for name in frames.keys() - {key}:
             del manifest.partitions[name]
-        parts = [*(self._klines(frame, exponents[name]) for name, frame in sorted(frames.items())), *fresh]
-        what = f"{self.symbol} {self.interval} klines"
-        return merge_klines(parts, what) if parts else no_klines(self.symbol, self.interval)
+        parts = [self._klines(frame, exponents[name]) for name, frame in sorted(frames.items())]
+        return merge_klines(parts, self._what) if parts else no_klines(self.symbol, self.interval)
 
     def _klines(self, frame: pl.DataFrame, exponents: tuple[int, ...]) -> Klines:
         price, quantity, quote = exponents
         return Klines(self.symbol, self.interval, Exponents(price, quantity, quote), frame.select(list(SCHEMA)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """What one commit brings, but for its rows."""
+
+    source: Source
+    holes: Sequence[Hole]
+    now_ms: int
+    prefer: Family | None
+    replace: bool
+
+    @property
+    def fresh_wins(self) -> bool:
+        """Whether new rows replace stored ones that differ."""
+        return self.replace or self.prefer == family(self.source.kind)
+
+    def conflicts(
+        self, days: Mapping[str, Day], clashes: Mapping[int, tuple[str, ...]], step_ms: int
+    ) -> dict[int, tuple[Conflict, ...]]:
+        """Return what is to be kept on record of clashes with other sources, by day."""
+        foreign = {
+            time: names for time, names in clashes.items() if not _only_from(days.get(day_name(time)), self.source)
+        }
+        kept = self.source.kind if self.fresh_wins else "stored" if self.prefer else None
+        return record_conflicts(days, foreign, self.source, step_ms=step_ms, kept=kept)
+
+
+def _only_from(day: Day | None, source: Source) -> bool:
+    """Whether all rows of a day came from a source of this kind."""
+    return day is None or all(one.kind == source.kind for one in day.sources)

@@ -48,15 +48,38 @@ class Hole(msgspec.Struct, omit_defaults=True, frozen=True):
     """The exchange's time when they were asked."""
 
 
-class Source(msgspec.Struct, omit_defaults=True, frozen=True):
-    """Where rows came from; the last two belong to archive files."""
+SourceKind = Literal["rest", "archive_monthly", "archive_daily"]
 
-    kind: Literal["rest", "archive_monthly", "archive_daily"]
+
+class Source(msgspec.Struct, omit_defaults=True, frozen=True):
+    """Where rows came from; what has a default belongs to archive files."""
+
+    kind: SourceKind
     key: str
     fetched_at_ms: int
     rows: int
     zip_sha256: str | None = None
     etag: str | None = None
+    header: bool = True
+    """Whether the CSV began with names."""
+    bare_zeros: bool = True
+    """Whether it wrote zero as `0` and not as `0.000`."""
+
+
+class Conflict(msgspec.Struct, omit_defaults=True, frozen=True):
+    """Consecutive bars of which two sources have different rows."""
+
+    from_ms: int
+    to_ms: int
+    columns: tuple[str, ...]
+    """Where they differ."""
+    stored: tuple[SourceKind, ...]
+    """Sources of the day that was stored first."""
+    other: SourceKind
+    """The source that came with different rows."""
+    at_ms: int
+    kept: SourceKind | Literal["stored"] | None = None
+    """Whose rows are stored because the user preferred them; `None` if nobody has decided yet."""
 
 
 class Day(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -72,6 +95,7 @@ class Day(msgspec.Struct, omit_defaults=True, frozen=True):
     sources: tuple[Source, ...] = ()
     oddities: dict[str, int] = {}
     """How many rows look odd though the exchange does send such rows."""
+    conflicts: tuple[Conflict, ...] = ()
 
 
 class Manifest(msgspec.Struct, omit_defaults=True):
@@ -88,6 +112,8 @@ class Manifest(msgspec.Struct, omit_defaults=True):
     """Ranges whose events are all here. Funding only: events have no grid to count them by."""
     first_ms: int | None = None
     """The very first event or open time of the exchange, once it was asked for."""
+    former: dict[str, list[str]] = {}
+    """Content hashes of days, by day, that were lost or replaced and have not come back the same."""
 
 
 class _Envelope(msgspec.Struct):

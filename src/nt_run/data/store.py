@@ -182,10 +182,25 @@ def _drop(manifest: Manifest, key: str) -> None:
     """Forget a partition and what the days and ranges it covered claimed."""
     partition = manifest.partitions.pop(key)
     for day in [name for name in manifest.days if name.startswith(key)]:
-        del manifest.days[day]
+        remember(manifest, day, manifest.days.pop(day).content_sha256)
     manifest.covered = [
         (start, end) for start, end in manifest.covered if end <= partition.first_ms or start > partition.last_ms
     ]
+
+
+def remember(manifest: Manifest, day: str, content_sha256: str) -> None:
+    """Keep the content hash of a day that is lost or about to be replaced."""
+    if content_sha256 and content_sha256 not in manifest.former.get(day, []):
+        manifest.former[day] = [*manifest.former.get(day, []), content_sha256]
+
+
+def forget_if_back(manifest: Manifest, day: str) -> None:
+    """Drop a former content hash that is the present one again."""
+    former = [one for one in manifest.former.get(day, []) if one != manifest.days[day].content_sha256]
+    if former:
+        manifest.former[day] = former
+    else:
+        manifest.former.pop(day, None)
 
 
 def _encode(frame: pl.DataFrame, exponents: tuple[int, ...]) -> bytes:

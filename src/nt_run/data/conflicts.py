@@ -1,0 +1,144 @@
+"""Rows of two sources for one open time that differ: found, kept on record, settled by what the user prefers."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Literal
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from nt_run.data.days import day_name, days_of
+from nt_run.data.ingest import merge_klines, rescale
+from nt_run.data.manifest import Conflict, Day, Manifest, Source, SourceKind
+from nt_run.data.ranges import in_words
+from nt_run.errors import SourcesDisagreeError
+from nt_run.klines import DAY_MS, SCHEMA, Klines
+from nt_run.model import TimeRange
+
+Family = Literal["archive", "rest"]
+"""What a user can prefer; a later file of the archive is preferred over an earlier one."""
+
+
+def family(kind: SourceKind) -> Family:
+    """Return the family of a source."""
+    return "rest" if kind == "rest" else "archive"
+
+
+def merge_preferring(
+    stored: Klines, fresh: Klines, *, fresh_wins: bool, what: str
+) -> tuple[Klines, dict[int, tuple[str, ...]]]:
+    """Return the union of two sources, and where they differ: columns by open time (ms), in time order."""
+    if not len(stored) or not len(fresh):
+        return merge_klines([stored, fresh], what), {}
+    clashes = find_clashes(stored, fresh, what)
+    if not clashes:
+        return merge_klines([stored, fresh], what), {}
+    times = np.fromiter(clashes, np.int64)
+    loser = stored if fresh_wins else fresh
+    kept = loser.frame.filter(~np.isin(loser.open_times(), times))
+    left = Klines(loser.symbol, loser.interval, loser.exponents, kept)
+    return merge_klines([left, fresh] if fresh_wins else [stored, left], what), clashes
+
+
+def find_clashes(one: Klines, other: Klines, what: str) -> dict[int, tuple[str, ...]]:
+    """Return the columns that differ, by open time (ms), of the rows that both have; in time order."""
+    both = one.exponents.widest(other.exponents)
+    common = np.intersect1d(one.open_times(), other.open_times(), assume_unique=True)
+    if not len(common):
+        return {}
+    left, right = (rescale(each, both, what).frame.filter(np.isin(each.open_times(), common)) for each in (one, other))
+    differs = pl.DataFrame([(left[name] != right[name]).alias(name) for name in SCHEMA if name != "open_time"])
+    rows = np.flatnonzero(differs.select(pl.any_horizontal(pl.all())).to_series().to_numpy())
+    return {
+        int(common[row]): tuple(name for name, value in differs.row(row, named=True).items() if value)
+        for row in rows.tolist()
+    }
+
+
+def record_conflicts(
+    days: Mapping[str, Day],
+    clashes: Mapping[int, tuple[str, ...]],
+    source: Source,
+    *,
+    step_ms: int,
+    kept: SourceKind | Literal["stored"] | None,
+) -> dict[int, tuple[Conflict, ...]]:
+    """Return the conflicts of each day (its start in ms), known ones that overlap replaced."""
+    found: dict[int, tuple[Conflict, ...]] = {}
+    for start, group in groupby(sorted(clashes), lambda time: time // DAY_MS * DAY_MS):
+        before = days.get(day_name(start))
+        kinds: tuple[SourceKind, ...] = tuple(dict.fromkeys(one.kind for one in before.sources)) if before else ()
+        fresh = [
+            Conflict(
+                run[0], run[-1] + step_ms, _columns_of(run, clashes), kinds, source.kind, source.fetched_at_ms, kept
+            )
+            for run in _runs(list(group), step_ms)
+        ]
+        old = [
+            one
+            for one in (before.conflicts if before else ())
+            if not any(new.from_ms < one.to_ms and one.from_ms < new.to_ms for new in fresh)
+        ]
+        found[start] = tuple(sorted([*old, *fresh], key=lambda one: one.from_ms))
+    return found
+
+
+def conflicts_in(manifest: Manifest, time_range: TimeRange) -> list[Conflict]:
+    """Return the conflicts of a range on record, in time order."""
+    return [
+        one
+        for start in days_of(time_range)
+        if (day := manifest.days.get(day_name(start)))
+        for one in day.conflicts
+        if one.from_ms < time_range.end_ms and one.to_ms > time_range.start_ms
+    ]
+
+
+def settle(manifest: Manifest, time_range: TimeRange, prefer: Family) -> list[Conflict]:
+    """Enter a preference where the preferred rows are the stored ones; return the conflicts that need others."""
+    for start in days_of(time_range):
+        name = day_name(start)
+        if day := manifest.days.get(name):
+            settled = tuple(
+                msgspec.structs.replace(one, kept="stored") if _is_stored(one, prefer) else one for one in day.conflicts
+            )
+            manifest.days[name] = msgspec.structs.replace(day, conflicts=settled)
+    return [one for one in conflicts_in(manifest, time_range) if one.kept is None]
+
+
+def disagreement(what: str, open_conflicts: Sequence[Conflict], step_ms: int) -> SourcesDisagreeError:
+    """Return the error of conflicts nobody has decided."""
+    ranges = [TimeRange(one.from_ms, one.to_ms) for one in open_conflicts]
+    bars = sum(one.ms // step_ms for one in ranges)
+    sources = sorted({kind for one in open_conflicts for kind in (*one.stored, one.other)})
+    columns = [name for name in SCHEMA if any(name in one.columns for one in open_conflicts)]
+    return SourcesDisagreeError(what, bars, in_words(ranges), sources, columns)
+
+
+def told(what: str, conflicts: Sequence[Conflict], step_ms: int) -> list[str]:
+    """Return one warning about conflicts that a preference has decided."""
+    bars = sum((one.to_ms - one.from_ms) // step_ms for one in conflicts)
+    return [f"{what}: sources disagree on {bars} bars; the preferred rows are used."] if bars else []
+
+
+def _is_stored(conflict: Conflict, prefer: Family) -> bool:
+    if conflict.kept is not None or not conflict.stored:
+        return False
+    families = {family(kind) for kind in conflict.stored}
+    return families == {prefer} and family(conflict.other) != prefer
+
+
+def _runs(times: Sequence[int], step_ms: int) -> list[list[int]]:
+    runs: list[list[int]] = []
+    for time in times:
+        if runs and time - runs[-1][-1] == step_ms:
+            runs[-1].append(time)
+        else:
+            runs.append([time])
+    return runs
+
+
+def _columns_of(times: Sequence[int], clashes: Mapping[int, tuple[str, ...]]) -> tuple[str, ...]:
+    names = {name for time in times for name in clashes[time]}
+    return tuple(name for name in SCHEMA if name in names)
