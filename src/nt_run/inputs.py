@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from nt_run.config import REST_URL, RunConfig
+from nt_run.config import ARCHIVE_URL, REST_URL, RunConfig
 from nt_run.data.loader import LoadedFunding, LoadedKlines, LoadedSpecs, MarketData
 from nt_run.errors import NotCachedError, SourceError
 from nt_run.model import Interval, TimeRange, format_iso
@@ -63,14 +63,17 @@ def open_market(
     root = market_root(config, cache_dir)
     show = progress.download if progress else None
     if not config.demo or offline:
-        with MarketData(root, rest_url=config.exchange.rest_url, offline=offline, progress=show) as market:
+        archive_url = archive_address(config)
+        with MarketData(
+            root, rest_url=config.exchange.rest_url, archive_url=archive_url, offline=offline, progress=show
+        ) as market:
             yield market
         return
     from nt_run.demo import DemoExchange  # noqa: PLC0415 - only a demo pays for it
 
     with (
         DemoExchange(weight_limit=DEMO_WEIGHT) as exchange,
-        MarketData(root, rest_url=exchange.rest_url, progress=show) as market,
+        MarketData(root, rest_url=exchange.rest_url, archive_url=exchange.archive_url, progress=show) as market,
     ):
         yield market
 
@@ -79,10 +82,17 @@ def market_root(config: RunConfig, cache_dir: Path) -> Path:
     """Return the folder of a market's data: the exchange's own, the demo's, and other addresses never mix."""
     if config.demo:
         return cache_dir / "demo"
-    if config.exchange.rest_url.rstrip("/") == REST_URL:
+    archive = archive_address(config)
+    if _is_live(config) and archive == ARCHIVE_URL:
         return cache_dir
-    address = urlsplit(config.exchange.rest_url)
-    return cache_dir / "at" / address.netloc.replace(":", "_")
+    hosts = dict.fromkeys(urlsplit(address).netloc for address in (config.exchange.rest_url, archive) if address)
+    return cache_dir / "at" / "+".join(hosts).replace(":", "_")
+
+
+def archive_address(config: RunConfig) -> str | None:
+    """Return where the archive answers; `None` where REST is not the exchange's own but the archive would be."""
+    address = config.exchange.archive_url.rstrip("/")
+    return address if _is_live(config) or address != ARCHIVE_URL else None
 
 
 def specs_report(config: RunConfig, *, cache_dir: Path | str = CACHE, offline: bool = False) -> dict[str, Any]:
@@ -146,6 +156,10 @@ def cached_series(config: RunConfig, *, cache_dir: Path | str = CACHE) -> list[d
         }
         for series in found
     ]
+
+
+def _is_live(config: RunConfig) -> bool:
+    return config.exchange.rest_url.rstrip("/") == REST_URL
 
 
 def _load_specs(market: MarketData, config: RunConfig) -> LoadedSpecs:

@@ -43,7 +43,7 @@ def test_rates_come_exact_with_slots_and_the_second_time_without_a_request(open_
         assert funding_requests(exchange) == 1
         assert open_data(exchange.rest_url).load_funding("BTCUSDT", time_range) == first
         assert funding_requests(exchange) == 1
-        raw = data._rest().funding_rates("BTCUSDT", time_range)
+        raw = data._sources.rest().funding_rates("BTCUSDT", time_range)
     assert first.warnings == []
     assert [rate.slot_ms for rate in first.rates] == list(range(START, START + 10 * DAY, 8 * HOUR))
     assert [rate.time_ms for rate in first.rates] == [one["fundingTime"] for one in raw]

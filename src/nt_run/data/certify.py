@@ -1,7 +1,9 @@
 """What can be said about the klines of a run: sources, fingerprint, completeness, holes, oddities."""
 
+from collections.abc import Mapping
+
 from nt_run.data.content import fingerprint
-from nt_run.data.days import confirmed_holes, day_name, days_of
+from nt_run.data.days import confirmed_holes, day_name, days_of, holes_in
 from nt_run.data.manifest import Manifest
 from nt_run.data.ranges import in_words, subtract
 from nt_run.errors import IncompleteDataError
@@ -11,6 +13,13 @@ from nt_run.model import TimeRange
 _ODDITIES = {
     "trades_without_volume": "bars count trades but no volume",
     "price_outside_range": "bars have an average price (quote volume ÷ volume) outside low … high",
+}
+
+
+_LACKS = {
+    "archive_monthly": "its file of the month lacks them",
+    "archive_daily": "its file of the day lacks them",
+    "rest": "asked twice, it has no such klines",
 }
 
 
@@ -50,16 +59,21 @@ def _shares(manifest: Manifest, wanted: TimeRange) -> dict[str, float]:
     return {kind: count / total for kind, count in sorted(rows.items())} if total else {}
 
 
-def incomplete(klines: Klines, certificate: DataCertificate) -> IncompleteDataError:
-    """Return the error that names the holes and what the sources said."""
-    asked = {gap.status for gap in certificate.gaps}
-    reason = "asked twice, it has no such klines"
-    if asked == {"unverified"}:
-        reason = "asked twice, it does not have them yet; try again in some minutes"
+def incomplete(
+    what: str, klines: Klines, certificate: DataCertificate, manifest: Manifest, failed: Mapping[str, str]
+) -> IncompleteDataError:
+    """Return the error that names the holes and what each source said; `failed` is what went wrong just now."""
+    wanted = [gap.range for gap in certificate.gaps]
+    holes = [hole for gap in wanted for hole in holes_in(manifest.days, gap)]
+    reasons: dict[str, str] = {kind.strip(): reason for kind, reason in failed.items()}
+    for kind in sorted({kind for hole in holes for kind in hole.by}):
+        reasons[kind] = _LACKS[kind]
+    if holes and all(hole.status == "unverified" for hole in holes):
+        reasons["rest"] = "asked twice, it does not have them yet; try again in some minutes"
     return IncompleteDataError(
-        f"{klines.symbol} {klines.interval} klines ({certificate.loaded} of {certificate.expected} bars)",
-        in_words((gap.range for gap in certificate.gaps), klines.interval),
-        {"rest": reason},
+        f"{what} ({certificate.loaded} of {certificate.expected} bars)",
+        in_words(wanted, klines.interval),
+        reasons,
     )
 
 

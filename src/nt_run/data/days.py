@@ -71,8 +71,8 @@ def with_state(day: Day, *, ended: bool) -> Day:
     return msgspec.structs.replace(day, state=_state(day.rows, day.expected, ended=ended))
 
 
-def confirmed_holes(days: Mapping[str, Day], time_range: TimeRange) -> list[Hole]:
-    """Return the holes of a range that the sources confirmed, clipped to it."""
+def holes_in(days: Mapping[str, Day], time_range: TimeRange) -> list[Hole]:
+    """Return what is known of the holes of a range, clipped to it, in time order."""
     return [
         Hole(
             max(hole.from_ms, time_range.start_ms), min(hole.to_ms, time_range.end_ms), hole.status, hole.by, hole.at_ms
@@ -80,8 +80,13 @@ def confirmed_holes(days: Mapping[str, Day], time_range: TimeRange) -> list[Hole
         for start in days_of(time_range)
         if (day := days.get(day_name(start)))
         for hole in day.missing
-        if hole.status == "confirmed_absent" and hole.from_ms < time_range.end_ms and hole.to_ms > time_range.start_ms
+        if hole.from_ms < time_range.end_ms and hole.to_ms > time_range.start_ms
     ]
+
+
+def confirmed_holes(days: Mapping[str, Day], time_range: TimeRange) -> list[Hole]:
+    """Return the holes of a range that the sources confirmed, clipped to it."""
+    return [hole for hole in holes_in(days, time_range) if hole.status == "confirmed_absent"]
 
 
 def _state(rows: int, expected: int, *, ended: bool) -> DayState:

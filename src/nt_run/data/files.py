@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -74,6 +74,27 @@ def writers_lock(folder: Path) -> Generator[None]:
             folder.mkdir(parents=True, exist_ok=True)
             file = held.enter_context((folder / ".lock").open("wb"))
             fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def download_lock(folder: Path, waiting: Callable[[], None]) -> Generator[None]:
+    """Hold the lock of downloads into a folder, so that two runs do not fetch the same; writers need not hold it.
+
+    `waiting` is called if somebody else has it.
+
+    Raises:
+        StoreError: The operating system refuses it.
+    """
+    with ExitStack() as held:
+        with _refusals(folder, "written"):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = held.enter_context((folder / ".download").open("wb"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

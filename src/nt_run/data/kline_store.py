@@ -30,7 +30,7 @@ class KlineStore:
         self.symbol = symbol
         self.interval = interval
         self.kind = kind
-        self._what = f"{symbol} {interval} {'mark price klines' if kind == MARK_KLINES else 'klines'}"
+        self.what = f"{symbol} {interval} {'mark price klines' if kind == MARK_KLINES else 'klines'}"
         folder = root / MARKET / kind / symbol / interval.name
         empty = Manifest(kind=kind, symbol=symbol, interval=interval.name)
         self.series = Series(folder, empty, "open_time", repair=repair)
@@ -105,8 +105,8 @@ class KlineStore:
         merged = self._stored(manifest, key)
         clashes: dict[int, tuple[str, ...]] = {}
         if fresh:
-            new = merge_klines(fresh, self._what)
-            merged, clashes = merge_preferring(merged, new, fresh_wins=commit.fresh_wins, what=self._what)
+            new = merge_klines(fresh, self.what)
+            merged, clashes = merge_preferring(merged, new, fresh_wins=commit.fresh_wins, what=self.what)
         self._refuse_contradictions(manifest, clashes, commit)
         if len(merged) and (fresh or not known):
             own = merged.exponents
@@ -118,7 +118,7 @@ class KlineStore:
         own = [time for time in clashes if _only_from(manifest.days.get(day_name(time)), commit.source)]
         if own and not commit.replace:
             where = [format_time(time) for time in own]
-            raise InvalidKlinesError(self._what, "two different rows for one open time", where)
+            raise InvalidKlinesError(self.what, "two different rows for one open time", where)
 
     def _record(
         self,
@@ -132,11 +132,11 @@ class KlineStore:
             return
         part = merged.within(TimeRange(days[0], days[-1] + DAY_MS))
         plain = self.kind == MARK_KLINES or not ((part.frame["volume"] == 0).any() or count_oddities(part))
-        by_day, hashes = split_days(part), hash_days(part)
+        by_day, hashes, none = split_days(part), hash_days(part), no_klines(self.symbol, self.interval)
         conflicts = commit.conflicts(manifest.days, clashes, self.interval.ms)
         changed = {time // DAY_MS * DAY_MS for time in clashes} if commit.fresh_wins else set[int]()
         for start in days:
-            name, rows = day_name(start), by_day.get(start, no_klines(self.symbol, self.interval))
+            name, rows = day_name(start), by_day.get(start, none)
             before = manifest.days.get(name)
             if before and start in changed:
                 remember(manifest, name, before.content_sha256)
@@ -154,7 +154,7 @@ class KlineStore:
         for name in frames.keys() - {key}:
             del manifest.partitions[name]
         parts = [self._klines(frame, exponents[name]) for name, frame in sorted(frames.items())]
-        return merge_klines(parts, self._what) if parts else no_klines(self.symbol, self.interval)
+        return merge_klines(parts, self.what) if parts else no_klines(self.symbol, self.interval)
 
     def _klines(self, frame: pl.DataFrame, exponents: tuple[int, ...]) -> Klines:
         price, quantity, quote = exponents

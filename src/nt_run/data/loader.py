@@ -11,22 +11,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
-from nt_run.data.certify import certify, incomplete, oddities
-from nt_run.data.days import confirmed_holes
-from nt_run.data.download import CLOSED_AFTER_MS, Download, DownloadProgress
+from nt_run.data.download import DownloadProgress
 from nt_run.data.funding import FundingStore, find_odd_steps
 from nt_run.data.inventory import CachedSeries, list_cached
-from nt_run.data.kline_store import KlineStore
+from nt_run.data.kline_loader import ONLINE, KlineLoader
+from nt_run.data.kline_store import KLINES, MARK_KLINES, KlineStore
 from nt_run.data.loaded import LoadedFunding, LoadedKlines, LoadedSpecs
-from nt_run.data.ranges import in_words, subtract, to_grid
-from nt_run.data.rest import RestClient
+from nt_run.data.ranges import in_words
 from nt_run.data.snapshots import Snapshot, SnapshotStore
-from nt_run.errors import DataError, NotCachedError, SourceError
-from nt_run.klines import Klines, find_gaps
+from nt_run.data.sources import Sources
+from nt_run.errors import NotCachedError, SourceError
+from nt_run.klines import find_gaps
 from nt_run.model import Interval, MarketState, TimeRange, format_time
 from nt_run.specs import parse_specs
-
-_ONLINE = "Run once without --offline to fetch it."
 
 
 @dataclass(slots=True)
@@ -36,6 +33,7 @@ class MarketData:
     Args:
         root: The cache folder.
         rest_url: The exchange's REST address.
+        archive_url: The address of its public archive; `None` does without.
         offline: Open no socket; what is not cached is an error.
         progress: Told how far downloads are, and why they wait.
         sleep: Waits for seconds, where the exchange asks to.
@@ -46,13 +44,24 @@ class MarketData:
 
     root: Path
     rest_url: str
+    archive_url: str | None = None
     offline: bool = False
     progress: DownloadProgress | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     timeout_s: float = 10.0
-    _client: RestClient | None = field(default=None, init=False, repr=False)
-    _now_ms: int | None = field(default=None, init=False, repr=False)
+    _sources: Sources = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._sources = Sources(
+            self.rest_url,
+            self.archive_url,
+            offline=self.offline,
+            progress=self.progress,
+            sleep=self.sleep,
+            clock=self.clock,
+            timeout_s=self.timeout_s,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -62,9 +71,7 @@ class MarketData:
 
     def close(self) -> None:
         """Close the connections, if any were opened."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self._sources.close()
 
     def server_time_ms(self) -> int:
         """Return the exchange's time, asked for now.
@@ -73,10 +80,7 @@ class MarketData:
             NotCachedError: Offline.
             SourceError: The exchange gave no usable answer.
         """
-        if self.offline:
-            raise NotCachedError("the exchange's time", ["it is never cached"], "Give --start and --end.")
-        self._now_ms = self._rest().server_time_ms()
-        return self._now_ms
+        return self._sources.server_time_ms()
 
     def load_specs(self, symbol: str) -> LoadedSpecs:
         """Return the trading rules of a symbol, live if possible; every live answer is kept.
@@ -91,11 +95,11 @@ class MarketData:
         if self.offline:
             newest = store.newest()
             if newest is None:
-                raise NotCachedError("the exchange's trading rules", ["no exchangeInfo was kept"], _ONLINE)
+                raise NotCachedError("the exchange's trading rules", ["no exchangeInfo was kept"], ONLINE)
             return self._kept_specs(store, newest, symbol, [])
         try:
             fetched_at = self.server_time_ms()
-            answer = self._rest().exchange_info()
+            answer = self._sources.rest().exchange_info()
         except SourceError as exc:
             newest = store.newest()
             if newest is None:
@@ -118,8 +122,8 @@ class MarketData:
         """
         if self.offline:
             return None
-        answer = self._rest().premium_index(symbol)
-        last = self._rest().funding_rates(symbol, None, limit=1)
+        answer = self._sources.rest().premium_index(symbol)
+        last = self._sources.rest().funding_rates(symbol, None, limit=1)
         following = int(answer.get("nextFundingTime") or 0) or None
         settled = int(last[-1]["fundingTime"]) if last else None
         step = None
@@ -150,24 +154,13 @@ class MarketData:
             DataError: The range starts before the first kline, ends in the future, or is without a bar.
             StoreError: A file of the cache is damaged, and this is offline.
         """
-        wanted = to_grid(time_range, interval)
-        if wanted is None:
-            raise DataError(f"No {interval} bar of {symbol} opens in {time_range}. Choose a longer range.")
-        store = KlineStore(self.root, symbol, interval, repair=not self.offline)
-        klines = store.read(wanted)
-        lacking = self._lacking(store, klines, wanted)
-        if lacking and self.offline:
-            raise NotCachedError(f"{symbol} {interval} klines", in_words(lacking, interval), _ONLINE)
-        if lacking:
-            self._download(store, wanted, lacking)
-            klines = store.read(wanted)
-        manifest = store.series.manifest()
-        certificate = certify(klines, wanted, manifest)
-        if certificate.completeness < min_completeness:
-            raise incomplete(klines, certificate)
-        return LoadedKlines(
-            klines=klines, certificate=certificate, warnings=[*store.series.warnings, *oddities(manifest, wanted)]
-        )
+        return self._kline_loader(symbol, interval, KLINES).load(time_range, min_completeness)
+
+    def load_mark_klines(
+        self, symbol: str, interval: Interval, time_range: TimeRange, *, min_completeness: float = 1.0
+    ) -> LoadedKlines:
+        """Return the mark price klines that open in `[start, end)`; they have no volume. See `load_klines`."""
+        return self._kline_loader(symbol, interval, MARK_KLINES).load(time_range, min_completeness)
 
     def load_funding(self, symbol: str, time_range: TimeRange) -> LoadedFunding:
         """Return the settlements with start ≤ slot < end; a settlement that is missing is told, not invented.
@@ -181,11 +174,11 @@ class MarketData:
         rates = store.read(time_range)
         lacking = store.lacking(time_range)
         if lacking and self.offline:
-            raise NotCachedError(f"{symbol} funding rates", in_words(lacking), _ONLINE)
+            raise NotCachedError(f"{symbol} funding rates", in_words(lacking), ONLINE)
         if lacking:
             now_ms = self.server_time_ms()
             for part in lacking:
-                store.fetch(self._rest(), part, now_ms)
+                store.fetch(self._sources.rest(), part, now_ms)
             rates = store.read(time_range)
         odd = [f"{symbol} funding: {words}." for words in find_odd_steps(rates, time_range)]
         odd += [
@@ -215,69 +208,17 @@ class MarketData:
         gaps = find_gaps(store.read(whole), whole)
         return TimeRange(gaps[-1].range.end_ms, whole.end_ms) if gaps else whole
 
-    def _rest(self) -> RestClient:
-        if self._client is None:
-            self._client = RestClient(
-                self.rest_url, timeout_s=self.timeout_s, notice=self._say, sleep=self.sleep, clock=self.clock
-            )
-        return self._client
-
-    def _say(self, text: str) -> None:
-        if self.progress is not None:
-            self.progress(text, 0, 0, 0)
+    def _kline_loader(self, symbol: str, interval: Interval, kind: str) -> KlineLoader:
+        store = KlineStore(self.root, symbol, interval, repair=not self.offline, kind=kind)
+        return KlineLoader(store, self._sources)
 
     def _kept_specs(self, store: SnapshotStore, snapshot: Snapshot, symbol: str, warnings: list[str]) -> LoadedSpecs:
         specs = parse_specs(store.read(snapshot), symbol, as_of_ms=snapshot.last_seen_ms, source=snapshot.file)
         return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=warnings)
 
-    def _lacking(self, store: KlineStore, klines: Klines, wanted: TimeRange) -> list[TimeRange]:
-        """The holes that are worth asking for."""
-        gaps = [gap.range for gap in find_gaps(klines, wanted)]
-        if not gaps:
-            return []
-        known = confirmed_holes(store.series.manifest().days, wanted)
-        return subtract(gaps, [TimeRange(hole.from_ms, hole.to_ms) for hole in known])
-
-    def _download(self, store: KlineStore, wanted: TimeRange, lacking: list[TimeRange]) -> None:
-        closed = self._closed_until(store.interval, wanted.end_ms)
-        if wanted.end_ms > closed:
-            raise DataError(
-                f"{store.symbol} {store.interval}: the range ends at {format_time(wanted.end_ms)}, but the newest "
-                f"closed bar ends at {format_time(closed)} UTC. Choose --end {_iso(closed)} or earlier."
-            )
-        download = Download(self._rest(), store, self._now_ms or 0, self.progress)
-        self._check_listed(store, download, wanted)
-        download.fill(lacking)
-
-    def _closed_until(self, interval: Interval, needed_ms: int) -> int:
-        """The end of the newest bar that counts as closed; the exchange is asked again only if that may matter."""
-        if self._now_ms is None or (self._now_ms - CLOSED_AFTER_MS) // interval.ms * interval.ms < needed_ms:
-            self.server_time_ms()
-        return ((self._now_ms or 0) - CLOSED_AFTER_MS) // interval.ms * interval.ms
-
-    def _check_listed(self, store: KlineStore, download: Download, wanted: TimeRange) -> None:
-        manifest = store.series.manifest()
-        if any(one.first_ms <= wanted.start_ms for one in manifest.partitions.values()):
-            return
-        first = manifest.first_ms
-        if first is None:
-            first = download.first_open_ms()
-            if first is None:
-                raise DataError(f"{store.symbol}: the exchange has no {store.interval} klines at all.")
-            store.set_first(first)
-        if wanted.start_ms < first:
-            raise DataError(
-                f"{store.symbol}: the range starts at {format_time(wanted.start_ms)}, but the exchange's first "
-                f"{store.interval} kline is of {format_time(first)} UTC. Choose --start {_iso(first)} or later."
-            )
-
 
 def _decimal(value: Any) -> Decimal | None:  # noqa: ANN401 - the exchange's JSON
     return Decimal(str(value)) if value not in (None, "") else None
-
-
-def _iso(time_ms: int) -> str:
-    return format_time(time_ms).replace(" ", "T")
 
 
 def _age(seconds: float) -> str:

@@ -9,15 +9,18 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import NamedTuple, cast
 
 from nt_run.demo.answers import Answer, Clock
-from nt_run.demo.candles import Kind, Market
+from nt_run.demo.candles import Candles, Kind, Market
 from nt_run.demo.text import CSV_HEADER
 from nt_run.model import INTERVALS
+
+type Amendment = Callable[[Candles], Candles]
+"""Takes the candles a file would hold and returns those it shall hold."""
 
 _FUNDING_HEADER = "calc_time,funding_interval_hours,last_funding_rate\n"
 _PUBLISHED_AT = dt.timedelta(hours=8, minutes=35)
@@ -44,9 +47,14 @@ class _File(NamedTuple):
     end: dt.datetime
 
     @property
+    def pace(self) -> str:
+        """Whether it holds a month or a day."""
+        return "daily" if self.end - self.start == _DAY else "monthly"
+
+    @property
     def published(self) -> dt.datetime:
         """The day after a daily file's day; the first Monday after a monthly file's month."""
-        if self.end - self.start == _DAY:
+        if self.pace == "daily":
             return self.end + _PUBLISHED_AT
         return self.end + _DAY * (-self.end.weekday() % 7) + _PUBLISHED_AT
 
@@ -57,7 +65,13 @@ class Archive:
     def __init__(self, markets: Mapping[str, Market], clock: Clock) -> None:
         self._markets = markets
         self._clock = clock
+        self._amendments: list[tuple[str, Amendment]] = []
         self._zip = lru_cache(_ZIPS_KEPT)(self._make_zip)
+
+    def amend(self, match: str, change: "Amendment") -> None:
+        """Make klines files whose key contains `match` from changed candles from now on, checksums included."""
+        self._amendments.append((match, change))
+        self._zip.cache_clear()
 
     def answer(self, path: str) -> Answer:
         """Return the file at `path`, or the object store's 404."""
@@ -82,7 +96,7 @@ class Archive:
         market = self._markets.get(file.symbol)
         if market is None:
             return None
-        text = _funding(market, file) if file.kind == "fundingRate" else _klines(market, file)
+        text = _funding(market, file) if file.kind == "fundingRate" else self._klines(market, file)
         if text is None:
             return None
         content = io.BytesIO()
@@ -91,6 +105,15 @@ class Archive:
             member.external_attr = 0o644 << 16
             archive.writestr(member, text, zipfile.ZIP_DEFLATED, compresslevel=1)
         return content.getvalue()
+
+    def _klines(self, market: Market, file: _File) -> bytes | None:
+        step = INTERVALS.get(file.interval)
+        if step is None or step % market.step_ms:
+            return None
+        candles = market.candles(cast("Kind", file.kind), _ms(file.start), _ms(file.end)).aggregate(step)
+        for match, change in self._amendments:
+            candles = change(candles) if match in f"{file.pace}/{file.kind}/{file.name}" else candles
+        return CSV_HEADER + bytes(candles.csv_rows()) if len(candles) else None
 
 
 def _parse(match: re.Match[str]) -> _File | None:
@@ -106,14 +129,6 @@ def _parse(match: re.Match[str]) -> _File | None:
     name = match[0].rpartition("/")[2].removesuffix(".CHECKSUM").removesuffix(".zip")
     kind = match["kind"] or "fundingRate"
     return _File(name, match["symbol"] or match["funded"], kind, match["interval"] or "", start, end)
-
-
-def _klines(market: Market, file: _File) -> bytes | None:
-    step = INTERVALS.get(file.interval)
-    if step is None or step % market.step_ms:
-        return None
-    candles = market.candles(cast("Kind", file.kind), _ms(file.start), _ms(file.end)).aggregate(step)
-    return CSV_HEADER + bytes(candles.csv_rows()) if len(candles) else None
 
 
 def _funding(market: Market, file: _File) -> bytes | None:

@@ -17,8 +17,10 @@ from nt_run.demo.answers import Answer, to_json
 
 type RowsEdit = Callable[[list[list[Any]]], list[list[Any]]]
 
-FaultKind = Literal["429", "418", "500", "503", "404", "html", "cut", "timeout", "reset", "corrupt", "rows"]
-"""`html`: a page with status 200. `cut`: the body ends before its declared length. `timeout`: no answer, for longer
+FaultKind = Literal[
+    "429", "418", "500", "503", "404", "403", "html", "redirect", "cut", "slow", "timeout", "reset", "corrupt", "rows"
+]
+"""`html`: a page with status 200. `redirect`: sent to `location`. `slow`: the body comes in drips. `cut`: the body ends before its declared length. `timeout`: no answer, for longer
 than a client waits. `reset`: the connection is reset. `corrupt`: one byte of the body differs. `rows`: `edit` changes
 the klines of an answer."""
 
@@ -37,12 +39,13 @@ class Fault:
     skip: int = 0
     retry_after: int = 1
     edit: RowsEdit | None = None
+    location: str = ""
 
     @property
-    def mishap(self) -> Literal["cut", "timeout", "reset"] | None:
+    def mishap(self) -> Literal["cut", "slow", "timeout", "reset"] | None:
         """What the connection does, for the faults that happen below HTTP."""
         match self.kind:
-            case "cut" | "timeout" | "reset":
+            case "cut" | "slow" | "timeout" | "reset":
                 return self.kind
             case _:
                 return None
@@ -53,6 +56,8 @@ class Fault:
             status, body = _REFUSALS[self.kind]
             headers = {"Retry-After": str(self.retry_after)} if self.kind in {"429", "418"} else {}
             return Answer(to_json(body), status, weight=answer.weight, headers=headers)
+        if self.kind == "redirect":
+            return Answer(b"", 302, headers={"Location": self.location})
         if self.kind == "html":
             return replace(answer, body=_PAGE, content_type="text/html")
         if self.kind == "corrupt":
@@ -96,6 +101,7 @@ _BANNED = "Way too many requests; IP banned. Please use the websocket for live u
 _REFUSALS: dict[str, tuple[int, dict[str, Any]]] = {
     "429": (429, {"code": -1003, "msg": _TOO_MANY}),
     "418": (418, {"code": -1003, "msg": _BANNED}),
+    "403": (403, {"code": 0, "msg": "Forbidden"}),
     "404": (404, {"code": -5000, "msg": "Path is invalid"}),
     "500": (500, {"code": -1000, "msg": "An unknown error occurred while processing the request."}),
     "503": (503, {"code": -1008, "msg": "Server is currently overloaded with other requests. Please try again."}),

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from nt_run.demo.answers import Answer, Query
-from nt_run.demo.archive import Archive
+from nt_run.demo.archive import Amendment, Archive
 from nt_run.demo.candles import Market
 from nt_run.demo.faults import Fault, Faults
 from nt_run.demo.market import SyntheticMarket
@@ -90,6 +90,13 @@ class DemoExchange:
     def archive_url(self) -> str:
         """Stands for https://data.binance.vision."""
         return self.rest_url
+
+    def amend_archive(self, match: str, change: Amendment) -> None:
+        """Change what the archive's klines files hold from now on: short, corrected and replaced ones.
+
+        Checksums fit. `match` is a part of such a name as `monthly/klines/BTCUSDT-1m-2026-05`.
+        """
+        self._archive.amend(match, change)
 
     def start(self) -> Self:
         """Begin to serve in the background; `with` does it."""

@@ -17,13 +17,17 @@ ADDRESS = "127.0.0.1"
 _GZIP_FROM = 1024
 """Bytes; smaller bodies are sent as they are."""
 _LONGEST_WAIT = 600.0
+_DRIP, _BETWEEN_DRIPS = 64, 0.02
 
 
 class Reply(NamedTuple):
-    """An answer, and what the connection does to it: `timeout` and `reset` send nothing, `cut` sends half."""
+    """An answer, and what the connection does to it: `timeout` and `reset` send nothing.
+
+    `cut` sends half, `slow` sends a piece of the body every now and then.
+    """
 
     answer: Answer
-    mishap: Literal["timeout", "reset", "cut"] | None = None
+    mishap: Literal["timeout", "reset", "cut", "slow"] | None = None
 
 
 type Respond = Callable[[str, str], Reply]
@@ -127,9 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
             # Lingering for no time makes the close a reset.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         else:
-            self._send(reply.answer, send_body=send_body, cut=reply.mishap == "cut")
+            self._send(reply.answer, send_body=send_body, mishap=reply.mishap)
 
-    def _send(self, answer: Answer, *, send_body: bool, cut: bool) -> None:
+    def _send(self, answer: Answer, *, send_body: bool, mishap: str | None) -> None:
         body, headers = answer.body, {"Content-Type": answer.content_type, **answer.headers}
         accepted = self.headers.get("Accept-Encoding", "")
         if answer.content_type == JSON_TYPE and "gzip" in accepted and len(body) >= _GZIP_FROM:
@@ -139,8 +143,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if send_body:
-            self.wfile.write(body[: len(body) // 2] if cut else body)
+        if not send_body:
+            return
+        if mishap == "slow":
+            self._drip(body)
+            return
+        self.wfile.write(body[: len(body) // 2] if mishap == "cut" else body)
+
+    def _drip(self, body: bytes) -> None:
+        for start in range(0, len(body), _DRIP):
+            if cast("LoopbackServer", self.server).stopping.wait(_BETWEEN_DRIPS):
+                return
+            self.wfile.write(body[start : start + _DRIP])
+            self.wfile.flush()
 
 
 def _gzip(body: bytes) -> bytes:
