@@ -1,19 +1,23 @@
 """Rows as the exchange sends them, stores in a fresh folder, and market data against the embedded exchange."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nt_run.data.ingest import parse_rows
 from nt_run.data.kline_store import KlineStore
 from nt_run.data.loader import MarketData
 from nt_run.data.manifest import Source
+from nt_run.demo.candles import Candles
 from nt_run.klines import Klines
-from nt_run.model import Interval
+from nt_run.model import Interval, TimeRange
 
 MINUTE = 60_000
+COLUMNS = [field.name for field in fields(Candles) if field.name not in {"step_ms", "decimals"}]
 
 
 def _rows(start_ms: int, count: int, *, step: int = MINUTE, decimals: int = 2, tick: int = 10) -> list[list[Any]]:
@@ -85,3 +89,34 @@ def open_data(tmp_path: Path, pauses: list[float]) -> Iterator[Callable[..., Mar
     yield build
     for data in opened:
         data.close()
+
+
+def _without(*holes: TimeRange) -> Callable[[Candles], Candles]:
+    def cut(candles: Candles) -> Candles:
+        kept = np.ones(len(candles), np.bool_)
+        for hole in holes:
+            kept &= (candles.open_time < hole.start_ms) | (candles.open_time >= hole.end_ms)
+        columns = {name: getattr(candles, name)[kept] for name in COLUMNS}
+        return replace(candles, **columns)
+
+    return cut
+
+
+@pytest.fixture(scope="session")
+def without() -> Callable[..., Callable[[Candles], Candles]]:
+    """What makes candles lack the bars that open in some ranges."""
+    return _without
+
+
+@pytest.fixture(scope="session")
+def corrected() -> Callable[..., Callable[[Candles], Candles]]:
+    """What makes candles count one trade more in a range."""
+
+    def build(where: TimeRange) -> Callable[[Candles], Candles]:
+        def change(candles: Candles) -> Candles:
+            inside = (candles.open_time >= where.start_ms) & (candles.open_time < where.end_ms)
+            return replace(candles, trades=candles.trades + inside)
+
+        return change
+
+    return build

@@ -105,7 +105,7 @@ class HttpSource:
 
         if isinstance(exc, vendor.ProtocolError) and self._answered:
             raise PassingError("was cut off on the way") from exc
-        waited = isinstance(exc, vendor.TimeoutError)
+        waited = isinstance(exc, vendor.TimeoutError) and not isinstance(exc, vendor.NewConnectionError)
         reason = f"was not answered within {self._timeout_s:g} s" if waited else f"is not reachable ({_root(exc)})"
         if self._answered:
             raise PassingError(reason) from exc

@@ -20,9 +20,9 @@ type RowsEdit = Callable[[list[list[Any]]], list[list[Any]]]
 FaultKind = Literal[
     "429", "418", "500", "503", "404", "403", "html", "redirect", "cut", "slow", "timeout", "reset", "corrupt", "rows"
 ]
-"""`html`: a page with status 200. `redirect`: sent to `location`. `slow`: the body comes in drips. `cut`: the body ends before its declared length. `timeout`: no answer, for longer
-than a client waits. `reset`: the connection is reset. `corrupt`: one byte of the body differs. `rows`: `edit` changes
-the klines of an answer."""
+"""`html`: a page with status 200. `redirect`: sent to `location`. `slow`: the body comes in drips. `cut`: the body ends
+before its declared length. `timeout`: no answer, for longer than a client waits. `reset`: the connection is reset.
+`corrupt`: one byte of the body differs. `rows`: `edit` changes the klines of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
