@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from nt_run.data.archive import ArchiveFile
-from nt_run.data.failover import file_range
+from nt_run.data.archive import ArchiveFile, file_range
 from nt_run.data.kline_store import KlineStore
 from nt_run.data.loader import MarketData
 from nt_run.demo import DEMO_NOW_MS, DEMO_START_MS, DemoExchange, Fault

@@ -190,3 +190,31 @@ def test_a_settlement_that_is_due_and_not_published_is_told_and_asked_for_again(
         later = open_data(exchange.rest_url).load_funding("BTCUSDT", held)
     assert later.rates[-1].slot_ms == END
     assert later.warnings == []
+
+
+def test_rates_of_an_exchange_that_does_not_answer_come_from_the_archive(open_data: Open, tmp_path: Path) -> None:
+    may = TimeRange(parse_time("2026-05-01"), parse_time("2026-06-01"))
+    with DemoExchange([Fault("/fundingRate?", "418", times=None)]) as exchange:
+        archived = open_data(exchange.rest_url, archive_url=exchange.archive_url).load_funding("BTCUSDT", may)
+        with pytest.raises(SourceError, match="HTTP 418"):
+            open_data(exchange.rest_url, archive_url=exchange.archive_url).load_funding(
+                "BTCUSDT", TimeRange(may.start_ms, may.end_ms + 1)
+            )
+    with DemoExchange() as exchange:
+        asked = open_data(exchange.rest_url, root=tmp_path / "other").load_funding("BTCUSDT", may)
+    assert [(one.time_ms, one.rate) for one in archived.rates] == [(one.time_ms, one.rate) for one in asked.rates]
+    assert {one.mark_price for one in archived.rates} == {None}
+    assert len(archived.rates) == 93
+
+
+def test_a_month_of_which_rest_knows_nothing_comes_from_the_archive(open_data: Open) -> None:
+    spring = TimeRange(parse_time("2026-03-01"), parse_time("2026-06-01"))
+    april = TimeRange(parse_time("2026-04-01"), parse_time("2026-05-01"))
+
+    def forget(rows: list[Any]) -> list[Any]:
+        return [one for one in rows if not april.start_ms <= one["fundingTime"] < april.end_ms]
+
+    with DemoExchange([Fault("/fundingRate?", "rows", times=None, edit=forget)]) as exchange:
+        loaded = open_data(exchange.rest_url, archive_url=exchange.archive_url).load_funding("BTCUSDT", spring)
+    assert len(loaded.rates) == 92 * 3
+    assert loaded.warnings == []

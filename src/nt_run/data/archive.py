@@ -4,6 +4,7 @@ A file is used only if its bytes have the sha256 of its `.CHECKSUM`, and it hold
 may pass is tried again; a missing or wrong checksum once more.
 """
 
+import datetime as dt
 import hashlib
 import io
 import random
@@ -19,6 +20,7 @@ from typing import Literal, NoReturn
 
 from nt_run.data.archive_http import HttpSource, LastingError, PassingError
 from nt_run.errors import SourceError
+from nt_run.model import TimeRange
 
 Pace = Literal["monthly", "daily"]
 
@@ -61,6 +63,14 @@ class ArchiveFile:
     @property
     def _spelling(self) -> str:
         return _SPELLING.get(self.interval, self.interval)
+
+
+def file_range(file: ArchiveFile) -> TimeRange:
+    """Return the month or the day a file is for."""
+    first = dt.datetime.fromisoformat(file.period if file.pace == "daily" else f"{file.period}-01")
+    first = first.replace(tzinfo=dt.UTC)
+    last = first + dt.timedelta(days=1) if file.pace == "daily" else (first + dt.timedelta(days=31)).replace(day=1)
+    return TimeRange(int(first.timestamp()) * 1000, int(last.timestamp()) * 1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ Each file is kept as it arrives, so a download that is interrupted goes on where
 over and its reason kept; it is told if a hole remains.
 """
 
-import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 
-from nt_run.data.archive import ArchiveClient, ArchiveFile, Arrived, Outcome
+from nt_run.data.archive import ArchiveClient, ArchiveFile, Arrived, Outcome, file_range
 from nt_run.data.archive_csv import form_of, parse_csv
 from nt_run.data.days import day_name, days_of
 from nt_run.data.download import Counter, Download
@@ -32,14 +31,6 @@ SMALL_MS = 2 * DAY_MS
 _SETTLED_AFTER_MS = 600_000  # a bar missing for less may be late; one missing for longer does not come any more
 _OVERDUE_MS = 45 * DAY_MS  # a month's file appears on the first Monday of the next; this one does not come any more
 _KINDS: dict[str, SourceKind] = {"monthly": "archive_monthly", "daily": "archive_daily"}
-
-
-def file_range(file: ArchiveFile) -> TimeRange:
-    """Return the month or the day a file is for."""
-    first = dt.datetime.fromisoformat(file.period if file.pace == "daily" else f"{file.period}-01")
-    first = first.replace(tzinfo=dt.UTC)
-    last = first + dt.timedelta(days=1) if file.pace == "daily" else (first + dt.timedelta(days=31)).replace(day=1)
-    return TimeRange(int(first.timestamp()) * 1000, int(last.timestamp()) * 1000)
 
 
 def keep_file(store: KlineStore, arrived: Arrived, now_ms: int, *, replace: bool = False) -> list[TimeRange]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from nt_run.data.days import HOUR_MS
+from nt_run.data.archive import ArchiveClient, ArchiveFile, Arrived, file_range
+from nt_run.data.days import HOUR_MS, day_name, days_of
 from nt_run.data.ingest import decimals_of, scaled
 from nt_run.data.kline_store import MARKET
 from nt_run.data.manifest import Manifest
@@ -100,6 +101,27 @@ class FundingStore:
             self._commit(frame, exponents, TimeRange(cursor, upto), known)
             cursor = upto
 
+    def fetch_archive(self, archive: ArchiveClient, time_range: TimeRange, now_ms: int) -> None:
+        """Fetch the months of a range that have ended from the archive, which knows no mark prices; keep what comes.
+
+        Raises:
+            InvalidKlinesError: Its rows contradict themselves or those stored before.
+        """
+        months = dict.fromkeys(day_name(start)[:7] for start in days_of(time_range))
+        files = [ArchiveFile(KIND, self.symbol, "", month) for month in months]
+        for file, outcome in archive.fetch_all(one for one in files if file_range(one).end_ms <= now_ms):
+            if isinstance(outcome, Arrived):
+                what = f"{file.name}.zip"
+                frame, exponents = parse_funding(_archive_rows(outcome.text, what), what)
+                self._commit(frame, exponents, file_range(file), file_range(file).end_ms)
+
+    def empty_months(self, time_range: TimeRange) -> list[TimeRange]:
+        """Return the months inside a range of which no settlement is stored though they are known."""
+        months = {day_name(start)[:7] for start in days_of(time_range)}
+        held = {day_name(rate.slot_ms)[:7] for rate in self.read(time_range)}
+        ranges = [file_range(ArchiveFile(KIND, self.symbol, "", month)) for month in sorted(months - held)]
+        return [one for one in ranges if time_range.start_ms <= one.start_ms and one.end_ms <= time_range.end_ms]
+
     def _commit(self, rows: pl.DataFrame, exponents: tuple[int, int], fetched: TimeRange, known: int) -> None:
         slot = pl.col("slot").dt.epoch("ms")
         inside = rows.filter(slot.is_between(fetched.start_ms, fetched.end_ms, closed="left"))
@@ -143,6 +165,16 @@ def parse_funding(rows: Sequence[Any], what: str) -> tuple[pl.DataFrame, tuple[i
     return frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()).sort("slot"), exponents
 
 
+def _archive_rows(text: bytes, what: str) -> list[dict[str, Any]]:
+    """The rows of the archive's CSV in the form of REST; the names in its header say which column is which."""
+    try:
+        frame = pl.read_csv(text, infer_schema=False)
+        times, rates = frame["calc_time"].cast(pl.Int64), frame["last_funding_rate"]
+    except pl.exceptions.PolarsError as exc:
+        raise InvalidKlinesError(what, "it is not a CSV of funding rates", [repr(text[:60])]) from exc
+    return [{"fundingTime": time, "fundingRate": rate} for time, rate in zip(times, rates, strict=True)]
+
+
 def find_odd_steps(rates: Sequence[FundingRate], time_range: TimeRange) -> list[str]:
     """Return where settlements seem to be missing, in words.
 
@@ -176,7 +208,9 @@ def _merge(
             pl.col("mark_price") * 10 ** (both[1] - own[1]),
         )
         for frame, own in ((old.select(list(SCHEMA)), held), (fresh, came))
-    ).unique(maintain_order=True)
+    )
+    # The archive has no mark prices: its row and the one of REST are the same settlement.
+    merged = merged.sort("mark_price", nulls_last=True).unique(["slot", "rate"], keep="first", maintain_order=True)
     twice = merged.filter(pl.col("slot").is_duplicated())
     if not twice.is_empty():
         what = f"{symbol} funding rates"

@@ -20,7 +20,7 @@ from nt_run.data.loaded import LoadedFunding, LoadedKlines, LoadedSpecs
 from nt_run.data.ranges import in_words
 from nt_run.data.snapshots import Snapshot, SnapshotStore
 from nt_run.data.sources import Sources
-from nt_run.errors import NotCachedError, SourceError
+from nt_run.errors import NotCachedError, SourceError, UnknownSymbolError
 from nt_run.klines import find_gaps
 from nt_run.model import Interval, MarketState, TimeRange, format_time
 from nt_run.specs import parse_specs
@@ -176,9 +176,7 @@ class MarketData:
         if lacking and self.offline:
             raise NotCachedError(f"{symbol} funding rates", in_words(lacking), ONLINE)
         if lacking:
-            now_ms = self.server_time_ms()
-            for part in lacking:
-                store.fetch(self._sources.rest(), part, now_ms)
+            self._fetch_funding(store, lacking)
             rates = store.read(time_range)
         odd = [f"{symbol} funding: {words}." for words in find_odd_steps(rates, time_range)]
         odd += [
@@ -207,6 +205,25 @@ class MarketData:
         whole = TimeRange(min(one.first_ms for one in partitions), max(one.last_ms for one in partitions) + interval.ms)
         gaps = find_gaps(store.read(whole), whole)
         return TimeRange(gaps[-1].range.end_ms, whole.end_ms) if gaps else whole
+
+    def _fetch_funding(self, store: FundingStore, lacking: list[TimeRange]) -> None:
+        archive = self._sources.archive()
+        try:
+            now_ms = self.server_time_ms()
+            for part in lacking:
+                store.fetch(self._sources.rest(), part, now_ms)
+        except (SourceError, UnknownSymbolError):
+            # Contracts that are no longer listed, an exchange out of reach: the archive may still have it.
+            if archive is None:
+                raise
+            now_ms = self._sources.now_ms or int(self.clock() * 1000)
+            for part in lacking:
+                store.fetch_archive(archive, part, now_ms)
+            if any(store.lacking(part) for part in lacking):
+                raise
+        if archive is not None:
+            for month in (one for part in lacking for one in store.empty_months(part)):
+                store.fetch_archive(archive, month, now_ms)
 
     def _kline_loader(self, symbol: str, interval: Interval, kind: str) -> KlineLoader:
         store = KlineStore(self.root, symbol, interval, repair=not self.offline, kind=kind)

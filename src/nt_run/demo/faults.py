@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from nt_run.demo.answers import Answer, to_json
 
-type RowsEdit = Callable[[list[list[Any]]], list[list[Any]]]
+type RowsEdit = Callable[[list[Any]], list[Any]]
 
 FaultKind = Literal[
     "429", "418", "500", "503", "404", "403", "html", "redirect", "cut", "slow", "timeout", "reset", "corrupt", "rows"
@@ -30,7 +30,7 @@ class Fault:
     """What happens to requests whose path and query contain `match`: `skip` pass first, then `times` are hit.
 
     `times` is `None` for all of them. `retry_after` (seconds) goes with 429 and 418 as `Retry-After`. `edit` takes the
-    rows of a klines answer as the exchange wrote them and returns those to send.
+    rows of an answer with klines or funding rates as the exchange wrote them and returns those to send.
     """
 
     match: str
@@ -63,7 +63,7 @@ class Fault:
         if self.kind == "corrupt":
             middle = len(answer.body) // 2
             return replace(answer, body=_flip(answer.body, middle))
-        if self.kind == "rows" and self.edit is not None and answer.body.startswith(b"[["):
+        if self.kind == "rows" and self.edit is not None and answer.body.startswith(b"["):
             return replace(answer, body=to_json(self.edit(json.loads(answer.body))))
         return answer
 
