@@ -1,6 +1,6 @@
 """Rows of two sources for one open time that differ: found, kept on record, settled by what the user prefers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Literal
 
@@ -71,7 +71,14 @@ def record_conflicts(
         kinds: tuple[SourceKind, ...] = tuple(dict.fromkeys(one.kind for one in before.sources)) if before else ()
         fresh = [
             Conflict(
-                run[0], run[-1] + step_ms, _columns_of(run, clashes), kinds, source.kind, source.fetched_at_ms, kept
+                from_ms=run[0],
+                to_ms=run[-1] + step_ms,
+                columns=_columns_of(run, clashes),
+                stored=kinds,
+                other=source.kind,
+                key=source.key,
+                at_ms=source.fetched_at_ms,
+                kept=kept,
             )
             for run in _runs(list(group), step_ms)
         ]
@@ -95,16 +102,22 @@ def conflicts_in(manifest: Manifest, time_range: TimeRange) -> list[Conflict]:
     ]
 
 
-def settle(manifest: Manifest, time_range: TimeRange, prefer: Family) -> list[Conflict]:
-    """Enter a preference where the preferred rows are the stored ones; return the conflicts that need others."""
-    for start in days_of(time_range):
-        name = day_name(start)
-        if day := manifest.days.get(name):
-            settled = tuple(
-                msgspec.structs.replace(one, kept="stored") if _is_stored(one, prefer) else one for one in day.conflicts
-            )
-            manifest.days[name] = msgspec.structs.replace(day, conflicts=settled)
-    return [one for one in conflicts_in(manifest, time_range) if one.kept is None]
+def settle(manifest: Manifest, decided: Callable[[Conflict], bool]) -> list[Conflict]:
+    """Mark the open conflicts whose stored rows are the preferred ones; return those that are still open."""
+    left: list[Conflict] = []
+    for name, day in manifest.days.items():
+        marked = tuple(
+            msgspec.structs.replace(one, kept="stored") if one.kept is None and decided(one) else one
+            for one in day.conflicts
+        )
+        left += [one for one in marked if one.kept is None]
+        manifest.days[name] = msgspec.structs.replace(day, conflicts=marked)
+    return left
+
+
+def is_stored(conflict: Conflict, prefer: Family) -> bool:
+    """Return whether the stored rows are certainly those of the preferred sources."""
+    return {family(kind) for kind in conflict.stored} == {prefer} and family(conflict.other) != prefer
 
 
 def disagreement(what: str, open_conflicts: Sequence[Conflict], step_ms: int) -> SourcesDisagreeError:
@@ -120,13 +133,6 @@ def told(what: str, conflicts: Sequence[Conflict], step_ms: int) -> list[str]:
     """Return one warning about conflicts that a preference has decided."""
     bars = sum((one.to_ms - one.from_ms) // step_ms for one in conflicts)
     return [f"{what}: sources disagree on {bars} bars; the preferred rows are used."] if bars else []
-
-
-def _is_stored(conflict: Conflict, prefer: Family) -> bool:
-    if conflict.kept is not None or not conflict.stored:
-        return False
-    families = {family(kind) for kind in conflict.stored}
-    return families == {prefer} and family(conflict.other) != prefer
 
 
 def _runs(times: Sequence[int], step_ms: int) -> list[list[int]]:

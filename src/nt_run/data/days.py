@@ -121,9 +121,9 @@ def _holes(rows: Klines, day: TimeRange, known: Sequence[Hole]) -> tuple[Hole, .
 
 def _sources(known: Sequence[Source], new: Source, rows: int) -> tuple[Source, ...]:
     """The sources of a day, rows of the same source added up."""
-    if rows <= 0:
-        return tuple(known)
     same = [one for one in known if (one.kind, one.key) == (new.kind, new.key)]
+    if rows <= 0 and not same:
+        return tuple(known)
     others = [one for one in known if (one.kind, one.key) != (new.kind, new.key)]
-    total = rows + sum(one.rows for one in same)
+    total = max(rows, 0) + sum(one.rows for one in same)
     return (*others, msgspec.structs.replace(new, rows=total))

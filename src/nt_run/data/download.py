@@ -100,6 +100,16 @@ class Download:
         self._flush()
         return [hole for gap in missing for hole in self._missing(gap)]
 
+    def fetch_again(self, time_range: TimeRange) -> None:
+        """Fetch a range whatever is stored of it.
+
+        Raises:
+            SourceError: The exchange gave no usable answer.
+            InvalidKlinesError: Its rows contradict themselves.
+        """
+        self._fetch(time_range)
+        self._flush()
+
     def first_open_ms(self) -> int | None:
         """Return the open time of the very first kline the exchange has; `None` if it has none."""
         everything = TimeRange(0, self._now_ms)

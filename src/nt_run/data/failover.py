@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from nt_run.data.archive import ArchiveClient, ArchiveFile, Arrived, Outcome, file_range
 from nt_run.data.archive_csv import form_of, parse_csv
+from nt_run.data.conflicts import Family
 from nt_run.data.days import day_name, days_of
 from nt_run.data.download import Counter, Download
 from nt_run.data.kline_store import KlineStore
@@ -33,8 +34,10 @@ _OVERDUE_MS = 45 * DAY_MS  # a month's file appears on the first Monday of the n
 _KINDS: dict[str, SourceKind] = {"monthly": "archive_monthly", "daily": "archive_daily"}
 
 
-def keep_file(store: KlineStore, arrived: Arrived, now_ms: int, *, replace: bool = False) -> list[TimeRange]:
-    """Put an archive file into the store and return the holes it has.
+def keep_file(
+    store: KlineStore, arrived: Arrived, now_ms: int, *, prefer: Family | None = None, replace: bool = False
+) -> list[TimeRange]:
+    """Put an archive file into the store (see `KlineStore.commit`) and return the holes it has.
 
     Raises:
         InvalidKlinesError: Its rows are not klines of this series, or contradict those this source sent before.
@@ -52,7 +55,7 @@ def keep_file(store: KlineStore, arrived: Arrived, now_ms: int, *, replace: bool
         header=form.header,
         bare_zeros=form.bare_zeros,
     )
-    store.commit(klines, source=source, now_ms=now_ms, replace=replace)
+    store.commit(klines, source=source, now_ms=now_ms, prefer=prefer, replace=replace)
     return [gap.range for gap in find_gaps(klines, period)]
 
 

@@ -94,6 +94,20 @@ def parse_scaled(
     return _distinct(Klines(symbol, interval, exponents, frame), what)
 
 
+def refuse_impossible(klines: Klines, what: str) -> None:
+    """Check klines that were taken before against the rules of `parse_klines`.
+
+    Raises:
+        InvalidKlinesError: A row breaks a rule, or open times do not strictly increase.
+    """
+    opened = pl.col("open_time").dt.epoch("ms")
+    rules = _value_rules() | {
+        f"open time is off the grid of {klines.interval}": opened % klines.interval.ms == 0,
+        "open times do not increase": (opened.diff() > 0).fill_null(value=True),
+    }
+    _refuse_where(klines.frame, rules, what)
+
+
 def merge_klines(parts: Sequence[Klines], what: str) -> Klines:
     """Return the union of klines of one symbol and interval, exponents widened to hold every digit.
 

@@ -77,6 +77,8 @@ class Conflict(msgspec.Struct, omit_defaults=True, frozen=True):
     """Sources of the day that was stored first."""
     other: SourceKind
     """The source that came with different rows."""
+    key: str
+    """The file or the path of REST they came from."""
     at_ms: int
     kept: SourceKind | Literal["stored"] | None = None
     """Whose rows are stored because the user preferred them; `None` if nobody has decided yet."""

@@ -158,6 +158,12 @@ class Series:
                 _drop(manifest, key)
         return frames
 
+    def forget(self, key: str, reason: str) -> None:
+        """Set a partition aside, with what the manifest says of its days; their hashes are remembered."""
+        partition = self.manifest().partitions.get(key)
+        if partition is not None:
+            self._forget(key, partition, reason)
+
     def _lose(self, manifest: Manifest, name: str) -> None:
         for key, partition in manifest.partitions.items():
             if partition.file == name:

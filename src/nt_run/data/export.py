@@ -1,0 +1,78 @@
+"""`export`: klines as CSV, as Parquet with floats, or as the archive's own CSV byte for byte."""
+
+import io
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from nt_run.data.archive import ArchiveFile, file_range
+from nt_run.data.archive_csv import CsvForm, write_csv
+from nt_run.data.days import day_name, days_of
+from nt_run.data.files import write_whole
+from nt_run.data.manifest import Manifest
+from nt_run.klines import SCHEMA, Klines
+from nt_run.model import Interval, TimeRange
+
+Format = Literal["csv", "parquet", "archive"]
+
+
+def export_klines(klines: Klines, kind: str, manifest: Manifest, target: Path, form: Format) -> list[Path]:
+    """Write klines and return the files written, named as the archive names its own.
+
+    `csv` and `parquet` are one file of the whole range, times in ISO 8601 and in milliseconds. `archive` is one file a
+    month, in the very form the archive's file had; a month of which only a part is there is named by its days.
+    """
+    if form == "archive":
+        return [
+            _write(target / f"{file.name}.csv", write_csv(part, _form(manifest, file.period)))
+            for file, part in _months(klines, kind)
+        ]
+    first, last = day_name(klines.range.start_ms), day_name(klines.range.end_ms - 1)
+    name = f"{klines.symbol}-{klines.interval}-{first}-{last}"
+    if form == "csv":
+        exact = [_decimals(name, klines.exponents.of(name)) for name in SCHEMA if name != "open_time"]
+        frame = klines.frame.select(pl.col("open_time").dt.strftime("%Y-%m-%dT%H:%M:%SZ"), *exact)
+        return [_write(target / f"{name}.csv", frame.write_csv().encode())]
+    content = io.BytesIO()
+    klines.floats().write_parquet(content)
+    return [_write(target / f"{name}.parquet", content.getvalue())]
+
+
+def _months(klines: Klines, kind: str) -> list[tuple[ArchiveFile, Klines]]:
+    whole = klines.range
+    found: list[tuple[ArchiveFile, Klines]] = []
+    for month in dict.fromkeys(day_name(start)[:7] for start in days_of(whole)):
+        file = ArchiveFile(kind, klines.symbol, klines.interval.name, month)
+        if _covers(whole, file_range(file), klines.interval):
+            found.append((file, klines.within(file_range(file))))
+            continue
+        days = [day for day in map(day_name, days_of(whole)) if day.startswith(month)]
+        files = [ArchiveFile(kind, klines.symbol, klines.interval.name, day) for day in days]
+        found += [(each, part) for each in files if len(part := klines.within(file_range(each)))]
+    return found
+
+
+def _covers(whole: TimeRange, period: TimeRange, interval: Interval) -> bool:
+    return whole.start_ms < period.start_ms + interval.ms and period.end_ms - interval.ms < whole.end_ms
+
+
+def _form(manifest: Manifest, period: str) -> CsvForm:
+    """Return how the archive wrote the file of a period, or today's form if the rows are not from such a file."""
+    for name, day in manifest.days.items():
+        for source in day.sources:
+            if name.startswith(period) and source.key.endswith(f"-{period}.zip"):
+                return CsvForm(source.header, source.bare_zeros)
+    return CsvForm()
+
+
+def _decimals(name: str, exponent: int) -> pl.Expr:
+    if not exponent:
+        return pl.col(name)
+    digits = pl.col(name).cast(pl.String).str.zfill(exponent + 1)
+    return (digits.str.head(-exponent) + "." + digits.str.tail(exponent)).alias(name)
+
+
+def _write(path: Path, content: bytes) -> Path:
+    write_whole(path, content)
+    return path

@@ -1,0 +1,79 @@
+"""`prune`: what of a cache could go. Nothing goes without being asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nt_run.data.files import writers_lock
+from nt_run.data.manifest import FILE, DamagedManifestError, Manifest, load_manifest, save_manifest
+from nt_run.data.selection import Selection, SeriesRef, find_series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waste:
+    """One file that could go: `left_over` if nothing refers to it, else the partition of a series."""
+
+    series: SeriesRef
+    path: Path
+    bytes: int
+    partition: str
+    left_over: bool
+
+
+def find_waste(root: Path, selection: Selection, *, before: str | None = None, left_overs: bool = True) -> list[Waste]:
+    """Return files that nothing refers to (damaged ones set aside, replaced ones), and old partitions.
+
+    Args:
+        root: The cache folder.
+        selection: Which series are meant.
+        before: Partitions that end before this day (`2024-01-01`) are meant too; `None` means none of them.
+        left_overs: Whether files that nothing refers to are meant.
+    """
+    found: list[Waste] = []
+    for ref in find_series(root, selection):
+        manifest = _manifest(ref)
+        if manifest is None:
+            continue
+        known = {one.file: key for key, one in manifest.partitions.items()}
+        for path in sorted((*ref.folder.glob("*.parquet"), *ref.folder.glob("*.bad"), *ref.folder.glob(".tmp-*"))):
+            key = known.get(path.name, "")
+            old = bool(key and before) and key < (before or "")[: len(key)]
+            if old or (left_overs and not key):
+                size = path.stat().st_size
+                found.append(Waste(series=ref, path=path, bytes=size, partition=key, left_over=not key))
+    return found
+
+
+def remove(waste: list[Waste]) -> int:
+    """Remove files and return how many bytes are free; the manifests forget what they held."""
+    for ref in dict.fromkeys(one.series for one in waste):
+        own = [one for one in waste if one.series == ref]
+        with writers_lock(ref.folder):
+            manifest = _manifest(ref)
+            if manifest is not None and any(one.partition for one in own):
+                for one in own:
+                    _forget(manifest, one)
+                # First the manifest: a reader must never be promised a file that is gone.
+                save_manifest(ref.folder / FILE, manifest)
+            for one in own:
+                one.path.unlink(missing_ok=True)
+    return sum(one.bytes for one in waste)
+
+
+def _forget(manifest: Manifest, waste: Waste) -> None:
+    partition = manifest.partitions.get(waste.partition)
+    if partition is None or partition.file != waste.path.name:
+        return
+    del manifest.partitions[waste.partition]
+    for day in [name for name in manifest.days if name.startswith(waste.partition)]:
+        del manifest.days[day]
+    manifest.covered = [
+        (start, end) for start, end in manifest.covered if end <= partition.first_ms or start > partition.last_ms
+    ]
+
+
+def _manifest(ref: SeriesRef) -> Manifest | None:
+    try:
+        return load_manifest(ref.folder / FILE, Manifest)
+    except DamagedManifestError:
+        # What a damaged manifest refers to is not known, so nothing of the series may go.
+        return None

@@ -1,0 +1,59 @@
+"""Which series of a cache are meant, and where they are."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nt_run.data.kline_store import MARKET
+from nt_run.model import INTERVALS, Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Kinds, symbols and intervals; an empty one means all of them."""
+
+    kinds: frozenset[str] = frozenset()
+    symbols: frozenset[str] = frozenset()
+    intervals: frozenset[str] = frozenset()
+
+    def holds(self, ref: "SeriesRef") -> bool:
+        """Return whether a series is meant; one without an interval (funding rates) is, whatever the intervals."""
+        return (
+            (not self.kinds or ref.kind in self.kinds)
+            and (not self.symbols or ref.symbol in self.symbols)
+            and (not self.intervals or not ref.interval or ref.interval in self.intervals)
+        )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SeriesRef:
+    """One series: its place under `<cache>/v1/binance/um`."""
+
+    kind: str
+    symbol: str
+    interval: str
+    folder: Path
+
+    @property
+    def step(self) -> Interval | None:
+        """The interval of klines, `None` for events."""
+        return Interval(self.interval) if self.interval else None
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.kind, self.symbol, self.interval) if part)
+
+
+def find_series(root: Path, selection: Selection) -> list[SeriesRef]:
+    """Return the series under a cache folder that are meant, by kind, symbol and length of the interval."""
+    found = [ref for ref in _all_series(root / MARKET) if selection.holds(ref)]
+    return sorted(found, key=lambda ref: (ref.kind, ref.symbol, INTERVALS.get(ref.interval, 0)))
+
+
+def _all_series(base: Path) -> Iterable[SeriesRef]:
+    """Folders with data of their own, with a manifest or without: one that is lost is to be noticed."""
+    for folder in base.glob("*/*"):
+        if any(folder.glob("*.parquet")) or (folder / "manifest.json").exists():
+            yield SeriesRef(folder.parent.name, folder.name, "", folder)
+        for inner in folder.glob("*/"):
+            if inner.name in INTERVALS:
+                yield SeriesRef(folder.parent.name, folder.name, inner.name, inner)
