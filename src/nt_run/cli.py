@@ -3,11 +3,29 @@
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from nt_run.data_cli import data_app
 from nt_run.errors import UsageError
+from nt_run.options import (
+    CACHE,
+    CacheDir,
+    Days,
+    Demo,
+    End,
+    Interval,
+    Json,
+    Offline,
+    Quiet,
+    Start,
+    Symbol,
+    Timerange,
+    Verbose,
+    option,
+    overrides,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,70 +33,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 runs_app = typer.Typer(help="Runs kept in the cache.", no_args_is_help=True)
-data_app = typer.Typer(help="Market data in the cache.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
-
-CacheDir = Annotated[
-    Path, typer.Option("--cache-dir", envvar="NT_RUN_CACHE", help="Folder of market data and runs.", metavar="DIR")
-]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no remarks.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Demo = Annotated[bool | None, typer.Option("--demo", help="Use the embedded exchange and its synthetic market.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Use the cache alone; open no connection.")]
-Symbol = Annotated[str | None, typer.Option("--symbol", help="BTCUSDT, BTC/USDT:USDT or BTCUSDT-PERP.", metavar="NAME")]
-Interval = Annotated[str | None, typer.Option("--interval", help="1m, 5m, 1h, 1d, …", metavar="NAME")]
-Start = Annotated[str | None, typer.Option("--start", help="First open time, ISO 8601, UTC.", metavar="TIME")]
-End = Annotated[str | None, typer.Option("--end", help="End of the range, excluded.", metavar="TIME")]
-Timerange = Annotated[
-    str | None, typer.Option("--timerange", help="20250504-20250511, the end excluded.", metavar="RANGE")
-]
-Days = Annotated[str | None, typer.Option("--days", help="The last days of closed bars (7).", metavar="N")]
-CACHE = Path("data_cache")
-
-
-FLAGS = {
-    "symbol": "symbol",
-    "interval": "interval",
-    "start": "start",
-    "end": "end",
-    "days": "days",
-    "demo": "demo",
-    "balance": "account.balance",
-    "leverage": "account.leverage",
-    "risk": "sizing.fraction",
-    "sizing": "sizing.method",
-    "strategy": "strategy.name",
-    "maker": "fees.maker",
-    "taker": "fees.taker",
-    "vip": "fees.vip",
-}
-"""Flags that stand for a key of the configuration."""
-
-
-def overrides(params: dict[str, Any]) -> dict[str, object]:
-    """Return what the flags of a command set, by dotted key; `--set` wins over the flag of the same key.
-
-    Raises:
-        UsageError: Two ways to give a range were used at once, or a setting is not `key=value`.
-    """
-    from nt_run.settings import parse_setting, parse_timerange  # noqa: PLC0415
-
-    given: dict[str, object] = {key: params[flag] for flag, key in FLAGS.items() if params.get(flag) is not None}
-    if params.get("timerange"):
-        if {"start", "end", "days"} & given.keys():
-            raise UsageError("Give the range once: --timerange, or --start and --end, or --days.")
-        given["start"], given["end"] = parse_timerange(params["timerange"])
-    for text in params.get("param") or ():
-        key, value = parse_setting(text)
-        given[f"strategy.params.{key}"] = value
-    return given | dict(parse_setting(text) for text in params.get("set_") or ())
-
-
-def _option(*names: str, help: str, metavar: str | None = None) -> Any:  # noqa: A002, ANN401 - as typer calls it
-    return typer.Option(*names, help=help, metavar=metavar)
-
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
     if wanted:
@@ -111,27 +67,27 @@ def backtest(
     end: End = None,
     timerange: Timerange = None,
     days: Days = None,
-    balance: Annotated[str | None, _option("--balance", help="Starting balance (10000).", metavar="USDT")] = None,
-    risk: Annotated[str | None, _option("--risk", help="Fraction of equity per position (0.02).", metavar="F")] = None,
-    sizing: Annotated[str | None, _option("--sizing", help="notional, stop or atr.", metavar="METHOD")] = None,
-    leverage: Annotated[str | None, _option("--leverage", help="Leverage (1).", metavar="X")] = None,
+    balance: Annotated[str | None, option("--balance", help="Starting balance (10000).", metavar="USDT")] = None,
+    risk: Annotated[str | None, option("--risk", help="Fraction of equity per position (0.02).", metavar="F")] = None,
+    sizing: Annotated[str | None, option("--sizing", help="notional, stop or atr.", metavar="METHOD")] = None,
+    leverage: Annotated[str | None, option("--leverage", help="Leverage (1).", metavar="X")] = None,
     strategy: Annotated[
-        str | None, _option("--strategy", help="ema_cross, package.module:Class or file.py:Class.", metavar="NAME")
+        str | None, option("--strategy", help="ema_cross, package.module:Class or file.py:Class.", metavar="NAME")
     ] = None,
     param: Annotated[
-        list[str] | None, _option("--param", help="A strategy parameter (repeatable).", metavar="KEY=VALUE")
+        list[str] | None, option("--param", help="A strategy parameter (repeatable).", metavar="KEY=VALUE")
     ] = None,
-    maker: Annotated[str | None, _option("--maker", help="Maker fee, a fraction.", metavar="F")] = None,
-    taker: Annotated[str | None, _option("--taker", help="Taker fee, a fraction.", metavar="F")] = None,
-    vip: Annotated[str | None, _option("--vip", help="VIP level 0 to 9 of the fee schedule.", metavar="N")] = None,
+    maker: Annotated[str | None, option("--maker", help="Maker fee, a fraction.", metavar="F")] = None,
+    taker: Annotated[str | None, option("--taker", help="Taker fee, a fraction.", metavar="F")] = None,
+    vip: Annotated[str | None, option("--vip", help="VIP level 0 to 9 of the fee schedule.", metavar="N")] = None,
     set_: Annotated[
-        list[str] | None, _option("--set", help="Any key of the configuration (repeatable).", metavar="KEY=VALUE")
+        list[str] | None, option("--set", help="Any key of the configuration (repeatable).", metavar="KEY=VALUE")
     ] = None,
     assert_: Annotated[
         list[str] | None,
-        _option("--assert", help="Fail with 8 unless it holds: 'max_drawdown>-0.2' (repeatable).", metavar="COND"),
+        option("--assert", help="Fail with 8 unless it holds: 'max_drawdown>-0.2' (repeatable).", metavar="COND"),
     ] = None,
-    no_save: Annotated[bool, _option("--no-save", help="Keep no run folder.")] = False,
+    no_save: Annotated[bool, option("--no-save", help="Keep no run folder.")] = False,
     offline: Offline = False,
     demo: Demo = None,
     json: Json = False,
@@ -184,10 +140,10 @@ def chart(
     run: Annotated[str | None, typer.Argument(help="Run id, its start, or folder; the latest if left out.")] = None,
     *,
     save: Annotated[
-        Path | None, _option("--save", help="Write a picture, no screen needed.", metavar="FILE.png")
+        Path | None, option("--save", help="Write a picture, no screen needed.", metavar="FILE.png")
     ] = None,
     html: Annotated[
-        Path | None, _option("--html", help="Write a page (not available yet).", metavar="FILE.html")
+        Path | None, option("--html", help="Write a page (not available yet).", metavar="FILE.html")
     ] = None,
     cache_dir: CacheDir = CACHE,
     verbose: Verbose = False,
@@ -241,50 +197,3 @@ def runs_show(
     from nt_run.results import load_run  # noqa: PLC0415
 
     (tables.print_json if json else report.print_run)(load_run(run, cache_dir / "runs").summary)
-
-
-@data_app.command("get")
-def data_get(
-    ctx: typer.Context,
-    *,
-    symbol: Symbol = None,
-    interval: Interval = None,
-    start: Start = None,
-    end: End = None,
-    timerange: Timerange = None,
-    days: Days = None,
-    demo: Demo = None,
-    json: Json = False,
-    cache_dir: CacheDir = CACHE,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
-) -> None:
-    """Fetch rules, klines and funding rates of a range into the cache."""
-    from nt_run import inputs, listing, tables  # noqa: PLC0415
-    from nt_run.config import load_config  # noqa: PLC0415
-    from nt_run.progress import ProgressDisplay  # noqa: PLC0415
-
-    settings = load_config(None, overrides(ctx.params))
-    with ProgressDisplay(quiet=quiet, verbose=verbose) as progress:
-        fetched = inputs.fetch(settings, cache_dir=cache_dir, progress=progress)
-    (tables.print_json if json else listing.print_data)(fetched)
-
-
-@data_app.command("list")
-def data_list(
-    *,
-    json: Json = False,
-    demo: Demo = None,
-    cache_dir: CacheDir = CACHE,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
-) -> None:
-    """List the market data in the cache."""
-    from nt_run import inputs, listing, tables  # noqa: PLC0415
-    from nt_run.config import load_config  # noqa: PLC0415
-
-    series = inputs.cached_series(load_config(None, {"demo": demo}), cache_dir=cache_dir)
-    if json:
-        tables.print_json({"demo": bool(demo), "series": series})
-        return
-    listing.print_series(series, cache_dir, demo=bool(demo))

@@ -16,8 +16,8 @@ from nt_run.klines import DAY_MS
 from nt_run.model import TimeRange
 
 MonthState = Literal["complete", "short", "absent", "open", "part", "none"]
-"""`short`: a day lacks bars that some source may have. `absent`: it lacks only bars that no source has. `open`: a day has
-not ended. `part`: days were never fetched, the others are whole. `none`: no day was."""
+"""`short`: a day lacks bars that some source may have. `absent`: it lacks only bars that no source has. `open`: a day
+has not ended. `part`: days were never fetched, the others are whole. `none`: no day was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

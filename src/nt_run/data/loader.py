@@ -5,19 +5,23 @@ trading rules: those are live unless it is offline.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
+from nt_run.data.audit import Problem, Verified, verify
+from nt_run.data.conflicts import Family
 from nt_run.data.download import DownloadProgress
 from nt_run.data.funding import FundingStore, find_odd_steps
 from nt_run.data.inventory import CachedSeries, list_cached
 from nt_run.data.kline_loader import ONLINE, KlineLoader
 from nt_run.data.kline_store import KLINES, MARK_KLINES, KlineStore
 from nt_run.data.loaded import LoadedFunding, LoadedKlines, LoadedSpecs
+from nt_run.data.mend import Mender
 from nt_run.data.ranges import in_words
+from nt_run.data.selection import Selection
 from nt_run.data.snapshots import Snapshot, SnapshotStore
 from nt_run.data.sources import Sources
 from nt_run.errors import NotCachedError, SourceError, UnknownSymbolError
@@ -195,6 +199,14 @@ class MarketData:
             StoreError: The cache folder is no folder, or cannot be read.
         """
         return list_cached(self.root)
+
+    def verify(self, selection: Selection, *, remote: bool = False) -> Verified:
+        """Check what the cache holds; with `remote` also whether the archive has replaced what came from it."""
+        return verify(self.root, selection, self._sources.archive() if remote else None)
+
+    def mend(self, problems: Sequence[Problem], prefer: Family | None = None) -> list[str]:
+        """Fetch again what `verify` found wrong, and return in words what was done; see `Mender.mend`."""
+        return Mender(self.root, self._sources, prefer).mend(problems)
 
     def newest_cached_range(self, symbol: str, interval: Interval) -> TimeRange | None:
         """Return the newest range of klines without a hole in the cache; no network. `None` if there is none."""

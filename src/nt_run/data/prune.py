@@ -54,8 +54,11 @@ def remove(waste: list[Waste]) -> int:
                     _forget(manifest, one)
                 # First the manifest: a reader must never be promised a file that is gone.
                 save_manifest(ref.folder / FILE, manifest)
+            # A writer may have taken the file up since it was found.
+            used = {one.file for one in manifest.partitions.values()} if manifest else set[str]()
             for one in own:
-                one.path.unlink(missing_ok=True)
+                if one.path.name not in used:
+                    one.path.unlink(missing_ok=True)
     return sum(one.bytes for one in waste)
 
 

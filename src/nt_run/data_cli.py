@@ -1,0 +1,226 @@
+"""`nt-run data …`: the market data in the cache. Heavy modules are imported inside the commands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nt_run.options import (
+    CACHE,
+    CacheDir,
+    Days,
+    Demo,
+    End,
+    Interval,
+    Intervals,
+    Json,
+    Quiet,
+    Start,
+    Symbol,
+    Symbols,
+    Timerange,
+    Verbose,
+    option,
+    overrides,
+)
+
+data_app = typer.Typer(help="Market data in the cache.", no_args_is_help=True)
+
+
+@data_app.command("get")
+def data_get(
+    ctx: typer.Context,
+    *,
+    symbol: Symbols = None,
+    interval: Intervals = None,
+    start: Start = None,
+    end: End = None,
+    timerange: Timerange = None,
+    days: Days = None,
+    demo: Demo = None,
+    json: Json = False,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fetch rules, klines and funding rates of a range into the cache."""
+    from nt_run import listing, tables, upkeep  # noqa: PLC0415
+    from nt_run.config import load_config  # noqa: PLC0415
+    from nt_run.progress import ProgressDisplay  # noqa: PLC0415
+
+    settings = load_config(None, overrides({**ctx.params, "symbol": None, "interval": None}))
+    with ProgressDisplay(quiet=quiet, verbose=verbose) as progress:
+        fetched = upkeep.fetch_all(settings, symbol, interval, cache_dir, progress)
+    if json:
+        tables.print_json(fetched[0] if len(fetched) == 1 else {"fetched": fetched})
+        return
+    for each in fetched:
+        listing.print_data(each)
+
+
+@data_app.command("list")
+def data_list(
+    *,
+    json: Json = False,
+    demo: Demo = None,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the market data in the cache."""
+    from nt_run import inputs, listing, tables  # noqa: PLC0415
+    from nt_run.config import load_config  # noqa: PLC0415
+
+    series = inputs.cached_series(load_config(None, {"demo": demo}), cache_dir=cache_dir)
+    if json:
+        tables.print_json({"demo": bool(demo), "series": series})
+        return
+    listing.print_series(series, cache_dir, demo=bool(demo))
+
+
+@data_app.command("coverage")
+def data_coverage(
+    *,
+    symbol: Symbols = None,
+    interval: Intervals = None,
+    demo: Demo = None,
+    json: Json = False,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show month by month what is complete, short, absent or open."""
+    from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
+    from nt_run.config import load_config  # noqa: PLC0415
+
+    settings = load_config(None, {"demo": demo})
+    series = upkeep.covered(settings, upkeep.selection(symbol, interval), cache_dir)
+    if json:
+        tables.print_json({"series": series})
+    else:
+        data_listing.print_coverage(series)
+
+
+@data_app.command("verify")
+def data_verify(
+    *,
+    symbol: Symbols = None,
+    interval: Intervals = None,
+    remote: Annotated[bool, option("--remote", help="Also ask the archive whether it has replaced files.")] = False,
+    demo: Demo = None,
+    json: Json = False,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check every byte and every rule; ends with 8 if something is wrong."""
+    from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
+    from nt_run.config import load_config  # noqa: PLC0415
+    from nt_run.errors import CheckFailedError  # noqa: PLC0415
+
+    settings = load_config(None, {"demo": demo})
+    found = upkeep.verified(settings, upkeep.selection(symbol, interval), cache_dir, remote=remote)
+    (tables.print_json if json else data_listing.print_verified)(found)
+    if not found["sound"]:
+        raise CheckFailedError(f"{len(found['problems'])} things are wrong. nt-run data repair fetches them again.")
+
+
+@data_app.command("repair")
+def data_repair(
+    *,
+    symbol: Symbols = None,
+    interval: Intervals = None,
+    prefer: Annotated[
+        str | None, option("--prefer", help="Whose rows to use where two disagree: archive or rest.", metavar="SOURCE")
+    ] = None,
+    remote: Annotated[bool, option("--remote", help="Also take over what the archive has replaced.")] = False,
+    demo: Demo = None,
+    json: Json = False,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fetch again what is wrong, and only that; ends with 8 if something is left."""
+    from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
+    from nt_run.config import load_config  # noqa: PLC0415
+    from nt_run.errors import CheckFailedError  # noqa: PLC0415
+    from nt_run.progress import ProgressDisplay  # noqa: PLC0415
+
+    settings, chosen = load_config(None, {"demo": demo}), upkeep.selection(symbol, interval)
+    with ProgressDisplay(quiet=quiet, verbose=verbose) as progress:
+        mended = upkeep.repaired(settings, chosen, cache_dir, progress, prefer=prefer, remote=remote)
+    (tables.print_json if json else data_listing.print_repaired)(mended)
+    if mended["left"]:
+        raise CheckFailedError(f"{len(mended['left'])} things are still wrong.")
+
+
+@data_app.command("prune")
+def data_prune(
+    *,
+    symbol: Symbols = None,
+    interval: Intervals = None,
+    before: Annotated[
+        str | None, option("--before", help="Also data that ends before this day.", metavar="DAY")
+    ] = None,
+    delete: Annotated[bool, option("--delete", help="Delete what is listed.")] = False,
+    demo: Demo = None,
+    json: Json = False,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """List what could be deleted: files set aside or replaced, and old data; delete it if told to."""
+    from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
+    from nt_run.config import load_config  # noqa: PLC0415
+
+    settings = load_config(None, {"demo": demo})
+    waste = upkeep.pruned(settings, upkeep.selection(symbol, interval), cache_dir, before=before, delete=delete)
+    (tables.print_json if json else data_listing.print_pruned)(waste)
+
+
+@data_app.command("export")
+def data_export(
+    ctx: typer.Context,
+    target: Annotated[Path, typer.Argument(help="The folder to write to.", metavar="FOLDER")],
+    *,
+    symbol: Symbol = None,
+    interval: Interval = None,
+    start: Start = None,
+    end: End = None,
+    timerange: Timerange = None,
+    form: Annotated[
+        str, option("--format", help="csv, parquet (floats) or archive (the archive's own).", metavar="FORM")
+    ] = "csv",
+    mark: Annotated[bool, option("--mark", help="Mark price klines.")] = False,
+    demo: Demo = None,
+    json: Json = False,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write cached klines to files: a range, or all of the newest without a hole."""
+    from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
+    from nt_run.config import load_config  # noqa: PLC0415
+
+    settings = load_config(None, overrides(ctx.params))
+    written = upkeep.exported(settings, cache_dir, target, form=form, mark=mark)
+    (tables.print_json if json else data_listing.print_exported)(written)
+
+
+@data_app.command("certificate")
+def data_certificate(
+    run: Annotated[str | None, typer.Argument(help="Run id, its start, or folder; the latest if left out.")] = None,
+    *,
+    json: Json = False,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Derive a kept run's data certificate again and compare; ends with 8 if it differs."""
+    from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
+    from nt_run.errors import CheckFailedError  # noqa: PLC0415
+
+    found = upkeep.certificate(run, cache_dir)
+    (tables.print_json if json else data_listing.print_certificate)(found)
+    if not found["same"]:
+        raise CheckFailedError(f"The data of {found['run_id']} differ in {', '.join(found['differ'])}.")

@@ -1,0 +1,106 @@
+"""What the `nt-run data` commands print."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.text import Text
+
+from nt_run.formats import percent
+from nt_run.tables import BAD, DIM, GOOD, WARN, grid, show
+
+_SIGNS = {
+    "complete": ("█", GOOD),
+    "part": ("▄", GOOD),
+    "open": ("▂", WARN),
+    "absent": ("░", WARN),
+    "short": ("▓", BAD),
+    "none": ("·", DIM),
+}
+_LEGEND = (
+    ("complete", "complete"),
+    ("part", "in part"),
+    ("open", "open"),
+    ("absent", "holes no source fills"),
+    ("short", "holes"),
+    ("none", "not fetched"),
+)
+
+
+def print_coverage(series: Sequence[Mapping[str, Any]]) -> None:
+    """Print a line of twelve months per year and series."""
+    if not series:
+        show(Text("There is no market data in the cache yet. Start with: nt-run data get --symbol BTCUSDT"))
+        return
+    table = grid(("bold",), (DIM,), (None,), (DIM,))
+    for one in series:
+        name = f"{one['kind']} {one['symbol']} {one['interval']}".rstrip()
+        for year, months in groupby(one["months"], key=lambda month: month["month"][:4]):
+            known = {int(month["month"][5:]): month for month in months}
+            missing = sum(month["missing"] for month in known.values())
+            table.add_row(name, year, _year(known), f"{missing:,} bars missing" if missing else "")
+            name = ""
+    legend = Text()
+    for state, words in _LEGEND:
+        sign, style = _SIGNS[state]
+        legend.append(f"{sign} ", style=style).append(f"{words}   ", style=DIM)
+    show(table, legend)
+
+
+def print_verified(found: Mapping[str, Any]) -> None:
+    """Print what was checked and what is wrong."""
+    compared = f", {found['remote']:,} compared with the archive" if found["remote"] else ""
+    head = Text(f"{found['rows']:,} rows in {found['files']:,} files of {found['series']:,} series{compared}: ")
+    head.append("sound", style=GOOD) if found["sound"] else head.append(f"{len(found['problems'])} problems", style=BAD)
+    show(head, *_problems(found["problems"]))
+
+
+def print_repaired(mended: Mapping[str, Any]) -> None:
+    """Print what was found, done and left."""
+    if not mended["found"]:
+        show(Text("Nothing is wrong."))
+        return
+    show(*_problems(mended["found"]), *(Text(f"✓ {words}", style=GOOD) for words in mended["done"]))
+    if mended["left"]:
+        show(Text("Still wrong:", style=BAD), *_problems(mended["left"]))
+
+
+def print_pruned(waste: Mapping[str, Any]) -> None:
+    """Print what could go, or is gone."""
+    lines = [Text(f"{one['path']}  {one['bytes']:,} bytes") for one in waste["files"]]
+    what = "were deleted" if waste["deleted"] else "could be deleted: add --delete"
+    show(*lines, Text(f"{len(lines)} files, {waste['bytes']:,} bytes {what}" if lines else "Nothing to delete."))
+
+
+def print_exported(written: Mapping[str, Any]) -> None:
+    """Print the files written."""
+    show(*(Text(path) for path in written["files"]), Text(f"{written['rows']:,} rows", style=DIM))
+
+
+def print_certificate(found: Mapping[str, Any]) -> None:
+    """Print a run's data certificate, and what differs today."""
+    now = found["now"]
+    table = grid(("bold",), (None,))
+    table.add_row("run", found["run_id"])
+    table.add_row("fingerprint", now["fingerprint"])
+    table.add_row("sources", ", ".join(f"{name} {percent(share)}" for name, share in now["sources"].items()))
+    table.add_row("bars", f"{now['loaded']:,} of {now['expected']:,}, {percent(now['completeness'])}")
+    for gap in now["gaps"]:
+        table.add_row("hole", f"{gap['start']} → {gap['end']}, {gap['status']}")
+    verdict = Text("the same as when it ran", style=GOOD)
+    if not found["same"]:
+        words = (f"{name} was {found['then'].get(name)}" for name in found["differ"])
+        verdict = Text(f"differs: {'; '.join(words)}", style=BAD)
+    show(table, verdict)
+
+
+def _year(known: Mapping[int, Mapping[str, Any]]) -> Text:
+    text = Text()
+    for month in range(1, 13):
+        sign, style = _SIGNS[known[month]["state"]] if month in known else (" ", DIM)
+        text.append(sign * 2, style=style).append(" ")
+    return text
+
+
+def _problems(problems: Sequence[Mapping[str, Any]]) -> list[Text]:
+    return [Text(f"! {one['series']}: {one['file']} {one['reason']}", style=BAD) for one in problems]

@@ -1,0 +1,182 @@
+"""Looking after a cache: what it covers, whether it is sound, repair, removal, export, certificates of runs.
+
+Every function returns one plain object, as `--json` prints it.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nt_run.config import RunConfig
+from nt_run.data.audit import Problem, Verified
+from nt_run.data.conflicts import Family
+from nt_run.data.coverage import coverage
+from nt_run.data.export import Format, export_klines
+from nt_run.data.kline_store import KLINES, MARK_KLINES, KlineStore
+from nt_run.data.prune import find_waste, remove
+from nt_run.data.selection import Selection
+from nt_run.errors import DataError, UsageError
+from nt_run.inputs import fetch, market_root, open_market
+from nt_run.model import Interval, TimeRange, parse_symbol, parse_time
+from nt_run.progress import ProgressDisplay
+from nt_run.results import load_run
+from nt_run.summary import data_object
+
+_CHECKED = ("fingerprint", "expected", "loaded", "completeness", "gaps", "sources", "zero_volume_runs")
+
+
+def selection(symbols: str | None, intervals: str | None) -> Selection:
+    """Return what lists such as `BTCUSDT,ETHUSDT` and `1m,1h` mean; nothing given means everything.
+
+    Raises:
+        UsageError: One of them is no symbol, or no interval.
+    """
+    return Selection(
+        symbols=frozenset(parse_symbol(each) for each in _listed(symbols)),
+        intervals=frozenset(Interval(each).name for each in _listed(intervals)),
+    )
+
+
+def fetch_all(
+    config: RunConfig, symbols: str | None, intervals: str | None, cache_dir: Path, progress: ProgressDisplay
+) -> list[dict[str, Any]]:
+    """Bring every symbol in every interval into the cache, and return one object for each; see `inputs.fetch`."""
+    pairs = product(_listed(symbols) or [config.symbol], _listed(intervals) or [config.interval])
+    configs = [
+        msgspec.structs.replace(config, symbol=parse_symbol(symbol), interval=Interval(interval).name)
+        for symbol, interval in pairs
+    ]
+    return [fetch(each, cache_dir=cache_dir, progress=progress) for each in configs]
+
+
+def covered(config: RunConfig, chosen: Selection, cache_dir: Path) -> list[dict[str, Any]]:
+    """Return the months of each series."""
+    return [
+        {
+            "kind": cover.series.kind,
+            "symbol": cover.series.symbol,
+            "interval": cover.series.interval,
+            "months": [msgspec.to_builtins(month) for month in cover.months],
+        }
+        for cover in coverage(market_root(config, cache_dir), chosen)
+    ]
+
+
+def verified(config: RunConfig, chosen: Selection, cache_dir: Path, *, remote: bool) -> dict[str, Any]:
+    """Check what the cache holds; `sound` says whether nothing is wrong."""
+    with open_market(config, cache_dir=cache_dir, offline=not remote) as market:
+        return _verified_object(market.verify(chosen, remote=remote))
+
+
+def repaired(
+    config: RunConfig,
+    chosen: Selection,
+    cache_dir: Path,
+    progress: ProgressDisplay,
+    *,
+    prefer: str | None,
+    remote: bool,
+) -> dict[str, Any]:
+    """Fetch again what is wrong, and check again.
+
+    Raises:
+        UsageError: `prefer` is not a source.
+        DataError: A source failed, or what it sent is no better.
+    """
+    if prefer not in {None, "archive", "rest"}:
+        raise UsageError(f"--prefer must be archive or rest, not {prefer!r}.")
+    family: Family | None = "archive" if prefer == "archive" else "rest" if prefer == "rest" else None
+    with open_market(config, cache_dir=cache_dir, offline=False, progress=progress) as market:
+        found = market.verify(chosen, remote=remote).problems
+        done = market.mend(found, family)
+        after = (
+            market.verify(chosen, remote=remote)
+            if found
+            else Verified(series=0, files=0, rows=0, remote=0, problems=[])
+        )
+    return {"found": [_problem(one) for one in found], "done": done, "left": [_problem(one) for one in after.problems]}
+
+
+def pruned(
+    config: RunConfig, chosen: Selection, cache_dir: Path, *, before: str | None, delete: bool
+) -> dict[str, Any]:
+    """List what could go, and remove it if `delete` says so."""
+    if before is not None:
+        parse_time(before)
+    waste = find_waste(market_root(config, cache_dir), chosen, before=before)
+    freed = remove(waste) if delete else 0
+    files = [{"path": str(one.path), "bytes": one.bytes, "left_over": one.left_over} for one in waste]
+    return {"deleted": delete, "files": files, "bytes": sum(one.bytes for one in waste), "freed": freed}
+
+
+def exported(config: RunConfig, cache_dir: Path, target: Path, *, form: str, mark: bool = False) -> dict[str, Any]:
+    """Write the cached klines of a configuration's range to a folder; no network.
+
+    Raises:
+        UsageError: `form` is not csv, parquet or archive, or no range is given.
+        DataError: A part of the range is not cached.
+    """
+    forms: dict[str, Format] = {"csv": "csv", "parquet": "parquet", "archive": "archive"}
+    if form not in forms:
+        raise UsageError(f"--format must be one of {', '.join(forms)}, not {form!r}.")
+    interval, kind = Interval(config.interval), MARK_KLINES if mark else KLINES
+    root = market_root(config, cache_dir)
+    with open_market(config, cache_dir=cache_dir, offline=True) as market:
+        wanted = _range(config) or market.newest_cached_range(config.symbol, interval)
+        if wanted is None:
+            raise DataError(f"There are no {config.interval} klines of {config.symbol} in the cache.")
+        load = market.load_mark_klines if mark else market.load_klines
+        klines = load(config.symbol, interval, wanted, min_completeness=0.0).klines
+    manifest = KlineStore(root, config.symbol, interval, repair=False, kind=kind).series.manifest()
+    files = export_klines(klines, kind, manifest, target, forms[form])
+    return {"rows": len(klines), "files": [str(path) for path in files]}
+
+
+def certificate(run: str | None, cache_dir: Path) -> dict[str, Any]:
+    """Derive the data certificate of a kept run again from the cache; `same` says whether it is the same.
+
+    Raises:
+        ResultsError: There is no such run.
+        DataError: The cache does not have the run's klines any more.
+    """
+    kept = load_run(run, cache_dir / "runs")
+    config = kept.config
+    with open_market(config, cache_dir=cache_dir, offline=True) as market:
+        loaded = market.load_klines(
+            config.symbol, Interval(config.interval), config.time_range(0), min_completeness=0.0
+        )
+    then, now = kept.summary["data"], data_object(loaded.certificate)
+    differ = [name for name in _CHECKED if then.get(name) != now[name]]
+    return {"run_id": kept.run_id, "same": not differ, "differ": differ, "then": then, "now": now}
+
+
+def _verified_object(found: Verified) -> dict[str, Any]:
+    return {
+        "sound": not found.problems,
+        "series": found.series,
+        "files": found.files,
+        "rows": found.rows,
+        "remote": found.remote,
+        "problems": [_problem(one) for one in found.problems],
+    }
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    series = problem.series
+    return {
+        "kind": problem.kind,
+        "series": "exchangeInfo" if series is None else str(series),
+        "file": problem.file,
+        "reason": problem.reason,
+    }
+
+
+def _range(config: RunConfig) -> TimeRange | None:
+    return config.time_range(0) if config.start and config.end else None
+
+
+def _listed(text: str | None) -> Sequence[str]:
+    return [each.strip() for each in (text or "").split(",") if each.strip()]
