@@ -1,0 +1,288 @@
+"""verify, repair, coverage, prune and export of a cache filled from the embedded exchange."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nt_run.data.archive import ArchiveFile
+from nt_run.data.archive_csv import HEADER
+from nt_run.data.audit import Problem
+from nt_run.data.coverage import coverage
+from nt_run.data.export import export_klines
+from nt_run.data.files import sha256
+from nt_run.data.kline_store import KLINES, KlineStore
+from nt_run.data.loader import MarketData
+from nt_run.data.manifest import FILE, save_manifest
+from nt_run.data.prune import find_waste, remove
+from nt_run.data.selection import Selection
+from nt_run.demo import DemoExchange, Fault
+from nt_run.demo.candles import Candles
+from nt_run.errors import IncompleteDataError, SourcesDisagreeError
+from nt_run.model import Interval, TimeRange, parse_time
+
+MINUTE, DAY = 60_000, 86_400_000
+MINUTES = Interval("1m")
+MAY, JUNE = parse_time("2026-05-01"), parse_time("2026-06-01")
+WHOLE_MAY = TimeRange(MAY, JUNE)
+FEW_BARS = TimeRange(MAY + 5 * MINUTE, MAY + 8 * MINUTE)
+ALL = Selection()
+
+Open = Callable[..., MarketData]
+Change = Callable[..., Callable[[Candles], Candles]]
+
+
+@pytest.fixture
+def both(open_data: Open) -> Callable[..., MarketData]:
+    return lambda exchange, **options: open_data(exchange.rest_url, archive_url=exchange.archive_url, **options)
+
+
+def store_of(root: Path) -> KlineStore:
+    return KlineStore(root, "BTCUSDT", MINUTES, repair=False)
+
+
+def kinds(problems: list[Problem]) -> list[str]:
+    return [problem.kind for problem in problems]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with a month of minutes, two days of hours, funding rates and a snapshot."""
+    root = tmp_path_factory.mktemp("filled")
+    with DemoExchange() as exchange, MarketData(root, exchange.rest_url, exchange.archive_url) as data:
+        data.load_klines("BTCUSDT", MINUTES, WHOLE_MAY)
+        data.load_klines("ETHUSDT", Interval("1h"), TimeRange(MAY, MAY + 2 * DAY))
+        data.load_funding("BTCUSDT", WHOLE_MAY)
+        data.load_specs("BTCUSDT")
+    return root
+
+
+@pytest.fixture
+def cache(filled: Path, tmp_path: Path) -> Path:
+    """A copy of the filled cache to spoil."""
+    return Path(shutil.copytree(filled, tmp_path, dirs_exist_ok=True))
+
+
+def test_a_sound_cache_is_sound(cache: Path, open_data: Open) -> None:
+    found = open_data(offline=True).verify(ALL)
+    assert found.problems == []
+    assert (found.series, found.files, found.rows, found.remote) == (3, 3, 44_640 + 48 + 93, 0)
+    assert open_data(offline=True).verify(Selection(symbols=frozenset({"ETHUSDT"}))).rows == 48
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(which=st.integers(0, 9), place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
+def test_any_flipped_bit_and_any_truncation_of_any_file_is_found_by_verify(
+    filled: Path, tmp_path_factory: pytest.TempPathFactory, which: int, place: float, bit: int, cut: bool
+) -> None:
+    root = Path(shutil.copytree(filled, tmp_path_factory.mktemp("spoilt"), dirs_exist_ok=True))
+    files = sorted(path for path in root.rglob("*") if path.is_file() and path.stat().st_size > 2)
+    path = files[which % len(files)]
+    content = bytearray(path.read_bytes())
+    at = int(place * (len(content) - 1))
+    if cut:
+        del content[at:]
+    else:
+        content[at] ^= 1 << bit
+    path.write_bytes(content)
+    with MarketData(root, "http://127.0.0.1:9", offline=True) as data:
+        problems = data.verify(ALL).problems
+    if path.parent.name == "exchangeInfo" and path.name == FILE:
+        assert problems == []  # the list of snapshots is made again from the snapshots, and nothing is lost
+    else:
+        assert problems
+
+
+def test_verify_finds_a_lost_file_a_lost_manifest_and_a_row_that_cannot_be(cache: Path, open_data: Open) -> None:
+    data = open_data(offline=True)
+    hourly = next((cache / "v1/binance/um/klines/ETHUSDT/1h").glob("*.parquet"))
+    hourly.unlink()
+    (store_of(cache).series.folder / FILE).unlink()
+    assert sorted(kinds(data.verify(ALL).problems)) == ["lost", "lost"]
+
+
+def test_verify_checks_rows_against_the_rules_and_days_against_their_hashes(cache: Path, open_data: Open) -> None:
+    series = store_of(cache).series
+    with series.writing() as manifest:
+        key, partition = next(iter(manifest.partitions.items()))
+        frame = series.read_files({key: partition})[key]
+        broken = frame.with_columns(pl.when(pl.int_range(pl.len()) == 7).then(0).otherwise("low").alias("low"))
+        series.put(manifest, key, broken, partition.exponents)
+    (problem,) = open_data(offline=True).verify(ALL).problems
+    assert problem.kind == "contradicts"
+    assert "the low is not above zero, at 2026-05-01 00:07" in problem.reason
+    with series.writing() as manifest:
+        changed = frame.with_columns(pl.when(pl.int_range(pl.len()) == 7).then(1).otherwise("trades").alias("trades"))
+        series.put(manifest, key, changed, partition.exponents)
+    (problem,) = open_data(offline=True).verify(ALL).problems
+    assert problem.reason == "holds other rows of 2026-05-01 than the manifest says"
+
+
+def test_repair_fetches_again_only_what_is_wrong(cache: Path, both: Callable[..., MarketData]) -> None:
+    path = next(store_of(cache).series.folder.glob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-9])
+    with DemoExchange() as exchange:
+        data = both(exchange)
+        problems = data.verify(ALL).problems
+        assert kinds(problems) == ["damaged"]
+        done = data.mend(problems)
+        assert [one.path.rpartition("/")[2] for one in exchange.requests if "/data/" in one.path] == [
+            "BTCUSDT-1m-2026-05.zip",
+            "BTCUSDT-1m-2026-05.zip.CHECKSUM",
+        ]
+        assert data.verify(ALL).problems == []
+    assert "fetched 44,640 rows again" in done[0]
+    assert path.exists()
+    assert path.with_name(f"{path.name}.bad").exists()
+    assert store_of(cache).series.manifest().former == {}
+
+
+def test_repair_of_a_damaged_manifest_fetches_what_its_files_held(cache: Path, both: Callable[..., MarketData]) -> None:
+    before = store_of(cache).series.manifest()
+    (store_of(cache).series.folder / FILE).write_bytes(b"{}")
+    with DemoExchange() as exchange:
+        data = both(exchange)
+        data.mend(data.verify(ALL).problems)
+        assert data.verify(ALL).problems == []
+    after = store_of(cache).series.manifest()
+    assert {name: day.content_sha256 for name, day in after.days.items()} == {
+        name: day.content_sha256 for name, day in before.days.items()
+    }
+
+
+def test_an_archive_replaced_since_is_found_and_taken_over_with_the_former_hash_kept(
+    cache: Path, both: Callable[..., MarketData], corrected: Change
+) -> None:
+    before = store_of(cache).series.manifest().days["2026-05-01"]
+    with DemoExchange() as exchange:
+        data = both(exchange)
+        assert data.verify(ALL, remote=True).problems == []
+        exchange.amend_archive("monthly/klines/BTCUSDT-1m", corrected(FEW_BARS))
+        assert data.verify(ALL).problems == []
+        found = data.verify(ALL, remote=True)
+        assert (kinds(found.problems), found.remote) == (["replaced"], 1)
+        data.mend(found.problems)
+        assert data.verify(ALL, remote=True).problems == []
+        loaded = data.load_klines("BTCUSDT", MINUTES, WHOLE_MAY)
+    manifest = store_of(cache).series.manifest()
+    after = manifest.days["2026-05-01"]
+    assert after.content_sha256 != before.content_sha256
+    assert manifest.former == {"2026-05-01": [before.content_sha256]}
+    assert after.sources[0].zip_sha256 != before.sources[0].zip_sha256
+    assert loaded.certificate.completeness == 1.0
+
+
+@pytest.mark.parametrize("prefer", ["archive", "rest"])
+def test_a_disagreement_is_settled_by_what_the_user_prefers(
+    both: Callable[..., MarketData], corrected: Change, prefer: str, tmp_path: Path
+) -> None:
+    with DemoExchange() as exchange:
+        data = both(exchange)
+        asked = data.load_klines("BTCUSDT", MINUTES, TimeRange(MAY, MAY + DAY))
+        exchange.amend_archive("monthly", corrected(FEW_BARS))
+        with pytest.raises(SourcesDisagreeError):
+            data.load_klines("BTCUSDT", MINUTES, WHOLE_MAY)
+        problems = data.verify(ALL).problems
+        assert kinds(problems) == ["conflict"]
+        assert data.mend(problems) == []
+        data.mend(problems, prefer)  # type: ignore[arg-type]
+        assert data.verify(ALL).problems == []
+        loaded = data.load_klines("BTCUSDT", MINUTES, WHOLE_MAY)
+    few = loaded.klines.within(FEW_BARS).frame["trades"] - asked.klines.within(FEW_BARS).frame["trades"]
+    assert few.to_list() == [1 if prefer == "archive" else 0] * 3
+    assert loaded.warnings == ["BTCUSDT 1m klines: sources disagree on 3 bars; the preferred rows are used."]
+    assert bool(store_of(tmp_path).series.manifest().former) == (prefer == "archive")
+
+
+def test_coverage_tells_months_that_are_whole_partial_holed_and_unknown(
+    both: Callable[..., MarketData], without: Change, tmp_path: Path
+) -> None:
+    hole = TimeRange(MAY + 9 * DAY, MAY + 9 * DAY + 10 * MINUTE)
+    march = parse_time("2026-03-01")
+
+    def edit(rows: list[list[int]]) -> list[list[int]]:
+        return [row for row in rows if not hole.start_ms <= row[0] < hole.end_ms]
+
+    with DemoExchange([Fault("/fapi/v1/klines", "rows", times=None, edit=edit)]) as exchange:
+        exchange.amend_archive("klines/", without(hole))
+        data = both(exchange)
+        data.load_klines("BTCUSDT", MINUTES, TimeRange(march + 3 * DAY, march + 5 * DAY - MINUTE))
+        with pytest.raises(IncompleteDataError):
+            data.load_klines("BTCUSDT", MINUTES, WHOLE_MAY)
+        data.load_klines("BTCUSDT", MINUTES, TimeRange(JUNE, JUNE + 10 * DAY))
+        data.load_funding("BTCUSDT", WHOLE_MAY)
+    funding, klines = coverage(tmp_path, ALL)
+    assert [(month.month, month.state, month.days) for month in klines.months] == [
+        *(("2026-03", "short", 2), ("2026-04", "none", 0), ("2026-05", "absent", 31), ("2026-06", "part", 10))
+    ]
+    assert klines.months[2].missing == 10
+    assert klines.months[2].sources == ("archive_monthly",)
+    assert [(month.month, month.state) for month in funding.months] == [("2026-05", "complete")]
+
+
+def test_nothing_is_deleted_without_being_asked_for(cache: Path, open_data: Open) -> None:
+    folder = store_of(cache).series.folder
+    (folder / "2026-05.000000000000.parquet").write_bytes(b"replaced long ago")
+    (folder / "2026-04.000000000000.parquet.bad").write_bytes(b"set aside")
+    waste = find_waste(cache, ALL)
+    assert [one.path.name[:7] for one in waste] == ["2026-04", "2026-05"]
+    assert all(one.path.exists() for one in waste)
+    assert remove(waste) == 26
+    assert not any(one.path.exists() for one in waste)
+    assert find_waste(cache, ALL) == []
+    assert open_data(offline=True).verify(ALL).problems == []
+
+
+def test_old_data_is_deleted_by_name_and_forgotten(cache: Path, open_data: Open) -> None:
+    assert find_waste(cache, ALL, before="2026-05-31") == []
+    only = Selection(kinds=frozenset({"klines"}))
+    waste = find_waste(cache, only, before="2026-06-01")
+    assert [(one.series.symbol, one.partition) for one in waste] == [("BTCUSDT", "2026-05")]
+    remove(waste)
+    data = open_data(offline=True)
+    assert data.verify(ALL).problems == []
+    assert data.newest_cached_range("BTCUSDT", MINUTES) is None
+    assert data.newest_cached_range("ETHUSDT", Interval("1h")) is not None
+
+
+def test_a_month_of_the_archive_comes_out_byte_for_byte(cache: Path, open_data: Open, tmp_path: Path) -> None:
+    klines = open_data(offline=True).load_klines("BTCUSDT", MINUTES, WHOLE_MAY).klines
+    manifest = store_of(cache).series.manifest()
+    (path,) = export_klines(klines, KLINES, manifest, tmp_path / "out", "archive")
+    assert path.name == "BTCUSDT-1m-2026-05.csv"
+    with DemoExchange() as exchange, MarketData(tmp_path, exchange.rest_url, exchange.archive_url) as data:
+        client = data._sources.archive()
+        assert client is not None
+        arrived = client.fetch(ArchiveFile(KLINES, "BTCUSDT", "1m", "2026-05"))
+    assert arrived is not None
+    assert sha256(path.read_bytes()) == sha256(arrived.text)
+
+
+def test_a_part_of_a_month_is_exported_by_day_and_other_forms_as_one_file(
+    cache: Path, open_data: Open, tmp_path: Path
+) -> None:
+    part = TimeRange(MAY + 3 * DAY, MAY + 5 * DAY)
+    klines = open_data(offline=True).load_klines("BTCUSDT", MINUTES, part).klines
+    manifest = store_of(cache).series.manifest()
+    days = export_klines(klines, KLINES, manifest, tmp_path / "days", "archive")
+    assert [path.name for path in days] == ["BTCUSDT-1m-2026-05-04.csv", "BTCUSDT-1m-2026-05-05.csv"]
+    assert all(path.read_bytes().startswith(HEADER) for path in days)
+    (csv,) = export_klines(klines, KLINES, manifest, tmp_path, "csv")
+    (parquet,) = export_klines(klines, KLINES, manifest, tmp_path, "parquet")
+    assert pl.read_parquet(parquet).equals(klines.floats())
+    text = pl.read_csv(csv)
+    assert text["open_time"][0] == "2026-05-04T00:00:00Z"
+    assert text["close"].to_list() == klines.floats()["close"].to_list()
+
+
+def test_a_manifest_of_another_series_is_reported(cache: Path, open_data: Open) -> None:
+    series = store_of(cache).series
+    manifest = series.manifest()
+    manifest.symbol = "ETHUSDT"
+    save_manifest(series.folder / FILE, manifest)
+    (problem,) = open_data(offline=True).verify(ALL).problems
+    assert "belongs to klines ETHUSDT 1m" in str(problem)
