@@ -1,0 +1,124 @@
+"""`nt-run data …` in this process, against the embedded exchange."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nt_run.__main__ import main
+
+RANGE = ["--start", "2026-05-01", "--end", "2026-05-04"]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.chdir(tmp_path)
+    for name in ("NT_RUN_REST_URL", "NT_RUN_ARCHIVE_URL", "NT_RUN_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nt-run", *arguments])
+        code = main()
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def filled(data: Run) -> Run:
+    assert data("data", "get", "--demo", *RANGE, "--symbol", "BTCUSDT,ethusdt", "--interval", "1m,1h")[0] == 0
+    return data
+
+
+def of(answer: tuple[int, str, str]) -> Any:
+    return json.loads(answer[1])
+
+
+def test_several_symbols_and_intervals_come_at_once(data: Run) -> None:
+    fetched = of(data("data", "get", "--demo", *RANGE, "--symbol", "BTCUSDT,ETHUSDT", "--interval", "1m,1h", "--json"))
+    assert [(one["symbol"], one["interval"], one["rows"]) for one in fetched["fetched"]] == [
+        ("BTCUSDT", "1m", 4320),
+        ("BTCUSDT", "1h", 72),
+        ("ETHUSDT", "1m", 4320),
+        ("ETHUSDT", "1h", 72),
+    ]
+    assert fetched["fetched"][0]["data"]["sources"] == {"archive_monthly": 1.0}
+
+
+def test_coverage_draws_the_months(filled: Run) -> None:
+    code, out, err = filled("data", "coverage", "--demo")
+    assert (code, err) == (0, "")
+    assert "klines BTCUSDT 1m" in out
+    assert max(map(len, out.splitlines())) < 100
+    months = of(filled("data", "coverage", "--demo", "--symbol", "ETHUSDT", "--interval", "1m", "--json"))["series"]
+    assert [(one["kind"], one["months"][0]["state"]) for one in months] == [
+        ("fundingRate", "part"),
+        ("klines", "complete"),
+    ]
+
+
+def test_verify_ends_with_8_and_repair_mends(filled: Run, tmp_path: Path) -> None:
+    assert of(filled("data", "verify", "--demo", "--json"))["sound"] is True
+    assert of(filled("data", "verify", "--demo", "--remote", "--json"))["remote"] == 2
+    path = next((tmp_path / "data_cache/demo/v1/binance/um/klines/BTCUSDT/1m").glob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-1])
+    code, out, err = filled("data", "verify", "--demo")
+    assert code == 8
+    assert path.name in out
+    assert "nt-run data repair" in err
+    code, out, _ = filled("data", "repair", "--demo")
+    assert code == 0
+    assert "fetched 44,640 rows again" in out
+    assert filled("data", "verify", "--demo")[0] == 0
+    assert "Nothing is wrong" in filled("data", "repair", "--demo")[1]
+
+
+def test_prune_lists_and_deletes_only_when_told(filled: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "data_cache/demo/v1/binance/um/klines/BTCUSDT/1m"
+    (folder / "old.parquet.bad").write_bytes(b"123")
+    assert "1 files, 3 bytes could be deleted" in filled("data", "prune", "--demo")[1]
+    assert of(filled("data", "prune", "--demo", "--delete", "--json"))["freed"] == 3
+    assert "Nothing to delete" in filled("data", "prune", "--demo")[1]
+    assert "1 files" in filled("data", "prune", "--demo", "--before", "2026-06-01", "--symbol", "BTCUSDT")[1]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "archive"])
+def test_export_writes_the_range(filled: Run, tmp_path: Path, form: str) -> None:
+    written = of(filled("data", "export", "out", "--demo", *RANGE, "--format", form, "--json"))
+    assert written["rows"] == 4320
+    assert all((tmp_path / name).stat().st_size for name in written["files"])
+
+
+def test_a_certificate_is_derived_again_and_compared(data: Run, tmp_path: Path) -> None:
+    assert data("backtest", "--demo", *RANGE)[0] == 0
+    assert of(data("data", "certificate", "--json"))["same"] is True
+    (summary,) = tmp_path.glob("data_cache/runs/*/summary.json")
+    summary.write_text(summary.read_text().replace('"fingerprint":"', '"fingerprint":"0'))
+    summary.write_text(summary.read_text().replace('"fingerprint": "', '"fingerprint": "0'))
+    code, out, err = data("data", "certificate")
+    assert code == 8
+    assert "fingerprint was 0" in out.replace("\n", " ")
+    assert "differ in fingerprint" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("data", "repair", "--demo", "--prefer", "spot"), 2, "archive or rest"),
+        (("data", "export", "out", "--demo", "--format", "feather"), 2, "--format must be one of"),
+        (("data", "export", "out", "--demo"), 3, "no 1m klines of BTCUSDT in the cache"),
+        (("data", "verify", "--demo", "--interval", "7m"), 2, "7m"),
+        (("data", "prune", "--demo", "--before", "soon"), 2, "not a time"),
+        (("data", "certificate"), 6, "run"),
+    ],
+)
+def test_bad_input_ends_with_its_code(data: Run, arguments: tuple[str, ...], code: int, words: str) -> None:
+    got, out, err = data(*arguments)
+    assert (got, out) == (code, "")
+    assert words in err
