@@ -142,8 +142,8 @@ class ArchiveClient:
         body = self._get(file.key, lambda: self._verified(file))
         if body is None:
             return None
-        content, etag = body
-        return Arrived(file, self._member(file, content), hashlib.sha256(content).hexdigest(), etag)
+        content, etag, digest = body
+        return Arrived(file, self._member(file, content), digest, etag)
 
     def checksum(self, file: ArchiveFile) -> str | None:
         """Return the sha256 the archive claims of a file now, or `None` if it claims none.
@@ -159,7 +159,7 @@ class ArchiveClient:
         except SourceError as exc:
             return exc
 
-    def _verified(self, file: ArchiveFile) -> tuple[bytes, str | None] | None:
+    def _verified(self, file: ArchiveFile) -> tuple[bytes, str | None, str] | None:
         got = self._http.get(file.key)
         if got is None:
             return None
@@ -167,9 +167,10 @@ class ArchiveClient:
         claim = self._claim(file)
         if claim is None:
             raise PassingError("has no checksum beside it, so it was not used", _CHECKSUM_RETRIES)
-        if claim != hashlib.sha256(content).hexdigest():
+        digest = hashlib.sha256(content).hexdigest()
+        if claim != digest:
             raise PassingError("does not have the sha256 of its checksum, so it was not used", _CHECKSUM_RETRIES)
-        return content, etag
+        return content, etag, digest
 
     def _claim(self, file: ArchiveFile) -> str | None:
         got = self._http.get(f"{file.key}.CHECKSUM")

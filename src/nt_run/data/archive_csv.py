@@ -11,9 +11,11 @@ are written `0` now.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
+from typing import NamedTuple, Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from nt_run.data.ingest import RAW_COLUMNS, merge_klines, parse_klines, parse_scaled
 from nt_run.errors import InvalidKlinesError
@@ -60,7 +62,7 @@ def parse_csv(symbol: str, interval: Interval, text: bytes, period: TimeRange, w
     """
     body = text[text.find(b"\n") + 1 :] if _has_header(text) else text
     try:
-        parts = [_parse_part(symbol, interval, part, what) for part in _by_form(body)]
+        parts = [_parse_part(symbol, interval, part, marks, what) for part, marks in _by_form(body)]
     except pl.exceptions.PolarsError as exc:
         raise InvalidKlinesError(what, "it is not a CSV of the exchange's twelve columns", [repr(text[:60])]) from exc
     klines, repeated = parts[0] if len(parts) == 1 else _together(parts, what)
@@ -92,19 +94,33 @@ def _decimal_text(name: str, exponents: Exponents, form: CsvForm) -> pl.Expr:
     return pl.when(pl.col(name) == 0).then(pl.lit("0")).otherwise(text) if form.bare_zeros else text
 
 
-def _by_form(body: bytes) -> list[bytes]:
+class _Marks(NamedTuple):
+    """Commas, points, line ends and signs of a text: where they are, which, and how many each line has."""
+
+    places: NDArray[np.intp]
+    signs: NDArray[np.uint8]
+    counts: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, text: bytes) -> Self:
+        data = np.frombuffer(text, np.uint8)
+        places = np.flatnonzero(data < _BELOW_DIGITS)
+        signs = data[places]
+        return cls(places, signs, np.diff(np.flatnonzero(signs == _LINE_END), prepend=-1))
+
+
+def _by_form(body: bytes) -> list[tuple[bytes, _Marks]]:
     """Return the lines with as many marks as most have, and the others if there are any."""
-    data = np.frombuffer(body, np.uint8)
-    marks = data[np.flatnonzero(data < _BELOW_DIGITS)]
-    ends = np.flatnonzero(marks == _LINE_END)
-    counts = np.diff(ends, prepend=-1)
-    if not len(ends) or ends[-1] != len(marks) - 1 or (counts == counts[0]).all():
-        return [body]
+    marks = _Marks.of(body)
+    counts = marks.counts
+    if not len(counts) or counts.sum() != len(marks.signs) or (counts == counts[0]).all():
+        return [(body, marks)]
     usual = counts == np.bincount(counts).argmax()
     lines = body.splitlines(keepends=True)
     if len(lines) != len(usual):
-        return [body]
-    return [b"".join(compress(lines, chosen)) for chosen in (usual, ~usual)]
+        return [(body, marks)]
+    parts = (b"".join(compress(lines, chosen)) for chosen in (usual, ~usual))
+    return [(part, _Marks.of(part)) for part in parts]
 
 
 def _together(parts: Sequence[tuple[Klines, int]], what: str) -> tuple[Klines, int]:
@@ -113,25 +129,23 @@ def _together(parts: Sequence[tuple[Klines, int]], what: str) -> tuple[Klines, i
     return merged, came - len(merged)
 
 
-def _parse_part(symbol: str, interval: Interval, body: bytes, what: str) -> tuple[Klines, int]:
-    decimals = _fixed_decimals(body)
+def _parse_part(symbol: str, interval: Interval, body: bytes, marks: _Marks, what: str) -> tuple[Klines, int]:
+    decimals = _fixed_decimals(marks)
     if decimals is None:
         return parse_klines(symbol, interval, _read(body, pl.String).select(RAW_COLUMNS), what)
-    return parse_scaled(symbol, interval, _read(body.translate(None, b"."), pl.Int64), decimals, what)
+    return parse_scaled(symbol, interval, _read(body.replace(b".", b""), pl.Int64), decimals, what)
 
 
-def _fixed_decimals(body: bytes) -> Exponents | None:
+def _fixed_decimals(marks: _Marks) -> Exponents | None:
     """Return the decimals of prices, quantities and quote volumes if every row shows the same, else `None`."""
-    data = np.frombuffer(body, np.uint8)
-    places = np.flatnonzero(data < _BELOW_DIGITS)
-    marks = data[places]
-    width = int(np.argmax(marks == _LINE_END)) + 1 if len(marks) else 0
+    places, signs, counts = marks
+    width = int(counts[0]) if len(counts) else 0
     # One row's marks, such as `,.,.,.\n`, must be every row's.
-    if not width or len(marks) % width or marks[width - 1] != _LINE_END:
+    if not width or width * len(counts) != len(signs):
         return None
-    pattern = marks[:width]
+    pattern = signs[:width]
     points = np.flatnonzero(pattern == _POINT)
-    if (marks.reshape(-1, width) != pattern).any() or np.count_nonzero(pattern == _COMMA) != len(_COLUMNS) - 1:
+    if (signs.reshape(-1, width) != pattern).any() or np.count_nonzero(pattern == _COMMA) != len(_COLUMNS) - 1:
         return None
     rows = places.reshape(-1, width)
     widths = (rows[:, points + 1] - rows[:, points] - 1) if len(points) else np.zeros((1, 0), np.int64)

@@ -30,7 +30,7 @@ def merge_preferring(
 ) -> tuple[Klines, dict[int, tuple[str, ...]]]:
     """Return the union of two sources, and where they differ: columns by open time (ms), in time order."""
     if not len(stored) or not len(fresh):
-        return merge_klines([stored, fresh], what), {}
+        return (stored if len(stored) else fresh), {}
     clashes = find_clashes(stored, fresh, what)
     if not clashes:
         return merge_klines([stored, fresh], what), {}

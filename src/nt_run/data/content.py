@@ -20,6 +20,11 @@ def split_days(klines: Klines) -> dict[int, Klines]:
     }
 
 
+def days_with_rows(klines: Klines) -> list[int]:
+    """Return the starts (ms) of the UTC days that have a row."""
+    return [start for start, _, _ in _day_edges(klines)]
+
+
 def hash_content(klines: Klines) -> str:
     """Return the sha256 of klines.
 

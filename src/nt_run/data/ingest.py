@@ -114,6 +114,8 @@ def merge_klines(parts: Sequence[Klines], what: str) -> Klines:
     Raises:
         InvalidKlinesError: Two parts have different rows for one open time, or a value leaves 64 bits.
     """
+    if len(parts) == 1:
+        return parts[0]
     exponents = reduce(Exponents.widest, (part.exponents for part in parts))
     frame = pl.concat([rescale(part, exponents, what).frame for part in parts], rechunk=True)
     return _distinct(Klines(parts[0].symbol, parts[0].interval, exponents, frame), what)[0]

@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 
 from nt_run.data.conflicts import Family, family, merge_preferring, record_conflicts
-from nt_run.data.content import hash_days, split_days
+from nt_run.data.content import days_with_rows, hash_days, split_days
 from nt_run.data.days import HOUR_MS, day_name, days_of, partition_key, record_day, with_source, with_state
 from nt_run.data.ingest import merge_klines
 from nt_run.data.manifest import Conflict, Day, Hole, Manifest, Source
@@ -76,10 +76,11 @@ class KlineStore:
         """
         commit = _Commit(source, holes, now_ms, prefer, replace)
         with self.series.writing() as manifest:
-            fresh = split_days(rows)
-            touched = {*fresh, *(day for hole in holes for day in days_of(TimeRange(hole.from_ms, hole.to_ms)))}
+            fresh = set(days_with_rows(rows))
+            touched = fresh | {day for hole in holes for day in days_of(TimeRange(hole.from_ms, hole.to_ms))}
             for key, days in self._targets(manifest, touched, now_ms).items():
-                new = [fresh[day] for day in sorted(days) if day in fresh]
+                came = days & fresh
+                new = rows.within(TimeRange(min(came), max(came) + DAY_MS)) if came else None
                 self._write(manifest, key, days & touched, new, commit)
 
     def set_first(self, first_ms: int) -> None:
@@ -99,16 +100,15 @@ class KlineStore:
                     targets.setdefault(target, set())
         return targets
 
-    def _write(self, manifest: Manifest, key: str, days: set[int], fresh: Sequence[Klines], commit: "_Commit") -> None:
+    def _write(self, manifest: Manifest, key: str, days: set[int], fresh: Klines | None, commit: "_Commit") -> None:
         """Write one partition and the records of its `days`."""
         known = key in manifest.partitions
         merged = self._stored(manifest, key)
         clashes: dict[int, tuple[str, ...]] = {}
-        if fresh:
-            new = merge_klines(fresh, self.what)
-            merged, clashes = merge_preferring(merged, new, fresh_wins=commit.fresh_wins, what=self.what)
+        if fresh is not None:
+            merged, clashes = merge_preferring(merged, fresh, fresh_wins=commit.fresh_wins, what=self.what)
         self._refuse_contradictions(manifest, clashes, commit)
-        if len(merged) and (fresh or not known):
+        if len(merged) and (fresh is not None or not known):
             own = merged.exponents
             self.series.put(manifest, key, merged.frame, (own.price, own.quantity, own.quote))
         self._record(manifest, sorted(days), merged, clashes, commit)
