@@ -41,7 +41,9 @@ def test_text_of_any_decimals_is_read_like_the_answers_of_rest(rows: Rows, data:
     made = rows(DAY, data.draw(st.integers(1, 12)))
     for row in data.draw(st.lists(st.sampled_from(made), max_size=3)):
         for column in data.draw(st.sets(st.sampled_from([1, 2, 3, 4, 5, 7, 9, 10]))):
-            row[column] = row[column].rstrip("0").rstrip(".") if data.draw(st.booleans()) else row[column] + "0"
+            text = row[column]
+            shorter = text.rstrip("0").rstrip(".") if "." in text else text
+            row[column] = shorter if data.draw(st.booleans()) else text + ("0" if "." in text else ".0")
     ours, theirs = parse(text_of(made)), parse_rows("BTCUSDT", MINUTES, made, "a test")[0]
     assert ours.exponents.widest(theirs.exponents) == ours.exponents
     assert ours.floats().equals(theirs.floats())
