@@ -4,52 +4,106 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from nt_run.data.loader import MarketData
+from nt_run.data.selection import Selection
 from nt_run.demo import DEMO_NOW_MS, DemoExchange
 from nt_run.model import Interval, TimeRange
 
 DAY = 86_400_000
 END = DEMO_NOW_MS // 60_000 * 60_000
 RANGE = TimeRange(END - 45 * DAY, END)
-KILLS = 6
+KILLS = 26
+"""For each of two sources."""
+LONGEST_S = 0.7
 
+# It is ready when everything is imported and connected, and begins when it is told into which folder.
 CODE = """
 import sys
 from pathlib import Path
 import nt_run.data.download as download
+import pyarrow.parquet
 from nt_run.data.loader import MarketData
 from nt_run.model import Interval, TimeRange
 download._PAGES_A_COMMIT = 2
-with MarketData(Path(sys.argv[1]), rest_url=sys.argv[2]) as data:
-    print("ready", flush=True)
-    data.load_klines("BTCUSDT", Interval("1m"), TimeRange(int(sys.argv[3]), int(sys.argv[4])))
+rest_url, archive_url, start, end = sys.argv[1:]
+print("ready", flush=True)
+with MarketData(Path(sys.stdin.readline().strip()), rest_url, archive_url or None) as data:
+    data.load_klines("BTCUSDT", Interval("1m"), TimeRange(int(start), int(end)))
+print("done", flush=True)
 """
 
 
-def test_a_download_killed_at_random_moments_is_completed_by_the_next(tmp_path: Path) -> None:
+@contextmanager
+def downloads(arguments: list[str]) -> Iterator[Iterator[subprocess.Popen[str]]]:
+    """Processes that wait for the folder to fill; the next one warms up while one is at work."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", CODE, *arguments]
+        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        return started[-1]
+
+    def supply() -> Iterator[subprocess.Popen[str]]:
+        waiting = start()
+        while True:
+            ready, waiting = waiting, start()
+            assert ready.stdout is not None
+            ready.stdout.readline()
+            yield ready
+
+    try:
+        yield supply()
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def kill_in_the_middle(process: subprocess.Popen[str], root: Path, seconds: float) -> bool:
+    """Return whether the download was still under way when it was killed."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{root}\n")
+    process.stdin.flush()
+    time.sleep(seconds)
+    process.kill()
+    return process.communicate()[0] == ""
+
+
+@pytest.mark.parametrize("source", ["archive", "rest"])
+def test_a_download_killed_at_random_moments_is_completed_by_the_next(tmp_path: Path, source: str) -> None:
     chance = random.Random(7)
-    command = [sys.executable, "-c", CODE, str(tmp_path)]
+    roots = [tmp_path / "0"]
+    killed = 0
     with DemoExchange(weight_limit=1_000_000) as exchange:
-        asked = 0
-        for _ in range(KILLS):
-            arguments = [exchange.rest_url, str(RANGE.start_ms), str(RANGE.end_ms)]
-            with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE) as process:
-                assert process.stdout is not None
-                process.stdout.readline()
-                time.sleep(chance.uniform(0.3, 0.9))
-                process.kill()
-            with MarketData(tmp_path, rest_url=exchange.rest_url, offline=True) as data:
-                data.newest_cached_range("BTCUSDT", Interval("1m"))  # reads and verifies everything there is
-        asked = len(exchange.requests)
-        with MarketData(tmp_path, rest_url=exchange.rest_url) as data:
-            survived = data.load_klines("BTCUSDT", Interval("1m"), RANGE)
-        rest = len(exchange.requests) - asked
-        with MarketData(tmp_path / "other", rest_url=exchange.rest_url) as data:
-            undisturbed = data.load_klines("BTCUSDT", Interval("1m"), RANGE)
-        whole = len(exchange.requests) - asked - rest
-    assert survived.certificate == undisturbed.certificate
-    assert survived.klines.frame.equals(undisturbed.klines.frame)
-    assert survived.warnings == []
-    assert rest <= whole
+        archive_url = exchange.archive_url if source == "archive" else None
+        arguments = [exchange.rest_url, archive_url or "", str(RANGE.start_ms), str(RANGE.end_ms)]
+        with downloads(arguments) as processes:
+            while killed < KILLS:
+                in_time = kill_in_the_middle(next(processes), roots[-1], chance.uniform(0, LONGEST_S))
+                killed += in_time
+                with MarketData(roots[-1], exchange.rest_url, offline=True) as data:
+                    assert data.verify(Selection()).problems == []
+                if not in_time:
+                    roots.append(tmp_path / str(len(roots)))
+        loaded = [load(root, exchange.rest_url, archive_url) for root in (*roots, tmp_path / "undisturbed")]
+    assert {one[0] for one in loaded} == {loaded[-1][0]}
+    assert all(requests <= loaded[-1][1] for _, requests in loaded)
+
+
+def load(root: Path, rest_url: str, archive_url: str | None) -> tuple[str, int]:
+    """Complete a cache, and return the fingerprint and how many requests that took."""
+    with MarketData(root, rest_url, archive_url) as data:
+        loaded = data.load_klines("BTCUSDT", Interval("1m"), RANGE)
+        assert data.verify(Selection()).problems == []
+        requests = data._sources.rest().requests
+    assert loaded.certificate.gaps == []
+    assert loaded.warnings == []
+    assert len(loaded.klines) == 45 * 1440
+    return loaded.certificate.fingerprint, requests
