@@ -361,11 +361,13 @@ def test_the_time_zone_of_the_machine_does_not_matter(tmp_path: Path) -> None:
         "import sys; from pathlib import Path\n"
         "from nt_run.data.loader import MarketData; from nt_run.model import Interval, TimeRange\n"
         "root, url, start, end = sys.argv[1:]\n"
-        "with MarketData(Path(root), rest_url=url) as data:\n"
+        "with MarketData(Path(root), rest_url=url, archive_url=url) as data:\n"
         "    specs = data.load_specs('BTCUSDT')\n"
         "    loaded = data.load_klines('BTCUSDT', Interval('1m'), TimeRange(int(start), int(end)))\n"
         "print(specs.snapshot, loaded.certificate.fingerprint)\n"
-        "print(sorted(str(path.relative_to(root)) for path in Path(root).rglob('*.parquet')))\n"
+        "from nt_run.data.kline_store import KlineStore\n"
+        "manifest = KlineStore(Path(root), 'BTCUSDT', Interval('1m'), repair=False).series.manifest()\n"
+        "print(sorted(one.file for one in manifest.partitions.values()), sorted(manifest.days))\n"
     )
     with DemoExchange() as exchange:
         said = {
