@@ -132,7 +132,7 @@ def test_a_body_that_drips_is_given_up(client: Client) -> None:
         DemoExchange([Fault("2026-05.zip", "slow", times=None)]) as exchange,
         pytest.raises(SourceError, match="came too slowly"),
     ):
-        client(exchange.archive_url, timeout_s=0.1).fetch(MAY)
+        client(exchange.archive_url, timeout_s=0.5).fetch(MAY)
 
 
 def test_an_archive_that_does_not_answer_is_given_up_for_all_files(client: Client) -> None:

@@ -92,7 +92,8 @@ class HttpSource:
     def _read(self, response: Any) -> bytes:  # noqa: ANN401 - urllib3's answer
         began = time.monotonic()
         body = bytearray()
-        for chunk in response.stream(_CHUNK):
+        # What has come, not a full chunk: a body that drips must be noticed while it does.
+        while chunk := response.read1(_CHUNK):
             body += chunk
             if len(body) > _LARGEST_BODY:
                 raise LastingError(f"is larger than {_LARGEST_BODY:,} bytes, so it was not used")
