@@ -27,7 +27,7 @@ HEADER = (
     b"taker_buy_volume,taker_buy_quote_volume,ignore\n"
 )
 _COLUMNS = (*RAW_COLUMNS, "ignore")
-_COMMA, _POINT, _LINE_END = b",.\n"
+_POINT, _LINE_END = b".\n"
 _BELOW_DIGITS = 48  # commas, points, line ends and signs are all below the digits
 
 
@@ -95,32 +95,38 @@ def _decimal_text(name: str, exponents: Exponents, form: CsvForm) -> pl.Expr:
 
 
 class _Marks(NamedTuple):
-    """Commas, points, line ends and signs of a text: where they are, which, and how many each line has."""
+    """The commas, points, line ends and signs of a text: where they are, which, and how many the first line has."""
 
     places: NDArray[np.intp]
-    signs: NDArray[np.uint8]
-    counts: NDArray[np.intp]
+    signs: bytes
+    width: int
 
     @classmethod
     def of(cls, text: bytes) -> Self:
         data = np.frombuffer(text, np.uint8)
         places = np.flatnonzero(data < _BELOW_DIGITS)
-        signs = data[places]
-        return cls(places, signs, np.diff(np.flatnonzero(signs == _LINE_END), prepend=-1))
+        signs = data[places].tobytes()
+        return cls(places, signs, signs.find(b"\n") + 1)
+
+    @property
+    def pattern(self) -> bytes | None:
+        """The marks of a line, its end included, if every line has the same."""
+        first = self.signs[: self.width]
+        return first if first and first * (len(self.signs) // self.width) == self.signs else None
 
 
 def _by_form(body: bytes) -> list[tuple[bytes, _Marks]]:
     """Return the lines with as many marks as most have, and the others if there are any."""
     marks = _Marks.of(body)
-    counts = marks.counts
-    if not len(counts) or counts.sum() != len(marks.signs) or (counts == counts[0]).all():
+    if marks.pattern is not None:
+        return [(body, marks)]
+    counts = np.diff(np.flatnonzero(np.frombuffer(marks.signs, np.uint8) == _LINE_END), prepend=-1)
+    lines = body.splitlines(keepends=True)
+    if not len(counts) or len(lines) != len(counts):
         return [(body, marks)]
     usual = counts == np.bincount(counts).argmax()
-    lines = body.splitlines(keepends=True)
-    if len(lines) != len(usual):
-        return [(body, marks)]
-    parts = (b"".join(compress(lines, chosen)) for chosen in (usual, ~usual))
-    return [(part, _Marks.of(part)) for part in parts]
+    parts = [b"".join(compress(lines, chosen)) for chosen in (usual, ~usual)]
+    return [(part, _Marks.of(part)) for part in parts if part]
 
 
 def _together(parts: Sequence[tuple[Klines, int]], what: str) -> tuple[Klines, int]:
@@ -138,23 +144,20 @@ def _parse_part(symbol: str, interval: Interval, body: bytes, marks: _Marks, wha
 
 def _fixed_decimals(marks: _Marks) -> Exponents | None:
     """Return the decimals of prices, quantities and quote volumes if every row shows the same, else `None`."""
-    places, signs, counts = marks
-    width = int(counts[0]) if len(counts) else 0
-    # One row's marks, such as `,.,.,.\n`, must be every row's.
-    if not width or width * len(counts) != len(signs):
+    pattern = marks.pattern
+    if pattern is None or pattern.count(b",") != len(_COLUMNS) - 1:
         return None
-    pattern = signs[:width]
-    points = np.flatnonzero(pattern == _POINT)
-    if (signs.reshape(-1, width) != pattern).any() or np.count_nonzero(pattern == _COMMA) != len(_COLUMNS) - 1:
-        return None
-    rows = places.reshape(-1, width)
-    widths = (rows[:, points + 1] - rows[:, points] - 1) if len(points) else np.zeros((1, 0), np.int64)
-    if (widths != widths[0]).any():
-        return None
-    columns = [int(np.count_nonzero(pattern[:point] == _COMMA)) for point in points]
+    points = [at for at, sign in enumerate(pattern) if sign == _POINT]
+    shown: list[int] = []
+    for point in points:
+        digits = marks.places[point + 1 :: marks.width] - marks.places[point :: marks.width] - 1
+        if (digits != digits[0]).any():
+            return None
+        shown.append(int(digits[0]))
+    columns = [pattern[:point].count(b",") for point in points]
     if len(set(columns)) != len(columns):
         return None
-    return _of_groups(dict(zip((_COLUMNS[at] for at in columns), widths[0].tolist(), strict=True)))
+    return _of_groups(dict(zip((_COLUMNS[at] for at in columns), shown, strict=True)))
 
 
 def _of_groups(decimals: dict[str, int]) -> Exponents | None:
