@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nt_run.data.archive_csv import HEADER, CsvForm, form_of, parse_csv, write_csv
@@ -36,6 +36,7 @@ def test_the_header_is_recognised_by_the_first_byte(rows: Rows, header: bytes) -
     assert form_of(header + text_of(rows(DAY, 100)), klines).header == bool(header)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_text_of_any_decimals_is_read_like_the_answers_of_rest(rows: Rows, data: st.DataObject) -> None:
     made = rows(DAY, data.draw(st.integers(1, 12)))

@@ -155,7 +155,7 @@ class Failover:
                 try:
                     holes = keep_file(self._store, outcome, self._now_ms)
                 except InvalidKlinesError as exc:
-                    self._outcomes[file] = SourceError(exc.what, f"{exc.rule}, at {exc.where[0]}")
+                    self._outcomes[file] = SourceError(exc.what, f"was refused: {exc.rule}, at {exc.where[0]}")
             self._note(file, self._outcomes[file])
             settled = subtract([file_range(file)], holes)
             still = subtract(left, settled)
