@@ -89,7 +89,9 @@ class Guard:
             return
         if isinstance(error, NtRunError | KeyboardInterrupt):
             raise error
-        raise strategy_error(name, error) from error
+        kept = strategy_error(name, error)
+        # Its text is kept; its frames hold the strategy, which must be freed here and not wherever the error ends.
+        raise kept from error.with_traceback(None)
 
     @contextmanager
     def interruptible(self) -> Generator[None]:

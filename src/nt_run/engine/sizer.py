@@ -66,7 +66,7 @@ class EntrySizer:
         self._currency = Currency.from_str(specs.quote_asset)
         self._instrument_id = InstrumentId.from_str(specs.instrument_id)
         self._strategy: Strategy | None = None
-        self._atr = AverageTrueRange(rules.atr_period, MovingAverageType.Wilder)
+        self._atr: AverageTrueRange | None = None
         self._fixed: tuple[Sized, Quantity] | None = None
 
     def hooks(self, bar_type: BarType) -> dict[str, Callable[..., None]]:
@@ -76,7 +76,7 @@ class EntrySizer:
         """
 
         def follow(_strategy: Strategy, bar: Bar) -> None:
-            if bar.bar_type == bar_type:
+            if self._atr is not None and bar.bar_type == bar_type:
                 self._atr.handle_bar(bar)
 
         return {"on_start": self.bind} | ({"on_bar": follow} if self._rules.method == "atr" else {})
@@ -84,10 +84,13 @@ class EntrySizer:
     def bind(self, strategy: Strategy) -> None:
         """Give the sizer its account; called before the strategy's `on_start`."""
         self._strategy = strategy
+        if self._rules.method == "atr":
+            self._atr = AverageTrueRange(self._rules.atr_period, MovingAverageType.Wilder)
 
     def release(self) -> None:
-        """Let go of the strategy, so that it is freed on the thread it ran on."""
+        """Let go of what must be freed on the thread it was made on: the strategy and the ATR."""
         self._strategy = None
+        self._atr = None
 
     def stop_price(self, side: OrderSide, price: Price) -> Price | None:
         """Return the protective stop the sizing rules ask for at an entry `side` at `price`.
@@ -96,7 +99,7 @@ class EntrySizer:
         the ATR has seen enough bars. Rounded to the tick towards the price, so that the risk is never larger.
         """
         entry = price.as_decimal()
-        if self._rules.method == "atr" and self._atr.initialized:
+        if self._atr is not None and self._atr.initialized:
             distance = Decimal(str(self._atr.value)) * self._rules.atr_multiple
         elif self._rules.method == "stop" and self._rules.stop_distance is not None:
             distance = entry * self._rules.stop_distance
