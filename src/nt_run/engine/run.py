@@ -225,7 +225,7 @@ def _build(run: EngineInput, sizer: EntrySizer, instrument: CryptoPerpetual, bar
     except NtRunError:
         raise
     except Exception as exc:
-        raise strategy_error(run.strategy.name, exc) from exc
+        raise strategy_error(run.strategy.name, exc) from exc.with_traceback(None)
 
 
 def _price(klines: Klines, column: str, row: int) -> Decimal:
