@@ -224,7 +224,7 @@ def _build(run: EngineInput, sizer: EntrySizer, instrument: CryptoPerpetual, bar
         return run.strategy.build({**run.params, **fields})
     except NtRunError:
         raise
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - raised again as ours
         raise strategy_error(run.strategy.name, exc) from exc.with_traceback(None)
 
 
