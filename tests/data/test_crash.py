@@ -4,15 +4,21 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nt_run.data.files import download_lock
+from nt_run.data.kline_store import KlineStore
 from nt_run.data.loader import MarketData
+from nt_run.data.manifest import Source
 from nt_run.data.selection import Selection
+from nt_run.data.store import Series
 from nt_run.demo import DEMO_NOW_MS, DemoExchange
+from nt_run.klines import Klines
 from nt_run.model import Interval, TimeRange
 
 DAY = 86_400_000
@@ -74,6 +80,36 @@ def kill_in_the_middle(process: subprocess.Popen[str], root: Path, seconds: floa
     time.sleep(seconds)
     process.kill()
     return process.communicate()[0] == ""
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing that would tidy up an error runs after it."""
+
+
+@pytest.mark.parametrize("moment", ["locked", "first file written", "second file written"])
+def test_a_download_that_ends_before_its_first_manifest_leaves_a_sound_cache(
+    tmp_path: Path, klines: Callable[..., Klines], rest_source: Source, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    store = KlineStore(tmp_path, "BTCUSDT", Interval("1m"), repair=True)
+    two_days = klines(1_738_281_600_000, 2 * 1440)  # 2025-01-31 and 2025-02-01: two months, two files
+    put, files = Series.put, moment.partition(" ")[0]
+
+    def last_put(series: Series, *args: Any) -> None:
+        put(series, *args)
+        if len(list(series.folder.glob("*.parquet"))) == {"first": 1, "second": 2}[files]:
+            raise Killed
+
+    with suppress(Killed), download_lock(store.series.folder, lambda: None):
+        if moment == "locked":
+            raise Killed
+        monkeypatch.setattr(Series, "put", last_put)
+        store.commit(two_days, source=rest_source, now_ms=END)
+    monkeypatch.undo()
+    with MarketData(tmp_path, "http://127.0.0.1:9", offline=True) as data:
+        assert data.verify(Selection()).problems == []
+    assert len(store.read(RANGE)) == 0
+    store.commit(two_days, source=rest_source, now_ms=END)
+    assert store.read(two_days.range).frame.equals(two_days.frame)
 
 
 @pytest.mark.parametrize("source", ["archive", "rest"])

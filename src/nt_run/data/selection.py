@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nt_run.data.kline_store import MARKET
+from nt_run.data.manifest import FILE
 from nt_run.model import INTERVALS, Interval
 
 
@@ -50,10 +51,17 @@ def find_series(root: Path, selection: Selection) -> list[SeriesRef]:
 
 
 def _all_series(base: Path) -> Iterable[SeriesRef]:
-    """Folders with data of their own, with a manifest or without: one that is lost is to be noticed."""
     for folder in base.glob("*/*"):
-        if any(folder.glob("*.parquet")) or (folder / "manifest.json").exists():
+        if _has_data(folder):
             yield SeriesRef(folder.parent.name, folder.name, "", folder)
         for inner in folder.glob("*/"):
-            if inner.name in INTERVALS:
+            if inner.name in INTERVALS and _has_data(inner):
                 yield SeriesRef(folder.parent.name, folder.name, inner.name, inner)
+
+
+def _has_data(folder: Path) -> bool:
+    """Whether a series was ever written to: data without a manifest count, for one that is lost is to be noticed.
+
+    A folder that holds nothing but a lock belongs to a download that ended before its first row.
+    """
+    return (folder / FILE).exists() or any(folder.glob("*.parquet*"))

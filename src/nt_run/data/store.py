@@ -125,6 +125,9 @@ class Series:
         with writers_lock(self.folder):
             manifest = self.manifest()
             before = msgspec.json.encode(manifest)
+            if not (self.folder / FILE).exists() and not any(self.folder.glob("*.parquet")):
+                # Before the first data file, so that files without a manifest always mean that it was lost.
+                save_manifest(self.folder / FILE, manifest)
             yield manifest
             if msgspec.json.encode(manifest) != before:
                 save_manifest(self.folder / FILE, manifest)
