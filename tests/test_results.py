@@ -11,7 +11,7 @@ from nt_run.accounting import build_trades, equity_curve
 from nt_run.config import load_config
 from nt_run.errors import ResultsError
 from nt_run.klines import SCHEMA, Exponents, Klines
-from nt_run.model import Fill, FundingPayment, Interval, Liquidity, Side
+from nt_run.model import Fill, FundingPayment, Interval, Liquidity, Settlement, Side
 from nt_run.results import (
     REQUIRED,
     Run,
@@ -22,6 +22,7 @@ from nt_run.results import (
     load_run,
     run_name,
     save_run,
+    settlements_frame,
     trades_frame,
 )
 
@@ -63,6 +64,12 @@ def make_run(run_id: str = "20250511T123015123Z-ema_cross-BTCUSDT-1m-0123abcd") 
         trades=trades_frame(trades),
         funding=funding_frame(payments),
         equity=equity_curve(klines, fills, payments, D(1000)),
+        settlements=settlements_frame(
+            [
+                Settlement(time_ns=60_000_000_000 * 2, rate=D("0.0001"), price=D("100.1"), price_source="mark_price"),
+                Settlement(time_ns=60_000_000_000 * 4, rate=D("-0.0001"), price=D("100.5"), price_source="last_close"),
+            ]
+        ),
     )
 
 
@@ -84,15 +91,22 @@ def test_a_kept_run_loads_as_it_was(tmp_path: Path) -> None:
         "fills.parquet",
         "funding.parquet",
         "klines.parquet",
+        "settlements.parquet",
         "specs.json",
         "summary.json",
         "trades.parquet",
     ]
     assert (again.config, again.summary, again.specs) == (run.config, run.summary, run.specs)
-    for name in ("fills", "trades", "funding", "equity"):
+    for name in ("fills", "trades", "funding", "equity", "settlements"):
         assert getattr(again, name).equals(getattr(run, name))
     assert again.klines.frame.equals(run.klines.frame)
     assert again.klines.exponents == run.klines.exponents
+
+
+def test_the_folder_of_an_earlier_version_has_no_settlements(tmp_path: Path) -> None:
+    run = save_run(replace(make_run(), settlements=None), tmp_path)
+    assert not (tmp_path / run.run_id / "settlements.parquet").exists()
+    assert load_run(run.run_id, tmp_path).settlements is None
 
 
 def test_an_open_trade_has_no_exit() -> None:

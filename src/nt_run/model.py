@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Literal
 
 from nt_run.errors import UsageError
 
@@ -144,6 +145,23 @@ class FundingRate:
     slot_ms: int
     rate: Decimal
     mark_price: Decimal | None
+
+
+PriceSource = Literal["mark_price", "last_close"]
+"""Where a settlement price is from: the exchange's mark price, or, where it published none, the close of the last bar
+there was: behind a hole that is an old price."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """One settlement of a run's range, whether a position paid it or not."""
+
+    time_ns: int
+    """Its slot."""
+    rate: Decimal
+    price: Decimal
+    """Settlement price, in the quote asset."""
+    price_source: PriceSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

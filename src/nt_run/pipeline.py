@@ -25,7 +25,7 @@ from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
 from nt_run.model import format_time
 from nt_run.progress import ProgressDisplay
 from nt_run.quality import find_off_tick, observed_tick
-from nt_run.results import Run, fills_frame, funding_frame, run_name, save_run, trades_frame
+from nt_run.results import Run, fills_frame, funding_frame, run_name, save_run, settlements_frame, trades_frame
 from nt_run.strategies.resolver import StrategySpec, check_params, resolve_strategy
 from nt_run.summary import Facts, data_object, exchange_warning, specs_object, summarize
 
@@ -108,6 +108,7 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: En
         "fills": fills_frame(output.fills),
         "trades": trades_frame(trades),
         "funding": funding_frame(output.payments),
+        "settlements": settlements_frame(output.settlements),
         "equity": equity_curve(klines, output.fills, output.payments, config.account.balance),
     }
     facts = _facts(config, inputs, strategy, output, trades, books, frames)

@@ -2,6 +2,7 @@
 
 <cache>/runs/<UTC time>-<strategy>-<symbol>-<interval>-<digest>[-demo]/
     config.toml specs.json summary.json klines.parquet fills.parquet trades.parquet funding.parquet equity.parquet
+    settlements.parquet
 """
 
 import datetime as dt
@@ -22,13 +23,16 @@ from nt_run.accounting import Trade
 from nt_run.config import RunConfig, load_config
 from nt_run.errors import NtRunError, ResultsError
 from nt_run.klines import SCHEMA, Exponents, Klines
-from nt_run.model import Fill, FundingPayment, Interval
+from nt_run.model import Fill, FundingPayment, Interval, Settlement
 
 SUMMARY = "summary.json"
 REQUIRED = ("run_id", "demo", "symbol", "interval", "start", "end", "account", "pnl", "metrics", "trades", "data")
 """What no summary is without."""
 FRAMES = ("fills", "trades", "funding", "equity")
+LATER_FRAMES = ("settlements",)
+"""What folders of earlier versions lack."""
 _MONEY = pl.Decimal(38, 8)
+_RATE = pl.Decimal(38, 12)
 _TIME = pl.Datetime("ns", "UTC")
 _EXPONENTS = "nt_run.klines"
 
@@ -43,6 +47,7 @@ class Run:
     - `trades`: entry_time, exit_time (ns, null while open), side, quantity, entry_price, exit_price (floats), pnl,
       price_pnl, fee, funding, fills
     - `funding`: time (ns), position, rate, price, amount
+    - `settlements`: time (ns), rate, price, price_source: all of the range, charged or not; `None` in old run folders
     - `equity`: time (ms, the bar's close), balance, equity, position, drawdown (floats), one row per bar
     """
 
@@ -57,6 +62,7 @@ class Run:
     trades: pl.DataFrame
     funding: pl.DataFrame
     equity: pl.DataFrame
+    settlements: pl.DataFrame | None = None
 
 
 def run_name(config: RunConfig, digest: str, now: dt.datetime) -> str:
@@ -102,9 +108,19 @@ def funding_frame(payments: Sequence[FundingPayment]) -> pl.DataFrame:
     return _frame(
         ("time", [payment.time_ns for payment in payments], _TIME),
         ("position", [payment.position for payment in payments], _MONEY),
-        ("rate", [payment.rate for payment in payments], pl.Decimal(38, 12)),
+        ("rate", [payment.rate for payment in payments], _RATE),
         ("price", [payment.price for payment in payments], _MONEY),
         ("amount", [payment.amount for payment in payments], _MONEY),
+    )
+
+
+def settlements_frame(settlements: Sequence[Settlement]) -> pl.DataFrame:
+    """Return settlements as a frame, in their order."""
+    return _frame(
+        ("time", [settlement.time_ns for settlement in settlements], _TIME),
+        ("rate", [settlement.rate for settlement in settlements], _RATE),
+        ("price", [settlement.price for settlement in settlements], _MONEY),
+        ("price_source", [settlement.price_source for settlement in settlements], pl.String()),
     )
 
 
@@ -139,7 +155,8 @@ def load_run(name: str | Path | None, runs: Path) -> Run:
     path = find_run(name, runs)
     try:
         summary = _read_summary(path)
-        frames = {frame: pl.read_parquet(path / f"{frame}.parquet") for frame in FRAMES}
+        kept = [*FRAMES, *(frame for frame in LATER_FRAMES if (path / f"{frame}.parquet").is_file())]
+        frames = {frame: pl.read_parquet(path / f"{frame}.parquet") for frame in kept}
         return Run(
             run_id=path.name,
             path=path,
@@ -207,8 +224,10 @@ def _folders(runs: Path) -> list[Path]:
 def _write(run: Run, folder: Path) -> None:
     (folder / "config.toml").write_text(run.config.to_toml(), encoding="utf-8")
     (folder / "specs.json").write_bytes(_json(run.specs))
-    for name in FRAMES:
-        getattr(run, name).write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=3)
+    for name in (*FRAMES, *LATER_FRAMES):
+        frame: pl.DataFrame | None = getattr(run, name)
+        if frame is not None:
+            frame.write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=3)
     _write_klines(run.klines, folder / "klines.parquet")
     # Last, because a folder with a summary is a run.
     (folder / SUMMARY).write_bytes(_json(run.summary))

@@ -48,6 +48,18 @@ def test_without_a_mark_price_the_close_at_the_slot_settles(
     assert (payment.price, payment.amount) == (107, Decimal("-0.0107"))
 
 
+def test_every_settlement_is_kept_with_the_source_of_its_price_though_nothing_paid_it(
+    run: Callable[..., EngineOutput], calm: Klines, kit: Any
+) -> None:
+    rates = [kit.rate("0.0001", "101", slot=kit.SLOT - 60_000), kit.rate("-0.0002")]
+    output = run(calm, {}, funding=rates)
+    assert output.payments == []
+    assert [(each.time_ns, each.rate, each.price, each.price_source) for each in output.settlements] == [
+        ((kit.SLOT - 60_000) * MS, Decimal("0.0001"), 101, "mark_price"),
+        (kit.SLOT * MS, Decimal("-0.0002"), 100, "last_close"),
+    ]
+
+
 def test_an_order_at_the_close_of_the_slots_bar_comes_after_the_settlement(
     run: Callable[..., EngineOutput], calm: Klines, kit: Any
 ) -> None:

@@ -14,7 +14,7 @@ from nautilus_trader.model import FundingRateUpdate, InstrumentId, MarkPriceUpda
 
 from nt_run.errors import BooksError
 from nt_run.klines import Klines
-from nt_run.model import MS, Fill, FundingPayment, FundingRate, format_time
+from nt_run.model import MS, Fill, FundingPayment, FundingRate, Settlement, format_time
 
 _CENT = Decimal("1e-8")
 """What the engine books in; half of it is the largest rounding of one payment."""
@@ -29,6 +29,18 @@ class FundingPlan:
         self.rates = [rate for rate in rates if span.start_ms < rate.slot_ms <= span.end_ms]
         self.prices = _settlement_prices(self.rates, klines)
         """Settlement price by slot: the mark price, or the close of the last bar that had ended."""
+
+    def settlements(self) -> list[Settlement]:
+        """Return all settlements in time order, with the price each would charge."""
+        return [
+            Settlement(
+                time_ns=rate.slot_ms * MS,
+                rate=rate.rate,
+                price=self.prices[rate.slot_ms],
+                price_source="last_close" if rate.mark_price is None else "mark_price",
+            )
+            for rate in self.rates
+        ]
 
     def data(self, instrument: InstrumentId, start_ns: int, end_ns: int) -> list[Any]:
         """Return the engine's data of the slots in (start_ns, end_ns], ready to be sorted among bars."""

@@ -22,7 +22,7 @@ from nt_run.engine.sizer import EntrySizer, SizingRecord
 from nt_run.engine.venue import VENUE, add_venue, make_engine
 from nt_run.errors import NtRunError, UsageError
 from nt_run.klines import Klines
-from nt_run.model import Denial, Fees, Fill, FundingPayment, FundingRate
+from nt_run.model import Denial, Fees, Fill, FundingPayment, FundingRate, Settlement
 from nt_run.sizing import SizingRules
 from nt_run.specs import InstrumentSpecs
 
@@ -72,6 +72,8 @@ class EngineOutput:
 
     fills: list[Fill]
     payments: list[FundingPayment]
+    settlements: list[Settlement]
+    """All that were due after the first open, up to and including the last close."""
     denials: list[Denial]
     """Refused by the engine's filters, by the account, or by sizing."""
     bars_fed: int
@@ -178,6 +180,7 @@ def _collect(
     return EngineOutput(
         fills=fills,
         payments=payments,
+        settlements=plan.settlements(),
         denials=sorted([*denials, *sizer.record.denials], key=lambda denial: denial.time_ns),
         bars_fed=len(run.klines),
         bars_seen=guard.bars_seen,
