@@ -5,7 +5,7 @@ never delivered.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, cast
 
@@ -37,9 +37,13 @@ _SENTENCES = (
 
 
 class OrderCollector:
-    """Takes fills and refusals out of the engine's cache while the run goes on, so that old orders may leave it."""
+    """Takes fills and refusals out of the engine's cache while the run goes on, so that old orders may leave it.
 
-    def __init__(self) -> None:
+    `refused` tells by client order id why the run itself refused an order, where the engine gives another reason.
+    """
+
+    def __init__(self, refused: Mapping[str, str] | None = None) -> None:
+        self._refused: Mapping[str, str] = {} if refused is None else refused
         self._fills: list[tuple[int, int, Fill]] = []
         self._denials: list[tuple[int, int, Denial]] = []
         self._taken: set[str] = set()
@@ -87,6 +91,7 @@ class OrderCollector:
             if isinstance(event, OrderFilled):
                 self._fills.append((event.ts_event, _number(event.trade_id.value), _fill(event)))
             elif reason := _refusal(event, last):
+                reason = self._refused.get(event.client_order_id.value, reason)
                 if reason == _NO_MARGIN and event.client_order_id.value in self._turning:
                     reason = TURNED_AT_ONCE
                 denial = Denial(time_ns=event.ts_event, reason=reason)

@@ -18,6 +18,7 @@ from nt_run.engine.collect import OrderCollector, collect_funding
 from nt_run.engine.funding import FundingPlan
 from nt_run.engine.guard import Guard, strategy_error
 from nt_run.engine.instrument import SpecCheck, build_instrument, compare_with_specs, ensure_currency
+from nt_run.engine.refuse import Gate, Refusals
 from nt_run.engine.sizer import EntrySizer, SizingRecord
 from nt_run.engine.venue import VENUE, add_venue, make_engine
 from nt_run.errors import NtRunError, UsageError
@@ -63,6 +64,8 @@ class EngineInput:
     balance: Decimal
     strategy: StrategySource
     params: Mapping[str, object]
+    gates: Sequence[Gate] = ()
+    """Asked about each order the strategy sends."""
     progress: Progress | None = None
 
 
@@ -105,7 +108,8 @@ def run_engine(run: EngineInput) -> EngineOutput:
     sizer = _make_sizer(run, instrument)
     bar_type = BarType.from_str(bar_type_name(run.specs.instrument_id, run.klines.interval))
     strategy = _build(run, sizer, instrument, bar_type)
-    orders = OrderCollector()
+    refusals = Refusals(run.gates)
+    orders = OrderCollector(refusals.reasons)
     guard = Guard(bar_type, {**sizer.hooks(bar_type), "on_order_denied": orders.note_denial})
     plan = FundingPlan(run.funding, run.klines)
     try:
@@ -113,6 +117,7 @@ def run_engine(run: EngineInput) -> EngineOutput:
             currency = ensure_currency(run.specs.quote_asset)
             add_venue(engine, balance=run.balance, currency=currency, leverage=run.sizing.leverage, fees=run.fees)
             engine.add_instrument(instrument)
+            refusals.install(strategy)
             guard.install(strategy)
             engine.add_strategy(strategy)
             _feed(engine, run, instrument, plan, guard, orders)
@@ -122,6 +127,7 @@ def run_engine(run: EngineInput) -> EngineOutput:
         guard.raise_kept(run.strategy.name)
     finally:
         guard.release(strategy)
+        refusals.release(strategy)
         sizer.release()
     return output
 

@@ -1,0 +1,119 @@
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from nautilus_trader.model import OrderSide, OrderStatus
+
+from nt_run.engine.run import EngineOutput
+from nt_run.klines import Klines
+
+type Run = Callable[..., EngineOutput]
+type Make = Callable[..., Klines]
+
+STEADY = [(100, 101, 99, 100, 40)]
+WHY = "protection: not now"
+
+
+def no_buys(_strategy: Any, order: Any) -> str | None:
+    return WHY if order.side == OrderSide.BUY else None
+
+
+def listening(kit: Any) -> type:
+    """A strategy that, told of a refusal, looks into its cache and portfolio."""
+
+    class Listening(kit.Scripted):
+        def on_order_denied(self, event: Any) -> None:
+            status = self.cache.order(event.client_order_id).status
+            self.own["told"].append((event.reason, status, self.portfolio.net_position(event.instrument_id)))
+
+        def on_order_event(self, event: Any) -> None:
+            self.own["events"].append(type(event).__name__)
+
+    return Listening
+
+
+def test_a_refused_order_ends_denied_and_the_strategy_is_told_why(run: Run, make_klines: Make, kit: Any) -> None:
+    told: list[Any] = []
+    events: list[str] = []
+    source = kit.Source(
+        listening(kit), {"script": {0: [kit.sell("3")], 1: [kit.buy("1")]}, "told": told} | {"events": events}
+    )
+    output = run(make_klines(STEADY * 3), source, gates=[no_buys])
+    assert told == [(WHY, OrderStatus.DENIED, Decimal(-3))]
+    assert events[-2:] == ["OrderInitialized", "OrderDenied"]
+    assert [(denial.reason, denial.time_ns) for denial in output.denials] == [(WHY, kit.SLOT * 10**6 - 60 * 10**9)]
+    assert [fill.quantity for fill in output.fills] == [3]
+
+
+def test_an_order_list_is_refused_with_its_entry(run: Run, make_klines: Make, kit: Any) -> None:
+    def bracket(strategy: Any, _bar: Any) -> None:
+        strategy.submit_order_list(
+            strategy.order_factory.bracket(
+                instrument_id=strategy.own["instrument_id"],
+                order_side=OrderSide.BUY,
+                quantity=strategy.amount("10"),
+                tp_price=strategy.price("105"),
+                sl_trigger_price=strategy.price("95"),
+            )
+        )
+
+    # Both levels are crossed later: an orphan would open a position.
+    output = run(make_klines([*STEADY * 2, (100, 120, 80, 100, 40)]), {0: [bracket]}, gates=[no_buys])
+    assert output.fills == []
+    assert [denial.reason for denial in output.denials] == [WHY]
+
+
+def orders_of_all_types(strategy: Any, _bar: Any) -> None:
+    make, at = strategy.order_factory, strategy.price
+    common = (strategy.own["instrument_id"], OrderSide.BUY, strategy.amount("2"))
+    trail = {"trailing_offset": Decimal(1), "trigger_price": at("103")}
+    for order in (
+        make.market(*common),
+        make.limit(*common, at("98")),
+        make.stop_market(*common, at("103")),
+        make.stop_limit(*common, at("104"), at("103")),
+        make.market_if_touched(*common, at("98")),
+        make.limit_if_touched(*common, at("98"), at("97")),
+        make.market_to_limit(*common),
+        make.trailing_stop_market(*common, **trail),
+        make.trailing_stop_limit(*common, **trail, price=at("104"), limit_offset=Decimal(1)),
+    ):
+        strategy.submit_order(order)
+
+
+def test_orders_of_every_type_can_be_refused(run: Run, make_klines: Make, kit: Any) -> None:
+    klines = make_klines([*STEADY * 2, (100, 120, 80, 100, 40)])
+    refused = run(klines, {0: [orders_of_all_types]}, gates=[no_buys])
+    assert [denial.reason for denial in refused.denials] == [WHY] * 9
+    assert refused.fills == []
+    assert len(run(klines, {0: [orders_of_all_types]}, gates=[lambda *_: None]).fills) == 9
+
+
+def test_gates_are_asked_in_turn_and_what_the_engine_closes_passes(run: Run, make_klines: Make, kit: Any) -> None:
+    def close(strategy: Any, _bar: Any) -> None:
+        strategy.close_all_positions(strategy.own["instrument_id"])
+
+    def second(_strategy: Any, order: Any) -> str | None:
+        return "too large" if order.quantity.as_decimal() > 5 else None
+
+    klines = make_klines(STEADY * 4)
+    script = {0: [kit.sell("3")], 1: [kit.sell("9"), kit.buy("9")], 2: [close]}
+    output = run(klines, script, gates=[no_buys, second])
+    assert [denial.reason for denial in output.denials] == ["too large", WHY]
+    assert [(fill.side.value, fill.quantity) for fill in output.fills] == [("sell", 3), ("buy", 3)]
+
+
+def test_a_refusal_leaves_nothing_on_the_strategy(run: Run, make_klines: Make, kit: Any) -> None:
+    source = kit.Source(listening(kit), {"script": {0: [kit.buy("1")]}, "told": [], "events": []})
+    run(make_klines(STEADY * 2), source, gates=[no_buys])
+    (strategy,) = source.built
+    assert not {"submit_order", "submit_order_list", "on_order_denied", "on_order_event"} & vars(strategy).keys()
+
+
+def test_what_a_gate_raises_ends_the_run(run: Run, make_klines: Make, kit: Any) -> None:
+    def broken(_strategy: Any, _order: Any) -> str | None:
+        raise KeyError("rule")
+
+    with pytest.raises(Exception, match="rule"):
+        run(make_klines(STEADY * 2), {0: [kit.buy("1")]}, gates=[broken])
