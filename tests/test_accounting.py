@@ -34,7 +34,12 @@ def fill(minute: int, side: Side, quantity: str | Decimal, price: str | Decimal)
 def payment(minute: int, position: str, price: str, rate: str) -> FundingPayment:
     amount = -D(position) * D(price) * D(rate)
     return FundingPayment(
-        time_ns=(minute + 1) * MINUTE_NS, position=D(position), rate=D(rate), price=D(price), amount=amount
+        time_ns=(minute + 1) * MINUTE_NS,
+        position=D(position),
+        rate=D(rate),
+        price=D(price),
+        price_source="mark_price",
+        amount=amount,
     )
 
 

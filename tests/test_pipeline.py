@@ -9,10 +9,10 @@ import pyarrow.feather
 import pytest
 
 from nt_run.config import RunConfig, load_config
-from nt_run.demo import DemoExchange, RecordedMarket
-from nt_run.errors import NotCachedError, SizingError, StrategyError, UsageError
+from nt_run.demo import DemoExchange, Fault, RecordedMarket
+from nt_run.errors import IncompleteDataError, NotCachedError, SizingError, StrategyError, UsageError
 from nt_run.klines import Exponents
-from nt_run.model import FundingRate
+from nt_run.model import FundingRate, parse_time
 from nt_run.pipeline import backtest
 from nt_run.results import Run, load_run
 from nt_run.summary import FIGURES, figures
@@ -302,3 +302,45 @@ def test_two_halves_of_a_range_settle_as_often_as_the_whole(cache: Path, tmp_pat
     # Held from the close of the first bar: 08:00, 16:00 and midnight of each day.
     assert halves == slots("2026-06-01", "2026-06-03")
     assert len(halves) == 6
+
+
+def test_a_run_below_the_completeness_asked_for_stops_before_the_engine_and_names_the_hole(tmp_path: Path) -> None:
+    with DemoExchange([Fault("/klines", "rows", times=None, edit=without_noon)]) as exchange:
+        config = at(exchange, {"min_completeness": "0.99"})
+        with pytest.raises(
+            IncompleteDataError, match=r"2850 of 2880 bars.*12:00 → 2026-06-02 12:30 \(30 bars\)"
+        ) as caught:
+            backtest(config, cache_dir=tmp_path)
+    assert caught.value.exit_code == 3
+    assert "--min-completeness 0.98" in str(caught.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_with_holes_allowed_a_run_lists_what_was_made_across_them_and_fills_nothing(tmp_path: Path) -> None:
+    with DemoExchange([Fault("/klines", "rows", times=None, edit=without_noon)]) as exchange:
+        run = backtest(at(exchange, {"min_completeness": "0.95"}), cache_dir=tmp_path)
+        again = backtest(at(exchange, {"min_completeness": "0.95"}), cache_dir=tmp_path, offline=True, save=False)
+    assert run.summary["bars"] == {"expected": 2880, "loaded": 2850, "fed": 2850, "skipped": 0}
+    assert run.equity.height == 2850
+    (gap,) = run.summary["data"]["gaps"]
+    assert (gap["start"], gap["end"]) == ("2026-06-02T12:00:00Z", "2026-06-02T12:30:00Z")
+    across = run.summary["data"]["across_holes"]
+    (crossing,) = across["crossings"]
+    assert crossing["hole"] == {"start": gap["start"], "end": gap["end"], "bars": 30}
+    bars = run.klines.floats()
+    before = bars.filter(pl.col("open_time") < datetime(2026, 6, 2, 12, tzinfo=UTC))["close"][-1]
+    after = bars.filter(pl.col("open_time") > datetime(2026, 6, 2, 12, tzinfo=UTC))["open"][0]
+    assert (float(crossing["close_before"]), float(crossing["open_after"])) == (before, after)
+    assert float(across["price"]) == pytest.approx(float(crossing["position"]) * (after - before))
+    assert figures(run.summary)["across_holes"] == float(across["price"]) != 0
+    assert_books_balance(run)
+    assert again.summary["data"] == run.summary["data"]
+
+
+def at(exchange: DemoExchange, changes: dict[str, Any]) -> RunConfig:
+    return load_config(None, {**WEEK, "exchange.rest_url": exchange.rest_url, **changes})
+
+
+def without_noon(rows: list[Any]) -> list[Any]:
+    noon = parse_time("2026-06-02T12:00")
+    return [row for row in rows if not noon <= row[0] < noon + 30 * 60_000]

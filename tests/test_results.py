@@ -49,7 +49,12 @@ def make_run(run_id: str = "20250511T123015123Z-ema_cross-BTCUSDT-1m-0123abcd") 
     ]
     payments = [
         FundingPayment(
-            time_ns=60_000_000_000 * 2, position=D("0.1"), rate=D("0.0001"), price=D("100.12345678"), amount=D("-0.001")
+            time_ns=60_000_000_000 * 2,
+            position=D("0.1"),
+            rate=D("0.0001"),
+            price=D("100.12345678"),
+            price_source="mark_price",
+            amount=D("-0.001"),
         )
     ]
     trades = build_trades(fills, payments)

@@ -72,7 +72,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Everything that decides a run's result, and nothing else.
 
     `start` and `end` are ISO 8601, UTC, half-open; without them the run covers the last `days` of closed bars, and
-    `resolved` writes what that came to.
+    `resolved` writes what that came to. With fewer than `min_completeness` (a fraction) of its bars it does not start.
     """
 
     symbol: str = "BTCUSDT"
@@ -80,6 +80,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     start: str | None = None
     end: str | None = None
     days: Decimal | None = None
+    min_completeness: Decimal = Decimal(1)
     demo: bool = False
     account: AccountConfig = AccountConfig()
     sizing: SizingConfig = SizingConfig()
@@ -206,6 +207,9 @@ def _checked(config: RunConfig) -> RunConfig:
         "fees.taker must be from 0 to 0.1 (a fraction: 0.05 % is 0.0005)": fees.taker is None
         or 0 <= fees.taker <= Decimal("0.1"),
         "days must be above 0 and at most 10,000": config.days is None or 0 < config.days <= 10_000,  # noqa: PLR2004 - 27 years
+        "min_completeness must be above 0 and at most 1 (a fraction: 99.5 % is 0.995)": 0
+        < config.min_completeness
+        <= 1,
         "give either start or days, not both": config.start is None or config.days is None,
     }
     for rule, holds in rules.items():

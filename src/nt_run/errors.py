@@ -24,6 +24,7 @@ A message says what happened, to what, and what to do next. It is built here fro
 attributes. A vendor's exception is translated in the file that owns the vendor, with `from`. Only `__main__` catches.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 MAX_LISTED = 5
@@ -96,16 +97,20 @@ class NotCachedError(DataError):
 
 
 class IncompleteDataError(DataError):
-    """Klines are missing and no source has them; `reasons` maps a source to what it said."""
+    """Klines are missing and no source has them; `reasons` maps a source to what it said.
 
-    def __init__(self, what: str, missing: Sequence[str], reasons: Mapping[str, str]) -> None:
+    `completeness` is the share of the bars that are there, a fraction.
+    """
+
+    def __init__(self, what: str, missing: Sequence[str], reasons: Mapping[str, str], completeness: float) -> None:
         self.what = what
+        self.completeness = completeness
         self.missing = tuple(missing)
         self.reasons = dict(reasons)
         story = "".join(f"\n  {source}: {reason}" for source, reason in self.reasons.items())
         super().__init__(
             f"{what}: no source has {_some(self.missing)}.{story}\n"
-            "Nothing is filled in. Choose a range without the hole."
+            f"Nothing is filled in. Choose a range without the hole{_allowing(completeness)}."
         )
 
 
@@ -197,6 +202,15 @@ class CheckFailedError(NtRunError):
     """A check the user asked for (`--assert`, `verify`) did not hold."""
 
     exit_code = 8
+
+
+def _allowing(completeness: float) -> str:
+    """How to go on with what there is, in as few digits as say it."""
+    for digits in range(2, 9):
+        enough = math.floor(completeness * 10**digits) / 10**digits
+        if completeness - enough <= (1 - completeness) / 2 and enough > 0:
+            return f", or allow it and have it listed: --min-completeness {enough:.{digits}f}"
+    return ""
 
 
 def _some(items: Sequence[str]) -> str:

@@ -42,7 +42,9 @@ def load_inputs(market: MarketData, config: RunConfig, progress: ProgressDisplay
     """
     specs = _load_specs(market, config)
     time_range = _time_range(market, config)
-    klines = market.load_klines(config.symbol, Interval(config.interval), time_range)
+    klines = market.load_klines(
+        config.symbol, Interval(config.interval), time_range, min_completeness=float(config.min_completeness)
+    )
     # Positions are held from the first open up to the last close: the settlement at the end is theirs, the one at the
     # start is not.
     held = TimeRange(time_range.start_ms + 1, time_range.end_ms + 1)

@@ -174,6 +174,7 @@ class FundingPayment:
     rate: Decimal
     price: Decimal
     """Settlement price."""
+    price_source: PriceSource
     amount: Decimal
 
 

@@ -25,6 +25,9 @@ Timerange = Annotated[
     str | None, typer.Option("--timerange", help="20250504-20250511, the end excluded.", metavar="RANGE")
 ]
 Days = Annotated[str | None, typer.Option("--days", help="The last days of closed bars (7).", metavar="N")]
+MinCompleteness = Annotated[
+    str | None, typer.Option("--min-completeness", help="Fraction of the bars that must exist (1).", metavar="F")
+]
 CACHE = Path("data_cache")
 
 
@@ -34,6 +37,7 @@ FLAGS = {
     "start": "start",
     "end": "end",
     "days": "days",
+    "min_completeness": "min_completeness",
     "demo": "demo",
     "balance": "account.balance",
     "leverage": "account.leverage",

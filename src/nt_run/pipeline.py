@@ -20,6 +20,7 @@ from nt_run.accounting import Books, Trade, build_trades, close_books, equity_cu
 from nt_run.config import RunConfig, load_config
 from nt_run.engine.instrument import SpecCheck
 from nt_run.engine.run import EngineInput, EngineOutput, run_engine
+from nt_run.holes import find_crossings
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
 from nt_run.model import format_time
@@ -147,6 +148,7 @@ def _facts(
         metrics=metrics,
         benchmark=benchmark,
         data=data_object(inputs.klines.certificate),
+        crossings=find_crossings(inputs.klines.klines, inputs.time_range, trades, output.fills, output.payments),
         warnings=[*exchange_warning(config), *inputs.warnings, *remarks],
         created_ms=round(now.timestamp() * 1000),
     )

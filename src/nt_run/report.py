@@ -1,6 +1,6 @@
 """The report of a run: one screen, under 100 columns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -8,12 +8,20 @@ from rich.padding import Padding
 from rich.text import Text
 
 from nt_run.formats import amount, percent, ratio, short_time, signed
+from nt_run.model import Interval, TimeRange, parse_time
 from nt_run.tables import ALARM, BAD, DIM, GOOD, banner, beside, grid, show, warning_lines
+
+_ALMOST = 0.9999
+_MOST = 5
 
 
 def print_run(summary: Mapping[str, Any]) -> None:
     """Print the report of a run: one screen, under 100 columns."""
     parts: list[RenderableType] = [_title(summary), _checks(summary), beside(_money(summary), _statistics(summary))]
+    # Runs that were kept before holes were allowed have nothing to say of them.
+    across = summary["data"].get("across_holes")
+    if across and across["crossings"]:
+        parts.append(_crossings(across, summary["account"]["asset"]))
     if summary["denied"]:
         parts.append(_listing("Orders that never reached the market", summary["denied"].items()))
     # The banner of a demo says what its first warning says.
@@ -49,8 +57,9 @@ def _checks(summary: Mapping[str, Any]) -> RenderableType:
         (
             data["completeness"] == 1,
             "data completeness",
-            percent(data["completeness"]),
-            f"{bars['loaded']:,} of {bars['expected']:,} klines, {len(data['gaps'])} gaps",
+            # 100.00 % is said of whole data alone.
+            percent(1.0 if data["completeness"] == 1 else min(data["completeness"], _ALMOST)),
+            f"{bars['loaded']:,} of {bars['expected']:,} klines, {_holes(data['gaps'])}",
         ),
         (
             bars["skipped"] == 0,
@@ -132,15 +141,59 @@ def _statistics(summary: Mapping[str, Any]) -> RenderableType:
 
 def _foot(summary: Mapping[str, Any]) -> RenderableType:
     data, fees, timings = summary["data"], summary["fees"], summary["timings"]
-    sources = ", ".join(f"{name} {percent(share, 0)}" for name, share in data["sources"].items())
     rates = f"maker {percent(float(fees['maker']), 4)}, taker {percent(float(fees['taker']), 4)}"
     lines = [
         f"fees {rates} ({fees['source']})",
-        f"data {data['fingerprint'][:16]} from {sources}",
+        f"data {data['fingerprint'][:16]} from {_sources(data)}; {_zero_volume(summary)}",
         "time " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in timings.items()),
         f"run  {summary['run_id']}",
     ]
     return Group(Text("\n".join(lines), style=DIM, overflow="fold"))
+
+
+def _holes(gaps: Sequence[Mapping[str, Any]]) -> str:
+    """Count holes: `2 holes (1 confirmed)`."""
+    if not gaps:
+        return "0 holes"
+    confirmed = sum(gap["status"] == "confirmed_absent" for gap in gaps)
+    return f"{_count(len(gaps), 'hole')} ({confirmed:,} confirmed)"
+
+
+def _sources(data: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {percent(share, 0)}" for name, share in data["sources"].items())
+
+
+def _zero_volume(summary: Mapping[str, Any]) -> str:
+    runs, interval = summary["data"]["zero_volume_runs"], Interval(summary["interval"])
+    if not runs:
+        return "traded in every bar"
+    longest = max(TimeRange(parse_time(run["start"]), parse_time(run["end"])).bars(interval) for run in runs)
+    return f"no trade in {_count(len(runs), 'run')} of bars, the longest {longest:,}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
+def _crossings(across: Mapping[str, Any], asset: str) -> RenderableType:
+    """List the positions held across holes, those first that made or lost the most there."""
+    crossings = sorted(across["crossings"], key=lambda each: -abs(float(each["price"])))
+    table = grid((None,), (DIM, "right"), (None, "right"), (None, "right"), (DIM,))
+    for each in crossings[:_MOST]:
+        hole, made = each["hole"], float(each["price"])
+        note = f"of its trade's {signed(each['trade_pnl'])}"
+        if each["open_after"] is None:
+            note = "no bar follows: valued at the close before"
+        if paid := each["settlements"]:
+            old = sum(payment["price_source"] == "last_close" for payment in paid)
+            note += f", {_count(len(paid), 'funding payment')}" + (f", {old:,} at the close before" if old else "")
+        span = f"{short_time(hole['start'])} → {short_time(hole['end'])}"
+        table.add_row(span, _count(hole["bars"], "bar"), each["position"], _colour(signed(made), made), note)
+    if len(crossings) > _MOST:
+        table.add_row(f"and {len(crossings) - _MOST:,} more", "", "", "", "")
+    total = f"{signed(across['price'])} {asset} of the price PnL"
+    title = f"{_count(len(crossings), 'position')} held across holes, where nobody could trade: {total}"
+    return Group(Text(title, style="bold"), Padding(table, (0, 0, 0, 2)))
 
 
 def _listing(title: str, rows: Any) -> RenderableType:  # noqa: ANN401 - items of any mapping of counts

@@ -110,6 +110,7 @@ def funding_frame(payments: Sequence[FundingPayment]) -> pl.DataFrame:
         ("position", [payment.position for payment in payments], _MONEY),
         ("rate", [payment.rate for payment in payments], _RATE),
         ("price", [payment.price for payment in payments], _MONEY),
+        ("price_source", [payment.price_source for payment in payments], pl.String()),
         ("amount", [payment.amount for payment in payments], _MONEY),
     )
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from nt_run.accounting import Books, Trade
 from nt_run.config import REST_URL, RunConfig
+from nt_run.holes import Crossing
 from nt_run.klines import DataCertificate
 from nt_run.metrics import Metrics
-from nt_run.model import Fees, MarketState, TimeRange, format_iso
+from nt_run.model import MS, Fees, MarketState, TimeRange, format_iso
 from nt_run.sizing import Sized
 from nt_run.specs import InstrumentSpecs
 
@@ -44,6 +45,7 @@ class Facts:
     metrics: Metrics
     benchmark: Metrics
     data: Mapping[str, Any]
+    crossings: Sequence[Crossing]
     warnings: Sequence[str]
     created_ms: int
 
@@ -77,7 +79,7 @@ def summarize(facts: Facts) -> dict[str, Any]:
         "denied": dict(sorted(facts.denied.items())),
         "metrics": facts.metrics,
         "benchmark": facts.benchmark,
-        "data": dict(facts.data),
+        "data": dict(facts.data) | {"across_holes": _across_holes(facts.crossings)},
         "warnings": list(facts.warnings),
         "versions": {name: version(name) for name in PACKAGES},
     }
@@ -170,6 +172,7 @@ FIGURES = (
     "fills",
     "denied",
     "completeness",
+    "across_holes",
     "skipped",
 )
 """Every figure a condition may name."""
@@ -181,7 +184,9 @@ def figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     numbers |= {name: float(text) for name, text in summary["pnl"].items()}
     numbers |= {name: float(summary["account"][name]) for name in ("final_balance", "final_equity")}
     numbers |= {"fills": summary["fills"], "denied": sum(summary["denied"].values())}
-    numbers |= {"completeness": summary["data"]["completeness"], "skipped": summary["bars"]["skipped"]}
+    data = summary["data"]
+    numbers |= {"completeness": data["completeness"], "across_holes": float(data["across_holes"]["price"])}
+    numbers |= {"skipped": summary["bars"]["skipped"]}
     return numbers
 
 
@@ -236,6 +241,37 @@ def _sizing(facts: Facts) -> dict[str, Any]:
 
 def _span(time_range: TimeRange) -> dict[str, str]:
     return {"start": format_iso(time_range.start_ms), "end": format_iso(time_range.end_ms)}
+
+
+def _across_holes(crossings: Sequence[Crossing]) -> dict[str, Any]:
+    """What positions held across holes made there: per trade and hole, and the sums."""
+    paid = [payment for each in crossings for payment in each.settlements]
+    return {
+        "price": _money(sum((each.price_pnl for each in crossings), Decimal(0))),
+        "funding": _money(sum((payment.amount for payment in paid), Decimal(0))),
+        "crossings": [
+            {
+                "hole": _span(each.hole) | {"bars": each.bars},
+                "entry": format_iso(each.entry_time_ns // MS),
+                "exit": None if each.exit_time_ns is None else format_iso(each.exit_time_ns // MS),
+                "position": f"{each.position:f}",
+                "close_before": f"{each.close_before:f}",
+                "open_after": _text(each.open_after),
+                "price": _money(each.price_pnl),
+                "trade_pnl": _money(each.trade_pnl),
+                "settlements": [
+                    {
+                        "time": format_iso(payment.time_ns // MS),
+                        "price": f"{payment.price:f}",
+                        "price_source": payment.price_source,
+                        "amount": _money(payment.amount),
+                    }
+                    for payment in each.settlements
+                ],
+            }
+            for each in crossings
+        ],
+    }
 
 
 def _text(value: Decimal | None) -> str | None:

@@ -74,6 +74,7 @@ def incomplete(
         f"{what} ({certificate.loaded} of {certificate.expected} bars)",
         in_words(wanted, klines.interval),
         reasons,
+        certificate.completeness,
     )
 
 

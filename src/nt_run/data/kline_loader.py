@@ -2,7 +2,7 @@
 
 from nt_run.data.certify import certify, incomplete, oddities
 from nt_run.data.conflicts import conflicts_in, disagreement, told
-from nt_run.data.days import confirmed_holes
+from nt_run.data.days import confirmed_holes, holes_in
 from nt_run.data.download import Counter, Download
 from nt_run.data.failover import Failover
 from nt_run.data.files import download_lock
@@ -34,21 +34,40 @@ class KlineLoader:
             raise DataError(f"No {store.interval} bar of {store.symbol} opens in {time_range}. Choose a longer range.")
         klines = store.read(wanted)
         lacking = self._lacking(klines, wanted)
+        failure: SourceError | None = None
         if lacking and self._sources.offline:
-            raise NotCachedError(store.what, in_words(lacking, store.interval), ONLINE)
-        if lacking:
-            self._fetch(wanted)
+            self._refuse_unasked(lacking)
+        elif lacking:
+            failure = self._try_fetch(wanted, min_completeness)
             klines = store.read(wanted)
         manifest = store.series.manifest()
         self._refuse_conflicts(manifest, wanted)
         certificate = certify(klines, wanted, manifest)
-        if certificate.completeness < min_completeness:
-            raise incomplete(store.what, klines, certificate, manifest, self._reasons)
+        if not len(klines) or certificate.completeness < min_completeness:
+            raise failure or incomplete(store.what, klines, certificate, manifest, self._reasons)
+        told = [f"{store.what}: what is missing could not be fetched: {failure}"] if failure else self._passed_over()
         return LoadedKlines(
             klines=klines,
             certificate=certificate,
-            warnings=[*store.series.warnings, *self._passed_over(), *self._remarks(manifest, wanted)],
+            warnings=[*store.series.warnings, *told, *self._remarks(manifest, wanted)],
         )
+
+    def _try_fetch(self, wanted: TimeRange, min_completeness: float) -> SourceError | None:
+        """Fetch what is missing; where holes are allowed, a source's failure is returned."""
+        try:
+            self._fetch(wanted)
+        except SourceError as exc:
+            if min_completeness >= 1:
+                raise
+            return exc
+        return None
+
+    def _refuse_unasked(self, lacking: list[TimeRange]) -> None:
+        """Offline: a hole that was asked for is a hole, what was never asked for is not cached."""
+        days = self._store.series.manifest().days
+        asked = [TimeRange(hole.from_ms, hole.to_ms) for one in lacking for hole in holes_in(days, one)]
+        if unasked := subtract(lacking, asked):
+            raise NotCachedError(self._store.what, in_words(unasked, self._store.interval), ONLINE)
 
     def _lacking(self, klines: Klines, wanted: TimeRange) -> list[TimeRange]:
         """The holes that are worth asking for."""

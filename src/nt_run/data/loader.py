@@ -153,7 +153,8 @@ class MarketData:
         Raises:
             NotCachedError: Offline, and bars are missing that were never fetched; it names them.
             SourceError: The exchange gave no usable answer.
-            IncompleteDataError: Less than `min_completeness` (a fraction) of the bars exist in any source.
+            IncompleteDataError: Less than `min_completeness` (a fraction) of the bars exist in any source, or none.
+                With less than 1, a source's failure is a warning as long as there is enough.
             InvalidKlinesError: The exchange's rows contradict themselves, or rows stored before.
             DataError: The range starts before the first kline, ends in the future, or is without a bar.
             StoreError: A file of the cache is damaged, and this is offline.

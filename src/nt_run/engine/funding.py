@@ -77,7 +77,16 @@ class FundingPlan:
             if amount is None or abs(amount - expected) > _CENT:
                 what = f"the funding of {format_time(rate.slot_ms)}"
                 raise BooksError(what, f"{expected:.8f}", "missing" if amount is None else f"{amount:.8f}")
-            made.append(FundingPayment(time_ns=slot, position=position, rate=rate.rate, price=price, amount=amount))
+            made.append(
+                FundingPayment(
+                    time_ns=slot,
+                    position=position,
+                    rate=rate.rate,
+                    price=price,
+                    price_source="last_close" if rate.mark_price is None else "mark_price",
+                    amount=amount,
+                )
+            )
         if len(made) != len(booked):
             raise BooksError("the number of funding payments", str(len(made)), str(len(booked)))
         return made
