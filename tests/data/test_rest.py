@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -159,4 +160,5 @@ def test_the_limit_of_the_request_budget_is_learned(client: Client) -> None:
     with DemoExchange(weight_limit=1200) as exchange:
         connected = client(exchange.rest_url)
         connected.exchange_info()
-        assert connected._ledger.limit == 1200
+        with connected._ledger._file.budget(time.monotonic()) as budget:
+            assert budget.limit == 1200

@@ -12,7 +12,8 @@
     funding     funding rates, fetched and kept
     snapshots   exchangeInfo answers, dated
     rest        the exchange's REST interface; the only door to its SDK
-    weight      the request budget
+    weight      requests wait until they fit into the budget
+    budget      the request budget, one file for all processes
     ingest      text → klines, refused or taken as they are
     conflicts   rows of two sources that differ
     kline_store klines on disk: months, days, years

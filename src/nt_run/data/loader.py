@@ -41,8 +41,8 @@ class MarketData:
         offline: Open no socket; what is not cached is an error.
         progress: Told how far downloads are, and why they wait.
         sleep: Waits for seconds, where the exchange asks to.
-        clock: Seconds since the epoch; only for the age of a snapshot and the request budget. What is closed is
-            decided by the exchange's clock alone.
+        clock: Seconds since the epoch; only for the age of a snapshot. What is closed is decided by the exchange's
+            clock alone.
         timeout_s: For one request.
     """
 

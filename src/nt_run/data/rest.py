@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit
 
-from nt_run.data.weight import WeightLedger
+from nt_run.data.weight import LONGEST_WAIT_S, HeldError, WeightLedger
 from nt_run.errors import SourceError, UnknownSymbolError, UsageError
 from nt_run.model import Interval, TimeRange
 
@@ -25,8 +25,8 @@ TAIL_LIMIT = 99
 FUNDING_LIMIT = 1000
 
 _INVALID_SYMBOL = -1121
-_LONGEST_WAIT_S = 180
 _DEFAULT_WAIT_S = 60
+_DEFAULT_BAN_S = 120
 _BACKOFF_S = 0.5
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _HINT = "Use --offline if the range is in the cache, or --demo for the embedded exchange."
@@ -41,7 +41,7 @@ class RestClient:
         retries: How often a request is repeated after a failure that may pass.
         notice: Told in words why nothing happens, while it waits.
         sleep: Waits for seconds.
-        clock: Seconds since the epoch, for the request budget.
+        timer: Seconds of a clock that all processes share and nobody sets, for the request budget.
 
     All methods raise `SourceError` when the exchange does not give a usable answer.
 
@@ -57,7 +57,7 @@ class RestClient:
         retries: int = 3,
         notice: Callable[[str], None] = lambda _text: None,
         sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         _check_address(base_url)
         self.base_url = base_url.rstrip("/")
@@ -67,7 +67,8 @@ class RestClient:
         self._retries = retries
         self._notice = notice
         self._sleep = sleep
-        self._ledger = WeightLedger(clock=clock, sleep=sleep, notice=notice)
+        host = urlsplit(base_url).netloc.rpartition("@")[2]
+        self._ledger = WeightLedger(host, sleep=sleep, notice=notice, timer=timer)
         self._answered = False
         self._session, self._send = _connect(self.base_url, timeout_s)
 
@@ -120,7 +121,7 @@ class RestClient:
     def _get(self, path: str, params: Mapping[str, object], *, weight: int) -> Any:  # noqa: ANN401 - JSON
         attempt = 0
         while True:
-            self._ledger.spend(weight)
+            self._spend(weight, path)
             self.requests += 1
             try:
                 response = self._send(path, params)
@@ -130,24 +131,36 @@ class RestClient:
             except Exception as exc:  # noqa: BLE001 - the SDK also lets bare ValueError and AttributeError out
                 pause = self._judge(exc, path, params, attempt)
             attempt += 1
-            self._sleep(pause)
+            if pause:
+                self._sleep(pause)
+
+    def _spend(self, weight: int, path: str) -> None:
+        try:
+            self._ledger.spend(weight)
+        except HeldError as exc:
+            reason = f"keeps this address out for {_duration(exc.seconds)} more (HTTP {exc.status} to an earlier run)"
+            self._fail(path, reason, exc)
 
     def _judge(self, exc: Exception, path: str, params: Mapping[str, object], attempt: int) -> float:
-        """Return how many seconds to wait before the next attempt, or raise what the failure means."""
+        """Return how many seconds to wait before the next attempt, or raise what the failure means.
+
+        After a 429 it is the request budget that waits.
+        """
         import binance_common.errors as sdk  # noqa: PLC0415 - see _connect
 
         if isinstance(exc, sdk.BadRequestError) and exc.status_code == _INVALID_SYMBOL:
             raise UnknownSymbolError(str(params.get("symbol"))) from exc
         if isinstance(exc, sdk.RateLimitBanError):
+            self._ledger.hold(float(exc.retry_after or _DEFAULT_BAN_S), 418)
             lasts = f"for {_duration(exc.retry_after)}" if exc.retry_after else "for 2 minutes to 3 days"
             self._fail(path, f"banned this address {lasts} (HTTP 418), after too many requests", exc)
         if isinstance(exc, sdk.TooManyRequestsError):
             pause = float(exc.retry_after or _DEFAULT_WAIT_S)
-            reason = f"asks to slow down for {_duration(pause)} (HTTP 429)"
-            if pause > _LONGEST_WAIT_S or attempt >= self._retries:
-                self._fail(path, reason, exc)
-            self._notice(f"the exchange {reason}, waiting")
-            return pause
+            # The ledger waits, in every process: this one asks it again at once.
+            self._ledger.hold(pause, 429)
+            if pause > LONGEST_WAIT_S or attempt >= self._retries:
+                self._fail(path, f"asks to slow down for {_duration(pause)} (HTTP 429)", exc)
+            return 0.0
         reason, passing = self._reason(exc)
         if not passing or attempt >= self._retries:
             self._fail(path, reason, exc)

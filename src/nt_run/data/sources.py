@@ -39,9 +39,7 @@ class Sources:
     def rest(self) -> RestClient:
         """Return the REST client."""
         if self._rest is None:
-            self._rest = RestClient(
-                self.rest_url, timeout_s=self.timeout_s, notice=self.say, sleep=self.sleep, clock=self.clock
-            )
+            self._rest = RestClient(self.rest_url, timeout_s=self.timeout_s, notice=self.say, sleep=self.sleep)
         return self._rest
 
     def archive(self) -> ArchiveClient | None:
