@@ -38,6 +38,12 @@ def test_the_report_shown_is_the_report_printed(run) -> None:  # noqa: ANN001
     assert printed[-1].split("-")[1:-2] == shown[-1].split("-")[1:-2]
 
 
+def test_the_audit_shown_is_the_audit_printed(run) -> None:  # noqa: ANN001
+    run("backtest", "--symbol", "BTCUSDT", "--demo")
+    (shown,) = (block for block in blocks("") if block.lstrip().startswith("✓ klines"))
+    assert shown.strip() in run("audit")
+
+
 def test_the_strategy_shown_runs(run, tmp_path: Path) -> None:  # noqa: ANN001
     code = next(block for block in blocks("python") if "class AboveAverage(Strategy)" in block)
     (tmp_path / "above_average.py").write_text(code)
@@ -55,7 +61,7 @@ def test_every_command_and_flag_shown_exists(run) -> None:  # noqa: ANN001
         )
         for line in lines
     }
-    assert {command for command, _ in commands} == {"backtest", "specs", "chart", "runs", "data"}
+    assert {command for command, _ in commands} == {"backtest", "specs", "chart", "runs", "audit", "data"}
     helps = {command: run(*filter(None, command), "--help") for command in commands}
     for line in lines:
         command = tuple(

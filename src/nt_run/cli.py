@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nt_run.audit_cli import audit_app
 from nt_run.data_cli import data_app
 from nt_run.errors import UsageError
 from nt_run.options import (
@@ -17,6 +18,7 @@ from nt_run.options import (
     End,
     Interval,
     Json,
+    KeptRun,
     MinCompleteness,
     Offline,
     Quiet,
@@ -36,6 +38,7 @@ app = typer.Typer(
 runs_app = typer.Typer(help="Runs kept in the cache.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
+app.add_typer(audit_app)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -52,7 +55,7 @@ def _root(
 ) -> None:
     """Backtests of Binance USDⓈ-M perpetual futures that can be trusted.
 
-    Exit codes: 0 ok, 2 usage, 3 data, 4 sizing, 5 run, 6 results, 7 chart, 8 an --assert failed, 70 a bug, 130 Ctrl-C.
+    Exit codes: 0 ok, 2 usage, 3 data, 4 sizing, 5 run, 6 results, 7 chart, 8 a check failed, 70 a bug, 130 Ctrl-C.
     """
 
 
@@ -140,7 +143,7 @@ def specs(
 
 @app.command()
 def chart(
-    run: Annotated[str | None, typer.Argument(help="Run id, its start, or folder; the latest if left out.")] = None,
+    run: KeptRun = None,
     *,
     save: Annotated[
         Path | None, option("--save", help="Write a picture, no screen needed.", metavar="FILE.png")
@@ -188,7 +191,7 @@ def runs_list(
 
 @runs_app.command("show")
 def runs_show(
-    run: Annotated[str | None, typer.Argument(help="Run id, its start, or folder; the latest if left out.")] = None,
+    run: KeptRun = None,
     *,
     json: Json = False,
     cache_dir: CacheDir = CACHE,

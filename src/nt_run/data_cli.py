@@ -14,6 +14,7 @@ from nt_run.options import (
     Interval,
     Intervals,
     Json,
+    KeptRun,
     MinCompleteness,
     Quiet,
     Start,
@@ -211,7 +212,7 @@ def data_export(
 
 @data_app.command("certificate")
 def data_certificate(
-    run: Annotated[str | None, typer.Argument(help="Run id, its start, or folder; the latest if left out.")] = None,
+    run: KeptRun = None,
     *,
     json: Json = False,
     cache_dir: CacheDir = CACHE,

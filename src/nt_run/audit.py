@@ -1,0 +1,207 @@
+"""A kept run, audited: read from its folder, replayed, and compared with what it says and with the market data.
+
+Nothing is taken from the engine or from the books that made the run (a contract of import-linter): the arithmetic is
+that of `replay` and `compliance`.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
+from nt_run.data.content import fingerprint
+from nt_run.errors import DataError, ResultsError
+from nt_run.inputs import open_market
+from nt_run.model import (
+    MS,
+    Fill,
+    FundingPayment,
+    FundingRate,
+    Liquidity,
+    Settlement,
+    Side,
+    TimeRange,
+    Violation,
+    format_iso,
+)
+from nt_run.replay import TOLERANCE, Compared, compare_equity, compare_totals, compare_trades, replay
+from nt_run.results import Run, load_run
+
+CHECKS = ("klines", "fills", "funding", "trades", "equity", "totals")
+
+
+def audit(name: str | None, cache_dir: Path) -> dict[str, Any]:
+    """Audit a kept run and return the findings as one object, as `--json` prints it.
+
+    `sound` says whether nothing is wrong and no difference is above 1e-6 of the quote asset. Opens no connection: the
+    settlements are compared with the cache as far as it has them.
+
+    Raises:
+        ResultsError: There is no such run, or its folder is damaged.
+    """
+    run = load_run(name, cache_dir / "runs")
+    try:
+        return audit_run(run, published_settlements(run, cache_dir))
+    except (KeyError, TypeError, ValueError, ArithmeticError, pl.exceptions.PolarsError) as exc:
+        raise ResultsError(f"{run.path} cannot be audited: {exc!r} in its files. Run the backtest again.") from exc
+
+
+def audit_run(run: Run, published: Sequence[FundingRate] | None) -> dict[str, Any]:
+    """Audit a run.
+
+    Args:
+        run: A run, kept or not.
+        published: The exchange's settlements of its range, from elsewhere than the run; `None` if there are none.
+    """
+    klines, balance = run.klines, run.config.account.balance
+    fills, payments = _fills(run.fills), _payments(run.funding)
+    settlements, unchecked = _due(run, payments, published)
+    account = replay(fills, payments, balance)
+    last_close = Decimal(int(klines.frame["close"][-1])).scaleb(-klines.exponents.price)
+    trades = compare_trades(account, _trade_rows(run.trades))
+    equity = compare_equity(account, klines, run.equity, balance)
+    totals = compare_totals(account, _stated(run.summary), balance=balance, last_close=last_close)
+    violations = [
+        *_check_klines(run),
+        *check_fills(fills, klines, _rules(run)),
+        *check_settlements(settlements, published, klines),
+        *check_funding(settlements, payments, fills),
+        *trades.violations,
+        *equity.violations,
+        *totals.violations,
+        *_check_counts(run),
+    ]
+    counts = {
+        "klines": len(klines),
+        "fills": len(fills),
+        "funding": len(settlements),
+        "trades": len(account.trades),
+        "equity": run.equity.height,
+        "totals": len(_stated(run.summary)),
+    }
+    broken = {check: sum(each.check == check for each in violations) for check in CHECKS}
+    return {
+        "run_id": run.run_id,
+        "demo": run.config.demo,
+        "sound": not violations,
+        "tolerance": str(TOLERANCE),
+        "asset": run.summary["account"]["asset"],
+        "checks": [{"name": check, "checked": counts[check], "wrong": broken[check]} for check in CHECKS],
+        "charged": len(payments),
+        "largest": {"trade": _largest(trades), "equity": _largest(equity), "final_equity": _largest(totals)},
+        "unchecked": unchecked,
+        "violations": [_object(each) for each in violations],
+    }
+
+
+def published_settlements(run: Run, cache_dir: Path) -> Sequence[FundingRate] | None:
+    """Return the settlements of a run's range from the cache, or `None` if it does not have them all."""
+    span = run.klines.range
+    try:
+        with open_market(run.config, cache_dir=cache_dir, offline=True) as market:
+            loaded = market.load_funding(run.config.symbol, TimeRange(span.start_ms + 1, span.end_ms + 1))
+    except DataError:
+        return None
+    return loaded.rates
+
+
+def _due(
+    run: Run, payments: Sequence[FundingPayment], published: Sequence[FundingRate] | None
+) -> tuple[list[Settlement], list[str]]:
+    """Return the settlements of the run's range, from the best source there is, and what cannot be checked."""
+    unchecked: list[str] = []
+    if published is None:
+        unchecked.append("whether the exchange had other settlements: the cache does not have those of this range")
+    if run.settlements is not None:
+        return _settlements(run.settlements), unchecked
+    prices = {payment.time_ns: payment.price for payment in payments}
+    if published is not None:
+        unchecked.append("settlement prices without a mark price: the folder, of an earlier version, does not say them")
+        return [
+            Settlement(
+                time_ns=rate.slot_ms * MS,
+                rate=rate.rate,
+                price=prices.get(rate.slot_ms * MS, rate.mark_price or Decimal(0)),
+                price_source="mark_price",
+            )
+            for rate in published
+        ], unchecked
+    unchecked.append("whether a settlement was left out: the folder, of an earlier version, has only what was charged")
+    return [
+        Settlement(time_ns=paid.time_ns, rate=paid.rate, price=paid.price, price_source="mark_price")
+        for paid in payments
+    ], unchecked
+
+
+def _rules(run: Run) -> Rules:
+    fees = run.config.trading_fees()
+    names = ("tick_size", "step_size", "min_quantity", "max_quantity", "market_max_quantity", "min_notional")
+    return Rules(maker=fees.maker, taker=fees.taker, **{name: Decimal(run.specs[name]) for name in names})
+
+
+def _stated(summary: Mapping[str, Any]) -> dict[str, Decimal]:
+    account = ("starting_balance", "final_balance", "final_equity", "open_position", "open_pnl")
+    stated = {name: Decimal(summary["account"][name]) for name in account}
+    return stated | {name: Decimal(summary["pnl"][name]) for name in ("net", "price", "fees", "funding")}
+
+
+def _check_klines(run: Run) -> list[Violation]:
+    stated, found = run.summary["data"]["fingerprint"], fingerprint(run.klines, {})
+    return [] if stated == found else [Violation("klines", "fingerprint", None, stated[:16], found[:16])]
+
+
+def _check_counts(run: Run) -> list[Violation]:
+    closed = run.trades["exit_time"].is_not_null().sum()
+    counts = {"trades": closed, "fills": run.fills.height, "funding_settlements": run.funding.height}
+    return [
+        Violation("totals", f"number of {name}", None, str(count), str(run.summary[name]))
+        for name, count in counts.items()
+        if count != run.summary[name]
+    ]
+
+
+def _fills(frame: pl.DataFrame) -> list[Fill]:
+    rows = _rows(frame.rename({"time": "time_ns"}), "time_ns")
+    for row in rows:
+        row["side"], row["liquidity"] = Side(row["side"]), Liquidity(row["liquidity"])
+    return [Fill(**row) for row in rows]
+
+
+def _payments(frame: pl.DataFrame) -> list[FundingPayment]:
+    if "price_source" not in frame.columns:  # as in folders of earlier versions
+        frame = frame.with_columns(price_source=pl.lit("mark_price"))
+    return [FundingPayment(**row) for row in _rows(frame.rename({"time": "time_ns"}), "time_ns")]
+
+
+def _settlements(frame: pl.DataFrame) -> list[Settlement]:
+    return [Settlement(**row) for row in _rows(frame.rename({"time": "time_ns"}), "time_ns")]
+
+
+def _trade_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    return _rows(frame, "entry_time", "exit_time")
+
+
+def _rows(frame: pl.DataFrame, *times: str) -> list[dict[str, Any]]:
+    """Return the rows of a frame, with its times in ns."""
+    return frame.with_columns(pl.col(*times).dt.epoch("ns")).to_dicts()
+
+
+def _largest(compared: Compared) -> dict[str, Any]:
+    return {"difference": f"{compared.largest:.10f}", "time": _time(compared.time_ns)}
+
+
+def _object(violation: Violation) -> dict[str, Any]:
+    return {
+        "check": violation.check,
+        "what": violation.what,
+        "time": _time(violation.time_ns),
+        "expected": violation.expected,
+        "found": violation.found,
+    }
+
+
+def _time(time_ns: int | None) -> str | None:
+    return None if time_ns is None else format_iso(time_ns // MS)

@@ -1,0 +1,196 @@
+"""Each fill and each settlement of a kept run against the exchange's rules and the market's prices, one by one.
+
+Like `replay`, this shares nothing with the engine and the books. Sources of the rules: the exchange's filters
+(PRICE_FILTER, LOT_SIZE, MARKET_LOT_SIZE, MIN_NOTIONAL, from which orders that only close are exempt), fee = notional ×
+rate, funding = −position × price × rate on the position held before the fills of that moment.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+
+from nt_run.klines import PRICES, Klines, tight_exponents
+from nt_run.model import MS, Fill, FundingPayment, FundingRate, Liquidity, Settlement, Violation
+from nt_run.specs import decimals
+
+ZERO = Decimal(0)
+_UNIT = Decimal("1e-8")
+"""The engine keeps money to eight decimals; a fee or a payment may be rounded either way."""
+_TAKES = frozenset({"market", "stop_market", "market_if_touched", "trailing_stop_market"})
+"""Order types that never make the market."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What bound the fills of a run: filters in quote and base asset, fees as fractions of notional."""
+
+    tick_size: Decimal
+    step_size: Decimal
+    min_quantity: Decimal
+    max_quantity: Decimal
+    market_max_quantity: Decimal
+    min_notional: Decimal
+    maker: Decimal
+    taker: Decimal
+
+
+class _Bars:
+    """Prices of the klines by the time at which a fill happened."""
+
+    def __init__(self, klines: Klines) -> None:
+        self._columns = {name: klines.frame[name].to_list() for name in PRICES}
+        self._ends = (klines.open_times() + klines.interval.ms) * MS
+        self._exponent = klines.exponents.price
+
+    def at(self, fills: Sequence[Fill]) -> list[int]:
+        """Return for each fill the last bar that had ended by its time, −1 before the first one."""
+        times = np.array([fill.time_ns for fill in fills], dtype=np.int64)
+        return (np.searchsorted(self._ends, times, side="right") - 1).tolist()
+
+    def price(self, name: str, bar: int) -> Decimal:
+        return Decimal(self._columns[name][bar]).scaleb(-self._exponent)
+
+
+def check_fills(fills: Sequence[Fill], klines: Klines, rules: Rules) -> list[Violation]:
+    """Return what is wrong with the fills of a run, each by itself.
+
+    A market order fills at the close of the bar that has just ended, every other order between that bar's low and
+    high.
+    """
+    violations: list[Violation] = []
+    bars, position, last_ns = _Bars(klines), ZERO, 0
+    increment = _increment(klines, rules.tick_size)
+    for fill, bar in zip(fills, bars.at(fills), strict=True):
+        signed = fill.side.sign * fill.quantity
+        reduces = position * signed < 0 and abs(signed) <= abs(position)
+        told = [
+            *_wrong_price(fill, bars, bar, increment),
+            *_wrong_quantity(fill, rules),
+            *_wrong_fee(fill, rules),
+        ]
+        if not reduces and bar >= 0:
+            told += _too_small(fill, bars, bar, rules)
+        if fill.time_ns < last_ns:
+            told.append(("time", f"{last_ns} ns or later", f"{fill.time_ns} ns"))
+        last_ns = max(last_ns, fill.time_ns)
+        position += signed
+        violations += [Violation("fills", f"{what} of {fill.order_id}", fill.time_ns, *rest) for what, *rest in told]
+    return violations
+
+
+type _Wrong = Iterator[tuple[str, str, str]]
+"""What, expected, found."""
+
+
+def _increment(klines: Klines, tick: Decimal) -> Decimal:
+    """The tick size; where the klines are finer, as before a tick change, one unit of their last decimal."""
+    digits = max(klines.exponents.price, decimals(tick))
+    whole, unit = int(tick.scaleb(digits)), 10 ** (digits - klines.exponents.price)
+    off = any(np.any(klines.frame[name].to_numpy() * unit % whole) for name in PRICES)
+    return Decimal(1).scaleb(-max(tight_exponents(klines).price, decimals(tick))) if off else tick
+
+
+def _wrong_price(fill: Fill, bars: _Bars, bar: int, increment: Decimal) -> _Wrong:
+    if bar < 0:
+        yield "time", "after the end of the first bar", f"{fill.time_ns} ns"
+        return
+    low, high = bars.price("low", bar), bars.price("high", bar)
+    if not low <= fill.price <= high:
+        yield "price outside its bar", f"{low:f} … {high:f}", f"{fill.price:f}"
+    elif fill.order_type == "market" and fill.price != (close := bars.price("close", bar)):
+        yield "price", f"{close:f}, the close", f"{fill.price:f}"
+    if fill.price % increment:
+        yield "price off the tick", f"a multiple of {increment:f}", f"{fill.price:f}"
+
+
+def _wrong_quantity(fill: Fill, rules: Rules) -> _Wrong:
+    if fill.quantity <= 0 or fill.quantity % rules.step_size:
+        yield "quantity off the step", f"a multiple of {rules.step_size:f}", f"{fill.quantity:f}"
+    most = rules.market_max_quantity if fill.order_type == "market" else rules.max_quantity
+    if fill.quantity > most:
+        yield "quantity", f"at most {most:f}", f"{fill.quantity:f}"
+
+
+def _too_small(fill: Fill, bars: _Bars, bar: int, rules: Rules) -> _Wrong:
+    if fill.quantity < rules.min_quantity:
+        yield "quantity", f"at least {rules.min_quantity:f}", f"{fill.quantity:f}"
+    # What counts is the price of the order. A resting one was filled at a better price behind a gap, at most as far
+    # away as the close before.
+    price = fill.price if fill.order_type == "market" else max(fill.price, bars.price("close", max(bar - 1, 0)))
+    if fill.quantity * price < rules.min_notional:
+        yield "notional", f"at least {rules.min_notional:f}", f"{fill.quantity * price:f}"
+
+
+def _wrong_fee(fill: Fill, rules: Rules) -> _Wrong:
+    makes = fill.liquidity is Liquidity.MAKER
+    if makes and fill.order_type in _TAKES:
+        yield "liquidity", "taker", "maker"
+    fee = fill.quantity * fill.price * (rules.maker if makes else rules.taker)
+    if abs(fee - fill.fee) > _UNIT:
+        yield "fee", f"{fee:.8f}", f"{fill.fee:.8f}"
+
+
+def check_funding(
+    settlements: Sequence[Settlement], payments: Sequence[FundingPayment], fills: Sequence[Fill]
+) -> list[Violation]:
+    """Return what is wrong with the payments of a run, given all settlements of its range."""
+    violations: list[Violation] = []
+    left = {payment.time_ns: payment for payment in payments}
+    if len(left) < len(payments):
+        violations.append(Violation("funding", "settlements paid twice", None, "none", f"{len(payments) - len(left)}"))
+    position, done = ZERO, 0
+    for due in settlements:
+        while done < len(fills) and fills[done].time_ns < due.time_ns:
+            position += fills[done].side.sign * fills[done].quantity
+            done += 1
+        paid = left.pop(due.time_ns, None)
+        expected = -position * due.price * due.rate
+        if paid is None:
+            if position:
+                violations.append(Violation("funding", "payment", due.time_ns, f"{expected:.8f}", "none"))
+            continue
+        pairs = (("position", position, paid.position), ("rate", due.rate, paid.rate), ("price", due.price, paid.price))
+        told = [(what, f"{ours:f}", f"{theirs:f}") for what, ours, theirs in pairs if ours != theirs]
+        if abs(paid.amount - expected) > _UNIT:
+            told.append(("payment", f"{expected:.8f}", f"{paid.amount:.8f}"))
+        violations += [Violation("funding", what, due.time_ns, *rest) for what, *rest in told]
+    violations += [Violation("funding", "payment", time, "none", f"{left[time].amount:.8f}") for time in sorted(left)]
+    return violations
+
+
+def check_settlements(
+    settlements: Sequence[Settlement], published: Sequence[FundingRate] | None, klines: Klines
+) -> list[Violation]:
+    """Return where the settlements of a run differ from those the exchange published, and from the closes.
+
+    Args:
+        settlements: All settlements of the run's range.
+        published: What the market data has of the same range; `None` if it does not have it.
+        klines: The bars of the run: without a mark price the last close settles.
+    """
+    violations: list[Violation] = []
+    bars = _Bars(klines)
+    ends = (klines.open_times() + klines.interval.ms) * MS
+    for due in settlements:
+        if due.price_source == "last_close":
+            bar = max(int(np.searchsorted(ends, due.time_ns, side="right")) - 1, 0)
+            if (close := bars.price("close", bar)) != due.price:
+                violations.append(Violation("funding", "price", due.time_ns, f"{close:f}", f"{due.price:f}"))
+    if published is None:
+        return violations
+    kept = {due.time_ns: due for due in settlements}
+    known = {rate.slot_ms * MS: rate for rate in published}
+    for time_ns in sorted(kept.keys() | known.keys()):
+        due, rate = kept.get(time_ns), known.get(time_ns)
+        if due is None or rate is None:
+            told = (f"rate {rate.rate:f}" if rate else "none", f"rate {due.rate:f}" if due else "none")
+            violations.append(Violation("funding", "settlement", time_ns, *told))
+            continue
+        if due.rate != rate.rate:
+            violations.append(Violation("funding", "rate", time_ns, f"{rate.rate:f}", f"{due.rate:f}"))
+        # A mark price may have become known since the run.
+        if due.price_source == "mark_price" and rate.mark_price not in {None, due.price}:
+            violations.append(Violation("funding", "mark price", time_ns, f"{rate.mark_price:f}", f"{due.price:f}"))
+    return violations

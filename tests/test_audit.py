@@ -1,0 +1,240 @@
+import json
+import shutil
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from nt_run.__main__ import main
+from nt_run.audit import audit
+from nt_run.config import load_config
+from nt_run.errors import ResultsError
+from nt_run.pipeline import backtest
+from nt_run.results import save_run
+
+D = Decimal
+WEEK = {"demo": True, "start": "2026-06-01", "end": "2026-06-03"}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the demo market of two days and one run on it: ema_cross, half the account in each position."""
+    folder = tmp_path_factory.mktemp("cache")
+    backtest(load_config(None, {**WEEK, "sizing.fraction": "0.5"}), cache_dir=folder)
+    return folder
+
+
+@pytest.fixture
+def kept(cache: Path, tmp_path: Path) -> Path:
+    """A copy of the run's folder, to be damaged."""
+    (folder,) = (cache / "runs").iterdir()
+    return shutil.copytree(folder, tmp_path / "run")
+
+
+def change(folder: Path, name: str, edit: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    path = folder / f"{name}.parquet"
+    metadata = pl.read_parquet_metadata(path)
+    metadata.pop("ARROW:schema", None)
+    edit(pl.read_parquet(path)).write_parquet(path, metadata=metadata)
+
+
+def at_row(row: int, column: str, make: Callable[[Any], Any]) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """Return an edit of one cell."""
+
+    def edit(frame: pl.DataFrame) -> pl.DataFrame:
+        values = frame[column].to_list()
+        values[row] = make(values[row])
+        return frame.with_columns(pl.Series(column, values, dtype=frame.schema[column]))
+
+    return edit
+
+
+def found(folder: Path, cache: Path) -> list[tuple[str, str]]:
+    """Return (check, first words) of every violation."""
+    report = audit(str(folder), cache)
+    assert report["sound"] == (not report["violations"])
+    return [(each["check"], each["what"].split(" of O-")[0]) for each in report["violations"]]
+
+
+def test_a_run_as_it_was_kept_has_no_difference(cache: Path, kept: Path) -> None:
+    report = audit(str(kept), cache)
+    assert report["sound"]
+    assert report["violations"] == report["unchecked"] == []
+    assert [(check["name"], check["checked"]) for check in report["checks"]][:3] == [
+        ("klines", 2880),
+        ("fills", pl.read_parquet(kept / "fills.parquet").height),
+        ("funding", 6),
+    ]
+    assert float(report["largest"]["trade"]["difference"]) == 0
+    assert float(report["largest"]["equity"]["difference"]) < 1e-9
+    assert float(report["largest"]["final_equity"]["difference"]) <= 1e-8
+
+
+def test_a_dropped_funding_payment_is_named_with_its_time_and_amount(cache: Path, kept: Path) -> None:
+    paid = pl.read_parquet(kept / "funding.parquet")
+    change(kept, "funding", lambda frame: frame[[0, *range(2, frame.height)]])
+    report = audit(str(kept), cache)
+    missing = next(each for each in report["violations"] if each["check"] == "funding")
+    assert missing["what"] == "payment"
+    assert missing["time"] == f"{paid['time'][1]:%Y-%m-%dT%H:%M:%SZ}"
+    assert (D(missing["expected"]), missing["found"]) == (paid["amount"][1], "none")
+    # The trade it belonged to, equity from then on, and the totals differ as well.
+    assert {each["check"] for each in report["violations"]} == {"funding", "trades", "equity", "totals"}
+    assert D(report["largest"]["trade"]["difference"]) == abs(paid["amount"][1])
+
+
+def test_a_settlement_dropped_from_payments_and_settlements_is_found_in_the_market_data(
+    cache: Path, kept: Path
+) -> None:
+    for name in ("funding", "settlements"):
+        change(kept, name, lambda frame: frame[1:])
+    report = audit(str(kept), cache)
+    assert [each["found"] for each in report["violations"] if each["what"] == "settlement"] == ["none"]
+
+
+def test_without_the_market_data_the_audit_says_what_it_could_not_check(kept: Path, tmp_path: Path) -> None:
+    report = audit(str(kept), tmp_path / "elsewhere")
+    assert report["sound"]
+    (words,) = report["unchecked"]
+    assert "the cache does not have those of this range" in words
+
+
+def test_a_doubled_fee_is_named(cache: Path, kept: Path) -> None:
+    change(kept, "fills", at_row(10, "fee", lambda fee: fee * 2))
+    assert found(kept, cache)[0] == ("fills", "fee")
+    assert ("trades", "fee") in found(kept, cache)
+
+
+def test_a_fill_moved_by_a_tick_is_named(cache: Path, kept: Path) -> None:
+    change(kept, "fills", at_row(7, "price", lambda price: price + D("0.1")))
+    names = found(kept, cache)
+    assert names[0][0] == "fills"
+    assert ("fills", "fee") in names
+    assert ("trades", "price_pnl") in names
+
+
+def test_a_fill_off_the_tick_is_named(cache: Path, kept: Path) -> None:
+    change(kept, "fills", at_row(7, "price", lambda price: price + D("0.01")))
+    assert ("fills", "price off the tick") in found(kept, cache)
+
+
+def test_a_fill_out_of_its_bar_is_named(cache: Path, kept: Path) -> None:
+    change(kept, "fills", at_row(7, "price", lambda price: price + 5000))
+    assert found(kept, cache)[0] == ("fills", "price outside its bar")
+
+
+def test_a_quantity_off_the_step_is_named(cache: Path, kept: Path) -> None:
+    change(kept, "fills", at_row(7, "quantity", lambda quantity: quantity + D("0.0001")))
+    assert found(kept, cache)[0] == ("fills", "quantity off the step")
+
+
+def test_a_removed_trade_is_named_with_its_profit(cache: Path, kept: Path) -> None:
+    gone = pl.read_parquet(kept / "trades.parquet").row(3, named=True)
+    change(kept, "trades", lambda frame: frame[[*range(3), *range(4, frame.height)]])
+    report = audit(str(kept), cache)
+    first, second = report["violations"]
+    assert (first["what"], first["found"]) == ("trade", "no trade")
+    assert f"PnL {gone['pnl']:f}" in first["expected"]
+    assert second["what"] == "number of trades"
+    assert D(report["largest"]["trade"]["difference"]) == abs(gone["pnl"])
+
+
+def test_an_invented_trade_is_named(cache: Path, kept: Path) -> None:
+    change(kept, "trades", lambda frame: pl.concat([frame, frame[:1]]))
+    assert found(kept, cache) == [("trades", "trade"), ("totals", "number of trades")]
+
+
+def test_a_changed_equity_row_is_named_with_its_bar(cache: Path, kept: Path) -> None:
+    change(kept, "equity", at_row(100, "equity", lambda equity: equity + 0.001))
+    report = audit(str(kept), cache)
+    (wrong,) = report["violations"]
+    # The hundred and first bar closes at 01:41.
+    assert (wrong["what"], wrong["time"]) == ("equity", "2026-06-01T01:41:00Z")
+    assert float(report["largest"]["equity"]["difference"]) == pytest.approx(0.001, abs=1e-9)
+
+
+def test_a_payment_with_the_wrong_sign_is_named(cache: Path, kept: Path) -> None:
+    change(kept, "funding", at_row(2, "amount", lambda amount: -amount))
+    assert found(kept, cache)[0] == ("funding", "payment")
+
+
+def test_a_changed_total_is_named(cache: Path, kept: Path) -> None:
+    summary = json.loads((kept / "summary.json").read_text())
+    summary["account"]["final_balance"] = str(D(summary["account"]["final_balance"]) + D("0.00001"))
+    (kept / "summary.json").write_text(json.dumps(summary))
+    assert found(kept, cache) == [("totals", "final_balance")]
+
+
+def test_a_changed_bar_is_found_by_the_fingerprint(cache: Path, kept: Path) -> None:
+    change(kept, "klines", at_row(100, "volume", lambda volume: volume + 1))
+    assert found(kept, cache) == [("klines", "fingerprint")]
+
+
+def test_the_folder_of_an_earlier_version_is_audited_as_far_as_it_goes(cache: Path, kept: Path, tmp_path: Path) -> None:
+    (kept / "settlements.parquet").unlink()
+    change(kept, "funding", lambda frame: frame.drop("price_source"))
+    assert audit(str(kept), cache)["sound"]
+    alone = audit(str(kept), tmp_path / "elsewhere")
+    assert alone["sound"]
+    assert any("whether a settlement was left out" in words for words in alone["unchecked"])
+    # The market data stands in for what the folder lacks.
+    change(kept, "funding", lambda frame: frame[1:])
+    assert ("funding", "payment") in found(kept, cache)
+
+
+def test_the_command_ends_with_eight_and_prints_what_is_wrong(
+    cache: Path, kept: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["nt-run", "audit", *words, "--cache-dir", str(cache)])
+        return main(), *capsys.readouterr()
+
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert "SYNTHETIC MARKET" in out
+    change(kept, "fills", at_row(10, "fee", lambda fee: fee * 2))
+    code, out, err = run(str(kept))
+    assert code == 8
+    assert "fee of O-" in out
+    assert "things are wrong" in err
+    code, out, _ = run(str(kept), "--json")
+    assert code == 8
+    assert json.loads(out)["sound"] is False
+
+
+def test_a_folder_with_a_column_missing_is_a_damaged_run(cache: Path, kept: Path) -> None:
+    change(kept, "fills", lambda frame: frame.drop("fee"))
+    with pytest.raises(ResultsError):
+        audit(str(kept), cache)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        {"strategy.name": "ema_cross"},
+        {"strategy.name": "rsi_reversion"},
+        # The calm market reaches a target this near.
+        {"strategy.name": "donchian_breakout", "strategy.params.target": 0.002, "strategy.params.stop": 0.002},
+    ],
+    ids=lambda strategy: strategy["strategy.name"],
+)
+@pytest.mark.parametrize(
+    "sizing",
+    [
+        {"sizing.method": "notional", "sizing.fraction": "0.3"},
+        {"sizing.method": "stop", "sizing.stop_distance": "0.004", "account.leverage": 20},
+        {"sizing.method": "atr", "account.leverage": 20},
+    ],
+    ids=["notional", "stop", "atr"],
+)
+def test_every_strategy_and_sizing_is_audited_clean(
+    cache: Path, tmp_path: Path, strategy: dict[str, Any], sizing: dict[str, Any]
+) -> None:
+    run = backtest(load_config(None, {**WEEK, **sizing, **strategy}), cache_dir=cache, save=False)
+    assert run.summary["fills"] > 2
+    save_run(run, tmp_path)
+    report = audit(str(tmp_path / run.run_id), cache)
+    assert report["violations"] == report["unchecked"] == []
