@@ -194,7 +194,7 @@ def close_books(
     exact = starting_balance + price + fees + funding
     engine_equity = engine_balance + engine_open_pnl
     rounding = engine_equity - exact
-    if abs(rounding) > TOLERANCE + sum((_drift(trade) for trade in trades), ZERO):
+    if abs(rounding) > TOLERANCE + sum((rounding_bound(trade) for trade in trades), ZERO):
         raise BooksError("the final equity", f"{exact:.10f}", f"{engine_equity:.10f}")
     return Books(
         starting_balance=starting_balance,
@@ -211,7 +211,7 @@ def close_books(
     )
 
 
-def _drift(trade: Trade) -> Decimal:
+def rounding_bound(trade: Trade) -> Decimal:
     """Bound on what the engine's float average entry price and its rounded exits can differ by, for one trade.
 
     With one entry and one exit nothing is averaged and nothing may differ. Otherwise each fill rounds to eight decimals

@@ -178,6 +178,16 @@ class FundingPayment:
     amount: Decimal
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedTrade:
+    """One position as the engine booked it; `pnl` is what it has realised, net of fees and funding, in quote."""
+
+    entry_time_ns: int
+    exit_time_ns: int | None
+    """`None` while it is open."""
+    pnl: Decimal
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One thing an audit found wrong in a kept run."""

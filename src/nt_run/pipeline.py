@@ -26,6 +26,7 @@ from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
 from nt_run.model import format_time
 from nt_run.progress import ProgressDisplay
 from nt_run.quality import find_off_tick, observed_tick
+from nt_run.reconcile import reconcile_trades
 from nt_run.results import Run, fills_frame, funding_frame, run_name, save_run, settlements_frame, trades_frame
 from nt_run.strategies.resolver import StrategySpec, check_params, resolve_strategy
 from nt_run.summary import Facts, data_object, exchange_warning, specs_object, summarize
@@ -98,6 +99,7 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: En
     """Close the books and put everything together."""
     klines = inputs.klines.klines
     trades = build_trades(output.fills, output.payments)
+    reconcile_trades(trades, output.booked)
     books = close_books(
         trades,
         starting_balance=config.account.balance,

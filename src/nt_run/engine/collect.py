@@ -13,7 +13,7 @@ from nautilus_trader.common import Cache
 from nautilus_trader.model import LiquiditySide, OrderDenied, OrderFilled, OrderRejected, OrderSide, OrderSubmitted
 from nautilus_trader.trading import Strategy
 
-from nt_run.model import Denial, Fill, Liquidity, Side
+from nt_run.model import BookedTrade, Denial, Fill, Liquidity, Side
 
 _SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
 _KEPT_S = 30 * 86_400
@@ -96,6 +96,21 @@ class OrderCollector:
                     reason = TURNED_AT_ONCE
                 denial = Denial(time_ns=event.ts_event, reason=reason)
                 self._denials.append((event.ts_event, _number(event.client_order_id.value), denial))
+
+
+def collect_trades(cache: Cache) -> list[BookedTrade]:
+    """Return every position of the run, closed or open, with what the engine says it has realised."""
+    booked: list[BookedTrade] = []
+    for position in (*cache.position_snapshots(), *cache.positions()):
+        pnl = position.realized_pnl
+        booked.append(
+            BookedTrade(
+                entry_time_ns=position.ts_opened,
+                exit_time_ns=position.ts_closed,
+                pnl=pnl.as_decimal() if pnl is not None else Decimal(0),
+            )
+        )
+    return booked
 
 
 def collect_funding(cache: Cache) -> dict[int, Decimal]:

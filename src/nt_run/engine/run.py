@@ -14,7 +14,7 @@ from nautilus_trader.model import BarType, CryptoPerpetual, Currency, Money, Pri
 from nautilus_trader.trading import Strategy
 
 from nt_run.engine.bars import bar_type_name, make_bar_pairs
-from nt_run.engine.collect import OrderCollector, collect_funding
+from nt_run.engine.collect import OrderCollector, collect_funding, collect_trades
 from nt_run.engine.funding import FundingPlan
 from nt_run.engine.guard import Guard, strategy_error
 from nt_run.engine.instrument import SpecCheck, build_instrument, compare_with_specs, ensure_currency
@@ -23,7 +23,7 @@ from nt_run.engine.sizer import EntrySizer, SizingRecord
 from nt_run.engine.venue import VENUE, add_venue, make_engine
 from nt_run.errors import NtRunError, UsageError
 from nt_run.klines import Klines
-from nt_run.model import Denial, Fees, Fill, FundingPayment, FundingRate, Settlement
+from nt_run.model import BookedTrade, Denial, Fees, Fill, FundingPayment, FundingRate, Settlement
 from nt_run.sizing import SizingRules
 from nt_run.specs import InstrumentSpecs
 
@@ -77,6 +77,8 @@ class EngineOutput:
     payments: list[FundingPayment]
     settlements: list[Settlement]
     """All that were due after the first open, up to and including the last close."""
+    booked: list[BookedTrade]
+    """The engine's own positions, to check the books with."""
     denials: list[Denial]
     """Refused by the engine's filters, by the account, or by sizing."""
     bars_fed: int
@@ -187,6 +189,7 @@ def _collect(
         fills=fills,
         payments=payments,
         settlements=plan.settlements(),
+        booked=collect_trades(engine.cache),
         denials=sorted([*denials, *sizer.record.denials], key=lambda denial: denial.time_ns),
         bars_fed=len(run.klines),
         bars_seen=guard.bars_seen,
