@@ -57,7 +57,9 @@ def test_every_command_and_flag_shown_exists(run) -> None:  # noqa: ANN001
     lines = [line.split("#")[0] for block in blocks("sh")[2:] for line in block.splitlines()]
     commands = {
         tuple(
-            re.findall(r"^nt-run (\w+)(?: (list|show|get|coverage|verify|repair|export|prune|certificate))?", line)[0]
+            re.findall(
+                r"^nt-run (\w+)(?: (list|show|get|coverage|verify|repair|export|prune|certificate|diff|import))?", line
+            )[0]
         )
         for line in lines
     }
@@ -65,7 +67,9 @@ def test_every_command_and_flag_shown_exists(run) -> None:  # noqa: ANN001
     helps = {command: run(*filter(None, command), "--help") for command in commands}
     for line in lines:
         command = tuple(
-            re.findall(r"^nt-run (\w+)(?: (list|show|get|coverage|verify|repair|export|prune|certificate))?", line)[0]
+            re.findall(
+                r"^nt-run (\w+)(?: (list|show|get|coverage|verify|repair|export|prune|certificate|diff|import))?", line
+            )[0]
         )
         assert all(flag in helps[command] for flag in re.findall(r"--[\w-]+", line)), line
 

@@ -7,6 +7,7 @@ import pytest
 
 from conftest import symbol_entry
 from nt_run.errors import DataError, NotTradableError, UnknownSymbolError
+from nt_run.model import TimeRange, parse_time
 from nt_run.specs import VIP_FEES, InstrumentSpecs, decimals, parse_specs, parse_symbol_specs
 
 
@@ -61,9 +62,38 @@ def test_a_rule_that_is_not_a_positive_number_is_an_error(tick: str | None) -> N
         parse(symbol_entry(filters=filters))
 
 
-def test_an_unknown_symbol_names_the_nearest_ones() -> None:
-    with pytest.raises(UnknownSymbolError, match="Did you mean BTCUSDT"):
-        parse_specs({"symbols": [symbol_entry()]}, "BTCUSD", as_of_ms=0, source="test")
+LISTED = ("BTCUSDT", "BTCUSDC", "BTCDOMUSDT", "ETHUSDT", "1000PEPEUSDT", "BCHUSDT", "LTCUSDT", "CTSIUSDT", "XRPUSDT")
+
+
+@pytest.mark.parametrize(
+    ("asked", "nearest"),
+    [
+        ("BTCUSD", ("BTCUSDT",)),
+        ("BTC", ("BTCUSDT",)),
+        ("PEPEUSDT", ("1000PEPEUSDT",)),
+        ("ETHUSTD", ("ETHUSDT",)),
+        ("NONSENSE", ()),
+    ],
+)
+def test_an_unknown_symbol_names_the_nearest_ones_and_no_noise(asked: str, nearest: tuple[str, ...]) -> None:
+    answer = {"symbols": [symbol_entry(symbol=name) for name in LISTED]}
+    with pytest.raises(UnknownSymbolError) as caught:
+        parse_specs(answer, asked, as_of_ms=0, source="test")
+    assert caught.value.nearest == nearest
+
+
+def test_a_contract_of_the_past_will_do_for_a_range_in_which_it_traded() -> None:
+    # WAVESUSDT traded until 2024-06-11 09:00; the answer still lists it, as SETTLING.
+    ended = parse_time("2024-06-11T09:00")
+    answer = {"symbols": [symbol_entry(status="SETTLING", deliveryDate=ended)]}
+
+    def parse_for(traded: TimeRange | None) -> InstrumentSpecs:
+        return parse_specs(answer, "BTCUSDT", as_of_ms=0, source="test", traded=traded)
+
+    assert parse_for(TimeRange(ended - 1000, ended)).status == "SETTLING"
+    for too_late in (None, TimeRange(ended - 1000, ended + 1), TimeRange(parse_time("2019-01-01"), ended)):
+        with pytest.raises(NotTradableError, match=r"SETTLING, until 2024-06-11 09:00 UTC.*--specs-at range"):
+            parse_for(too_late)
 
 
 def test_a_delivery_contract_is_refused() -> None:

@@ -29,6 +29,7 @@ from nt_run.options import (
     option,
     overrides,
 )
+from nt_run.specs_cli import specs_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 runs_app = typer.Typer(help="Runs kept in the cache.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
+app.add_typer(specs_app, name="specs")
 app.add_typer(data_app, name="data")
 app.add_typer(audit_app)
 
@@ -86,6 +88,9 @@ def backtest(
     maker: Annotated[str | None, option("--maker", help="Maker fee, a fraction.", metavar="F")] = None,
     taker: Annotated[str | None, option("--taker", help="Taker fee, a fraction.", metavar="F")] = None,
     vip: Annotated[str | None, option("--vip", help="VIP level 0 to 9 of the fee schedule.", metavar="N")] = None,
+    specs_at: Annotated[
+        str | None, option("--specs-at", help="Trading rules of today, range (its start) or a date.", metavar="WHEN")
+    ] = None,
     set_: Annotated[
         list[str] | None, option("--set", help="Any key of the configuration (repeatable).", metavar="KEY=VALUE")
     ] = None,
@@ -116,29 +121,6 @@ def backtest(
         run = pipeline.backtest(settings, cache_dir=cache_dir, offline=offline, save=not no_save, progress=progress)
     (tables.print_json if json else report.print_run)(run.summary)
     check_conditions(conditions, figures(run.summary))
-
-
-@app.command()
-def specs(
-    symbol: Symbol = None,
-    *,
-    json: Json = False,
-    offline: Offline = False,
-    demo: Demo = None,
-    cache_dir: CacheDir = CACHE,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
-) -> None:
-    """Print the exchange's trading rules of one perpetual."""
-    from nt_run import inputs, listing, tables  # noqa: PLC0415
-    from nt_run.config import load_config  # noqa: PLC0415
-
-    settings = load_config(None, {"symbol": symbol, "demo": demo})
-    rules = inputs.specs_report(settings, cache_dir=cache_dir, offline=offline)
-    if json:
-        tables.print_json(rules)
-    else:
-        listing.print_specs(rules, demo=settings.demo, warnings=rules["warnings"])
 
 
 @app.command()

@@ -18,7 +18,7 @@ from nt_run.errors import UsageError
 from nt_run.model import Fees, Interval, TimeRange, format_iso, parse_symbol, parse_time
 from nt_run.settings import gather, nearest
 from nt_run.sizing import METHODS, Method, SizingRules
-from nt_run.specs import VIP_FEES
+from nt_run.specs import RANGE, TODAY, VIP_FEES
 
 REST_URL = "https://fapi.binance.com"
 ARCHIVE_URL = "https://data.binance.vision"
@@ -61,6 +61,12 @@ class StrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     params: dict[str, str | int | float | bool] = {}
 
 
+class SpecsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[specs]`: whose trading rules hold in the run: `today`, `range` (those of its start) or a date."""
+
+    at: str = TODAY
+
+
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[exchange]`: where the exchange and its archive answer."""
 
@@ -86,6 +92,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     sizing: SizingConfig = SizingConfig()
     fees: FeesConfig = FeesConfig()
     strategy: StrategyConfig = StrategyConfig()
+    specs: SpecsConfig = SpecsConfig()
     exchange: ExchangeConfig = ExchangeConfig()
 
     def sizing_rules(self) -> SizingRules:
@@ -215,10 +222,21 @@ def _checked(config: RunConfig) -> RunConfig:
     for rule, holds in rules.items():
         if not holds:
             raise UsageError(f"{rule}.")
+    if config.specs.at not in {TODAY, RANGE}:
+        _check_date(config.specs.at)
     bounds = [parse_time(bound) for bound in (config.start, config.end) if bound is not None]
     if len(bounds) == len(("start", "end")):
         TimeRange(*bounds)
     return config
+
+
+def _check_date(text: str) -> None:
+    try:
+        parse_time(text)
+    except UsageError as exc:
+        raise UsageError(
+            f"specs.at (--specs-at) must be today, range or a date such as 2022-05-04, not {text!r}."
+        ) from exc
 
 
 def _refuse_nan(table: msgspec.Struct, place: str) -> None:

@@ -8,6 +8,7 @@
     │   ├── SourceError                 the exchange failed to answer
     │   │   └── AllSourcesError             and so did every other source
     │   ├── NotCachedError              offline, and the cache does not have it
+    │   ├── NoSnapshotError             no trading rules of that date are kept
     │   ├── IncompleteDataError         holes that no source fills
     │   ├── InvalidKlinesError          a source's klines contradict themselves or each other
     │   ├── SourcesDisagreeError        two sources have different rows for one bar
@@ -94,6 +95,19 @@ class NotCachedError(DataError):
         self.what = what
         self.missing = tuple(missing)
         super().__init__(f"Offline, and the cache does not have {what}: {_some(self.missing)}.\n{hint}")
+
+
+class NoSnapshotError(DataError):
+    """No exchangeInfo answer of `date` or before is kept; `kept` are the times of those that are, oldest first."""
+
+    def __init__(self, date: str, kept: Sequence[str]) -> None:
+        self.date = date
+        self.kept = tuple(kept)
+        what = f"Kept are those of {_some(self.kept)} UTC." if kept else "None is kept at all."
+        super().__init__(
+            f"No trading rules of {date} or before are kept. {what}\n"
+            "nt-run specs import FILE adds a recorded exchangeInfo answer; --specs-at range does without."
+        )
 
 
 class IncompleteDataError(DataError):

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 from nt_run.config import ARCHIVE_URL, REST_URL, RunConfig
 from nt_run.data.loader import LoadedFunding, LoadedKlines, LoadedSpecs, MarketData
+from nt_run.data.rules import load_changes
 from nt_run.errors import NotCachedError, SourceError
 from nt_run.model import Interval, TimeRange, format_iso
 from nt_run.progress import ProgressDisplay
+from nt_run.specs import TODAY
 from nt_run.summary import data_object, exchange_warning, specs_object
 
 CACHE = Path("data_cache")
@@ -40,8 +42,8 @@ def load_inputs(market: MarketData, config: RunConfig, progress: ProgressDisplay
     Raises:
         DataError: Something is missing, wrong or out of reach.
     """
-    specs = _load_specs(market, config)
     time_range = _time_range(market, config)
+    specs = _of_demo(market.load_run_specs(config.symbol, config.specs.at, time_range), config)
     klines = market.load_klines(
         config.symbol, Interval(config.interval), time_range, min_completeness=float(config.min_completeness)
     )
@@ -67,7 +69,13 @@ def open_market(
     if not config.demo or offline:
         archive_url = archive_address(config)
         with MarketData(
-            root, rest_url=config.exchange.rest_url, archive_url=archive_url, offline=offline, progress=show
+            root,
+            rest_url=config.exchange.rest_url,
+            archive_url=archive_url,
+            offline=offline,
+            progress=show,
+            # What the real exchange changed says nothing about an invented market.
+            changes=() if config.demo else load_changes(),
         ) as market:
             yield market
         return
@@ -97,22 +105,33 @@ def archive_address(config: RunConfig) -> str | None:
     return address if _is_live(config) or address != ARCHIVE_URL else None
 
 
-def specs_report(config: RunConfig, *, cache_dir: Path | str = CACHE, offline: bool = False) -> dict[str, Any]:
-    """Return a contract's rules, mark price and funding as one object.
+def specs_report(
+    config: RunConfig, *, cache_dir: Path | str = CACHE, offline: bool = False, at: str | None = None
+) -> dict[str, Any]:
+    """Return a contract's rules as one object: those of today with mark price and funding, or those of a date, `at`.
 
     Raises:
-        DataError: The rules are out of reach or the symbol is not a trading perpetual.
+        DataError: The rules are out of reach or not kept, or the symbol is not a trading perpetual.
     """
+    if at is not None:
+        return _dated_report(config, Path(cache_dir), at)
     with open_market(config, cache_dir=Path(cache_dir), offline=offline) as market:
-        loaded = _load_specs(market, config)
+        loaded = _of_demo(market.load_specs(config.symbol), config)
         warnings = [*exchange_warning(config), *loaded.warnings]
         try:
             state = market.load_market_state(config.symbol)
         except SourceError as exc:
             state = None
             warnings.append(f"Mark price and funding are not known now: {exc.reason}.")
-    rules = specs_object(loaded.specs, config.trading_fees(), state)
+    rules = specs_object(loaded.specs, config.trading_fees(), state) | loaded.origin()
     return rules | {"demo": config.demo, "warnings": warnings}
+
+
+def _dated_report(config: RunConfig, cache_dir: Path, date: str) -> dict[str, Any]:
+    with open_market(config, cache_dir=cache_dir, offline=True) as market:
+        loaded = market.load_dated_specs(config.symbol, date)
+    rules = specs_object(loaded.specs, config.trading_fees()) | loaded.origin()
+    return rules | {"demo": config.demo, "warnings": [*exchange_warning(config), *loaded.warnings]}
 
 
 def fetch(
@@ -164,9 +183,8 @@ def _is_live(config: RunConfig) -> bool:
     return config.exchange.rest_url.rstrip("/") == REST_URL
 
 
-def _load_specs(market: MarketData, config: RunConfig) -> LoadedSpecs:
-    loaded = market.load_specs(config.symbol)
-    if not config.demo:
+def _of_demo(loaded: LoadedSpecs, config: RunConfig) -> LoadedSpecs:
+    if not config.demo or loaded.at != TODAY:
         return loaded
     # The embedded exchange's port differs each time; a run's records must not.
     return replace(loaded, specs=replace(loaded.specs, source="the embedded demo exchange"))

@@ -1,10 +1,9 @@
-"""Rules, data and runs as listings."""
+"""Data and runs as listings."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -13,35 +12,6 @@ from nt_run.model import parse_time
 from nt_run.tables import DIM, banner, grid, show, warning_lines
 
 RUN_HEADINGS = ("run", "days", "return", "drawdown", "trades")
-
-
-def print_specs(rules: Mapping[str, Any], *, demo: bool, warnings: Sequence[str]) -> None:
-    """Print the trading rules of one contract."""
-    base, quote = rules["base_asset"], rules["quote_asset"]
-    tick, step = f"price precision {rules['price_precision']}", f"size precision {rules['size_precision']}"
-    rows = (
-        ("contract", f"{rules['contract_type']} of {base}/{quote}, margin in {rules['margin_asset']}", ""),
-        ("status", rules["status"], ""),
-        ("tick size", f"{rules['tick_size']} {quote}", tick),
-        ("step size", f"{rules['step_size']} {base}", step),
-        ("quantity", f"{rules['min_quantity']} … {rules['max_quantity']} {base}", ""),
-        ("market order", f"at most {rules['market_max_quantity']} {base}", ""),
-        ("min notional", f"{rules['min_notional']} {quote}", ""),
-        ("price band", _band(rules), "of the mark price"),
-        ("liquidation fee", percent(_float(rules["liquidation_fee"]), 3), "of notional"),
-        ("maker / taker fee", f"{percent(_float(rules['maker_fee']), 4)} / {percent(_float(rules['taker_fee']), 4)}",
-         rules["fee_source"]),
-        ("mark price", _or_unknown(rules.get("mark_price")), quote),
-        ("funding", percent(_float(rules.get("last_funding_rate")), 4), _funding(rules)),
-    )  # fmt: skip
-    table = grid(("bold",), (None,), (DIM,))
-    for name, value, note in rows:
-        table.add_row(name, value, note)
-    head = Text(rules["instrument_id"], style="bold")
-    source = Text(f"as of {short_time(rules['as_of'])} UTC, from {rules['source']}", style=DIM)
-    warnings = warnings[1 if demo else 0 :]  # the banner says what the first one says
-    parts: list[RenderableType] = [*banner(demo=demo), head, table, source]
-    show(*parts, *([warning_lines(warnings)] if warnings else []))
 
 
 def print_data(fetched: Mapping[str, Any]) -> None:
@@ -103,27 +73,6 @@ def run_row(summary: Mapping[str, Any]) -> tuple[str, ...]:
         percent(metrics["max_drawdown"]),
         f"{summary['trades']:,}",
     )
-
-
-def _band(rules: Mapping[str, Any]) -> str:
-    if rules["percent_price_up"] is None or rules["percent_price_down"] is None:
-        return _or_unknown(None)
-    return f"× {rules['percent_price_down']} … × {rules['percent_price_up']}"
-
-
-def _funding(rules: Mapping[str, Any]) -> str:
-    if rules.get("next_funding") is None:
-        return ""
-    every = rules.get("funding_interval_hours")
-    return (f"every {every} h, " if every else "") + f"next {short_time(rules['next_funding'])} UTC"
-
-
-def _or_unknown(text: str | None) -> str:
-    return "not known" if text is None else text
-
-
-def _float(text: str | None) -> float | None:
-    return None if text is None else float(text)
 
 
 def _numeric(text: str) -> bool:

@@ -48,6 +48,7 @@ FLAGS = {
     "maker": "fees.maker",
     "taker": "fees.taker",
     "vip": "fees.vip",
+    "specs_at": "specs.at",
 }
 """Flags that stand for a key of the configuration."""
 

@@ -116,7 +116,7 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: En
     }
     facts = _facts(config, inputs, strategy, output, trades, books, frames)
     watch.lap("books")
-    specs = specs_object(inputs.specs.specs, config.trading_fees())
+    specs = specs_object(inputs.specs.specs, config.trading_fees()) | inputs.specs.origin()
     summary = summarize(facts) | {"timings": watch.rounded()}
     return Run(run_id=facts.run_id, path=None, config=config, specs=specs, summary=summary, klines=klines, **frames)
 
@@ -137,6 +137,7 @@ def _facts(
         run_id=run_name(config, config.digest(strategy.source_digest), now),
         config=config,
         specs=inputs.specs.specs,
+        specs_origin=inputs.specs.origin(),
         spec_checks=[_check(check) for check in output.spec_checks],
         bars=_bars(inputs, output),
         first=output.sizing.first,

@@ -148,6 +148,10 @@ def _foot(summary: Mapping[str, Any]) -> RenderableType:
         "time " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in timings.items()),
         f"run  {summary['run_id']}",
     ]
+    specs = summary["specs"]
+    if specs.get("at", "today") != "today":  # runs of earlier versions do not say
+        changes = f"; {', '.join(specs['changes'])}" if specs["changes"] else ""
+        lines.insert(0, f"rules {specs['snapshot']} ({specs['at']}){changes}")
     return Group(Text("\n".join(lines), style=DIM, overflow="fold"))
 
 

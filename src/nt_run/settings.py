@@ -94,7 +94,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _plain_times(table: dict[str, Any]) -> dict[str, Any]:
     """TOML's own dates and times as the ISO text that flags give."""
-    return {key: value.isoformat() if hasattr(value, "isoformat") else value for key, value in table.items()}
+    return {
+        key: _plain_times(cast("dict[str, Any]", value))
+        if isinstance(value, dict)
+        else value.isoformat()
+        if hasattr(value, "isoformat")
+        else value
+        for key, value in table.items()
+    }
 
 
 def _put(raw: dict[str, Any], dotted: str, value: object) -> None:

@@ -11,10 +11,15 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from nt_run.errors import DataError, NotTradableError, UnknownSymbolError
-from nt_run.model import instrument_id
+from nt_run.model import TimeRange, format_time, instrument_id
 
 PERPETUAL = "PERPETUAL"
 TRADING = "TRADING"
+
+TODAY, RANGE = "today", "range"
+"""Whose rules a run may ask for: those of now, or those in force when its range starts; else those of a date."""
+
+_ENDLESS_MS = 4_102_444_800_000  # 2100-01-01; the exchange writes 2100-12-25 for what has no end
 
 VIP_FEES: tuple[tuple[Decimal, Decimal], ...] = tuple(
     (Decimal(maker) / 100, Decimal(taker) / 100)
@@ -63,6 +68,8 @@ class InstrumentSpecs:
     max_orders: int | None
     liquidation_fee: Decimal | None
     onboard_ms: int | None
+    delivery_ms: int | None
+    """When it stops trading: far away for what has no end, the real time once it is being settled."""
     as_of_ms: int
     """When the exchange gave this answer."""
     source: str
@@ -90,12 +97,21 @@ def decimals(value: Decimal) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-def parse_specs(answer: Mapping[str, Any], symbol: str, *, as_of_ms: int, source: str) -> InstrumentSpecs:
+def parse_specs(
+    answer: Mapping[str, Any], symbol: str, *, as_of_ms: int, source: str, traded: TimeRange | None = None
+) -> InstrumentSpecs:
     """Return the rules of `symbol` from a whole exchangeInfo answer, ready to trade.
+
+    Args:
+        answer: The exchange's answer.
+        symbol: The exchange's name of the contract.
+        as_of_ms: When the answer was given.
+        source: Where it came from.
+        traded: A contract that does not trade any more will do if it traded in all of this range.
 
     Raises:
         UnknownSymbolError: The answer does not list the symbol.
-        NotTradableError: It is not a perpetual, or its status is not TRADING.
+        NotTradableError: It is not a perpetual, or does not trade.
         DataError: A filter the rules depend on is missing or not a number.
     """
     entry = find_symbol(answer, symbol)
@@ -105,10 +121,13 @@ def parse_specs(answer: Mapping[str, Any], symbol: str, *, as_of_ms: int, source
         raise NotTradableError(
             symbol, f"is not a perpetual (it is {kind})", "nt-run backtests perpetuals; choose its perpetual."
         )
-    if specs.status != TRADING:
-        raise NotTradableError(
-            symbol, f"does not trade (status {specs.status})", "Choose a symbol whose status is TRADING."
-        )
+    if specs.status != TRADING and not (traded and _traded_in(specs, traded)):
+        until = specs.delivery_ms if specs.delivery_ms and specs.delivery_ms < _ENDLESS_MS else None
+        ended = f", until {format_time(until)} UTC" if until else ""
+        hint = "Choose a symbol whose status is TRADING"
+        if until:
+            hint += ", or a range that ends before, with --specs-at range"
+        raise NotTradableError(symbol, f"does not trade (status {specs.status}{ended})", f"{hint}.")
     return specs
 
 
@@ -126,7 +145,18 @@ def find_symbol(answer: Mapping[str, Any], symbol: str) -> Mapping[str, Any]:
         if entry.get("symbol") == symbol:
             return entry
     names = [str(entry["symbol"]) for entry in entries if entry.get("contractType") == PERPETUAL]
-    raise UnknownSymbolError(symbol, difflib.get_close_matches(symbol, names, n=3, cutoff=0.6))
+    raise UnknownSymbolError(symbol, _nearest(symbol, names))
+
+
+def _nearest(symbol: str, names: Sequence[str]) -> Sequence[str]:
+    """Names like a symbol: the shortest that contains it (BTC, BTCUSD → BTCUSDT), else up to three of its like."""
+    containing = sorted((name for name in names if symbol in name), key=lambda name: (len(name), name[-4:] != "USDT"))
+    return containing[:1] or difflib.get_close_matches(symbol, names, n=3, cutoff=0.8)
+
+
+def _traded_in(specs: InstrumentSpecs, time_range: TimeRange) -> bool:
+    began, ended = specs.onboard_ms, specs.delivery_ms
+    return began is not None and ended is not None and began <= time_range.start_ms and time_range.end_ms <= ended
 
 
 def parse_symbol_specs(entry: Mapping[str, Any], *, as_of_ms: int, source: str) -> InstrumentSpecs:
@@ -171,6 +201,7 @@ def parse_symbol_specs(entry: Mapping[str, Any], *, as_of_ms: int, source: str) 
         max_orders=int(limit) if limit is not None else None,
         liquidation_fee=_number(entry.get("liquidationFee")),
         onboard_ms=int(entry["onboardDate"]) if entry.get("onboardDate") else None,
+        delivery_ms=int(entry["deliveryDate"]) if entry.get("deliveryDate") else None,
         as_of_ms=as_of_ms,
         source=source,
     )

@@ -29,6 +29,8 @@ class Facts:
     run_id: str
     config: RunConfig
     specs: InstrumentSpecs
+    specs_origin: Mapping[str, Any]
+    """Which rules these are: `at`, `snapshot`, `changes`."""
     spec_checks: Sequence[Mapping[str, Any]]
     bars: Mapping[str, int]
     first: Sized | None
@@ -68,6 +70,7 @@ def summarize(facts: Facts) -> dict[str, Any]:
         "strategy": {"name": config.strategy.name, "params": dict(config.strategy.params)},
         "bars": dict(facts.bars),
         "specs": specs_object(facts.specs, fees)
+        | dict(facts.specs_origin)
         | {"checks": checks, "accurate": sum(check["same"] for check in checks)},
         "sizing": _sizing(facts),
         "fees": {"maker": str(fees.maker), "taker": str(fees.taker), "source": fees.source},

@@ -2,6 +2,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nt_run.data.manifest import FILE
 from nt_run.data.snapshots import SnapshotStore
@@ -64,3 +66,36 @@ def test_a_damaged_list_of_snapshots_is_made_again_from_the_files(store: Snapsho
 def test_nothing_was_kept_at_first(store: SnapshotStore) -> None:
     assert store.newest() is None
     assert store.all() == []
+
+
+@given(st.permutations(list(enumerate(("0.01", "0.10", "0.01", "0.05")))))
+def test_answers_kept_in_any_order_are_one_time_line(
+    tmp_path_factory: pytest.TempPathFactory, order: list[Any]
+) -> None:
+    store = SnapshotStore(tmp_path_factory.mktemp("cache"))
+    for hour, tick in order:
+        store.keep(answer(tick, NOON + hour * HOUR), NOON + hour * HOUR)
+    kept = store.all()
+    assert [one.fetched_at_ms for one in kept] == sorted(one.fetched_at_ms for one in kept)
+    for hour, tick in order:
+        found = store.in_force(NOON + hour * HOUR)
+        assert found is not None
+        assert store.read(found)["symbols"][0]["tickSize"] == tick
+    assert store.in_force(NOON - 1) is None
+
+
+def test_an_answer_that_comes_between_two_alike_parts_them(store: SnapshotStore) -> None:
+    store.keep(answer("0.10"), NOON)
+    store.keep(answer("0.10", NOON + 2 * HOUR), NOON + 2 * HOUR)
+    store.keep(answer("0.01", NOON + HOUR), NOON + HOUR)
+    seen = [
+        (one.fetched_at_ms - NOON, one.last_seen_ms - NOON, store.read(one)["symbols"][0]["tickSize"])
+        for one in store.all()
+    ]
+    assert seen == [(0, 0, "0.10"), (HOUR, HOUR, "0.01"), (2 * HOUR, 2 * HOUR, "0.10")]
+
+
+def test_an_older_answer_does_not_become_the_newest(store: SnapshotStore) -> None:
+    newest = store.keep(answer("0.10"), NOON)
+    store.keep(answer("0.01"), NOON - HOUR)
+    assert store.newest() == newest

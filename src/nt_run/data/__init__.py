@@ -11,6 +11,8 @@
     archive_csv the archive's text, both ways and exact
     funding     funding rates, fetched and kept
     snapshots   exchangeInfo answers, dated
+    exchange_info recorded answers in files
+    rules       trading rules of today, of a date, of a range
     rest        the exchange's REST interface; the only door to its SDK
     weight      requests wait until they fit into the budget
     budget      the request budget, one file for all processes

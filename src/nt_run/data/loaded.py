@@ -1,6 +1,7 @@
 """What `MarketData` hands out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from nt_run.klines import DataCertificate, Klines
 from nt_run.model import FundingRate
@@ -14,6 +15,14 @@ class LoadedSpecs:
     specs: InstrumentSpecs
     snapshot: str
     warnings: list[str]
+    at: str = "today"
+    """Which rules were asked for: `today`, `range` or a date."""
+    changes: list[str] = field(default_factory=list[str])
+    """What was undone or applied of the answer's rules to get those of the time asked for, in words."""
+
+    def origin(self) -> dict[str, Any]:
+        """Return which rules these are, as part of the object that describes them."""
+        return {"at": self.at, "snapshot": self.snapshot, "changes": list(self.changes)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,13 +21,13 @@ from nt_run.data.kline_store import KLINES, MARK_KLINES, KlineStore
 from nt_run.data.loaded import LoadedFunding, LoadedKlines, LoadedSpecs
 from nt_run.data.mend import Mender
 from nt_run.data.ranges import in_words
+from nt_run.data.rules import RuleBook
 from nt_run.data.selection import Selection
-from nt_run.data.snapshots import Snapshot, SnapshotStore
 from nt_run.data.sources import Sources
 from nt_run.errors import NotCachedError, SourceError, UnknownSymbolError
 from nt_run.klines import find_gaps
 from nt_run.model import Interval, MarketState, TimeRange, format_time
-from nt_run.specs import parse_specs
+from nt_run.rule_changes import RuleChange
 
 
 @dataclass(slots=True)
@@ -44,6 +44,7 @@ class MarketData:
         clock: Seconds since the epoch; only for the age of a snapshot. What is closed is decided by the exchange's
             clock alone.
         timeout_s: For one request.
+        changes: Dated changes that are known of the exchange's rules.
     """
 
     root: Path
@@ -54,6 +55,7 @@ class MarketData:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     timeout_s: float = 10.0
+    changes: Sequence[RuleChange] = ()
     _sources: Sources = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -95,28 +97,15 @@ class MarketData:
             UnknownSymbolError: The exchange does not list the symbol.
             NotTradableError: It is not a perpetual, or does not trade.
         """
-        store = SnapshotStore(self.root)
-        if self.offline:
-            newest = store.newest()
-            if newest is None:
-                raise NotCachedError("the exchange's trading rules", ["no exchangeInfo was kept"], ONLINE)
-            return self._kept_specs(store, newest, symbol, [])
-        try:
-            fetched_at = self.server_time_ms()
-            answer = self._sources.rest().exchange_info()
-        except SourceError as exc:
-            newest = store.newest()
-            if newest is None:
-                raise
-            age = max(0.0, self.clock() - newest.last_seen_ms / 1000)
-            warning = (
-                f"The exchange's trading rules could not be fetched: {exc.source} {exc.reason}. "
-                f"Those of {format_time(newest.last_seen_ms)} UTC are used, {_age(age)} old."
-            )
-            return self._kept_specs(store, newest, symbol, [warning])
-        snapshot = store.keep(answer, fetched_at)
-        specs = parse_specs(answer, symbol, as_of_ms=fetched_at, source=self.rest_url)
-        return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=[])
+        return self._rules().today(symbol)
+
+    def load_run_specs(self, symbol: str, at: str, time_range: TimeRange) -> LoadedSpecs:
+        """Return the trading rules a run of a range asks for: `today`, `range` or a date; see `RuleBook.of_run`."""
+        return self._rules().of_run(symbol, at, time_range)
+
+    def load_dated_specs(self, symbol: str, date: str) -> LoadedSpecs:
+        """Return the trading rules kept of a date; see `RuleBook.of_date`."""
+        return self._rules().of_date(symbol, date)
 
     def load_market_state(self, symbol: str) -> MarketState | None:
         """Return mark price and funding of this moment; `None` offline, for they are never cached.
@@ -242,17 +231,9 @@ class MarketData:
         store = KlineStore(self.root, symbol, interval, repair=not self.offline, kind=kind)
         return KlineLoader(store, self._sources)
 
-    def _kept_specs(self, store: SnapshotStore, snapshot: Snapshot, symbol: str, warnings: list[str]) -> LoadedSpecs:
-        specs = parse_specs(store.read(snapshot), symbol, as_of_ms=snapshot.last_seen_ms, source=snapshot.file)
-        return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=warnings)
+    def _rules(self) -> RuleBook:
+        return RuleBook(self.root, self._sources, self.changes)
 
 
 def _decimal(value: Any) -> Decimal | None:  # noqa: ANN401 - the exchange's JSON
     return Decimal(str(value)) if value not in (None, "") else None
-
-
-def _age(seconds: float) -> str:
-    hours = seconds / 3600
-    if hours < 1:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"  # noqa: PLR2004 - two days

@@ -1,6 +1,8 @@
 """Every exchangeInfo answer the exchange ever gave us, dated: rules change, and reports name the ones they used."""
 
 import datetime as dt
+from bisect import bisect_right
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,25 +40,43 @@ class SnapshotStore:
         self.folder = root / MARKET / "exchangeInfo"
 
     def keep(self, answer: dict[str, Any], fetched_at_ms: int) -> Snapshot:
-        """Keep an answer; if the newest one kept says the same, only the date on which it was seen last changes."""
+        """Keep an answer of any date; if the one before says the same, only that one's last date changes."""
         content = msgspec.json.encode(answer)
-        rules = sha256(msgspec.json.encode({key: value for key, value in answer.items() if key != "serverTime"}))
+        rules = _rules_digest(answer)
         with writers_lock(self.folder):
             kept = self._load()
-            newest = kept.snapshots[-1] if kept.snapshots else None
-            if newest and newest.content_sha256 == rules and self._content(newest):
-                seen = max(newest.last_seen_ms, fetched_at_ms)
-                snapshot = msgspec.structs.replace(newest, last_seen_ms=seen)
-                kept.snapshots[-1] = snapshot
+            place = bisect_right(kept.snapshots, fetched_at_ms, key=lambda one: one.fetched_at_ms)
+            before = kept.snapshots[place - 1] if place else None
+            if before and before.content_sha256 == rules and self._content(before):
+                seen = max(before.last_seen_ms, fetched_at_ms)
+                snapshot = msgspec.structs.replace(before, last_seen_ms=seen)
+                kept.snapshots[place - 1] = snapshot
             else:
-                digest = sha256(content)
-                stamp = dt.datetime.fromtimestamp(fetched_at_ms / 1000, dt.UTC).strftime("%Y%m%dT%H%M%SZ")
-                name = f"{stamp}.{digest[:12]}.json"
-                write_whole(self.folder / name, content)
-                snapshot = Snapshot(name, digest, rules, len(content), fetched_at_ms, fetched_at_ms)
-                kept.snapshots.append(snapshot)
+                snapshot = self._write(content, rules, fetched_at_ms)
+                kept.snapshots[place:place] = [snapshot, *self._seen_again(before, fetched_at_ms)]
+                if before and before.last_seen_ms > fetched_at_ms:
+                    kept.snapshots[place - 1] = msgspec.structs.replace(before, last_seen_ms=before.fetched_at_ms)
             save_manifest(self.folder / FILE, kept)
         return snapshot
+
+    def _write(self, content: bytes, rules: str, at_ms: int) -> Snapshot:
+        digest = sha256(content)
+        stamp = dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).strftime("%Y%m%dT%H%M%SZ")
+        name = f"{stamp}.{digest[:12]}.json"
+        write_whole(self.folder / name, content)
+        return Snapshot(name, digest, rules, len(content), at_ms, at_ms)
+
+    def _seen_again(self, before: Snapshot | None, at_ms: int) -> list[Snapshot]:
+        """What was in force before an answer that now comes between, and was seen again after it."""
+        if before is None or before.last_seen_ms <= at_ms:
+            return []
+        content = self._content(before)
+        return [] if content is None else [self._write(content, before.content_sha256, before.last_seen_ms)]
+
+    def in_force(self, time_ms: int) -> Snapshot | None:
+        """Return the newest snapshot of a time or before, if there is any."""
+        older = [one for one in self.all() if one.fetched_at_ms <= time_ms]
+        return older[-1] if older else None
 
     def newest(self) -> Snapshot | None:
         """Return the newest snapshot, if there is any."""
@@ -94,7 +114,9 @@ class SnapshotStore:
             set_aside(path)
             kept = None
         # Without a list the snapshots themselves are safe: nothing removes them, and they are dated by name.
-        return kept or SnapshotList(self._rebuild())
+        kept = kept or SnapshotList(self._rebuild())
+        kept.snapshots.sort(key=lambda one: one.fetched_at_ms)
+        return kept
 
     def _rebuild(self) -> list[Snapshot]:
         found: list[Snapshot] = []
@@ -105,8 +127,12 @@ class SnapshotStore:
             if digest[:12] != named:
                 continue
             answer = msgspec.json.decode(content, type=dict[str, Any])
-            rules = sha256(msgspec.json.encode({key: value for key, value in answer.items() if key != "serverTime"}))
+            rules = _rules_digest(answer)
             moment = dt.datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
             time_ms = int(moment.timestamp() * 1000)
             found.append(Snapshot(path.name, digest, rules, len(content), time_ms, time_ms))
         return found
+
+
+def _rules_digest(answer: Mapping[str, Any]) -> str:
+    return sha256(msgspec.json.encode({key: value for key, value in answer.items() if key != "serverTime"}))

@@ -1,0 +1,185 @@
+"""Trading rules for a run: today's, those of a date, or those in force when the run's range starts."""
+
+import datetime as dt
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nt_run.data.loaded import LoadedSpecs
+from nt_run.data.snapshots import Snapshot, SnapshotStore
+from nt_run.data.sources import Sources
+from nt_run.errors import DataError, NoSnapshotError, NotCachedError, SourceError
+from nt_run.model import TimeRange, format_time, parse_time
+from nt_run.rule_changes import Difference, RuleChange, at_time, compare_rules, differences, parse_changes, rule_name
+from nt_run.specs import RANGE, TODAY, InstrumentSpecs, parse_specs
+
+_TABLE = Path(__file__).with_name("rule_changes.toml")
+_DAY_MS = 86_400_000
+
+
+def load_changes() -> list[RuleChange]:
+    """Return the shipped table of rule changes, in time order."""
+    return parse_changes(tomllib.loads(_TABLE.read_text(encoding="utf-8")))
+
+
+def parse_moment(text: str) -> int:
+    """Return the milliseconds of a time; a day without a time means its last millisecond, so all of that day counts.
+
+    Raises:
+        UsageError: The text is neither a date nor a time.
+    """
+    time_ms = parse_time(text)
+    try:
+        dt.date.fromisoformat(text)
+    except ValueError:
+        return time_ms
+    return time_ms + _DAY_MS - 1
+
+
+class RuleBook:
+    """Rules from the answers kept in a cache folder, and from the exchange.
+
+    Args:
+        root: The cache folder.
+        sources: The exchange.
+        changes: Dated changes that are known of its rules; see `load_changes`.
+    """
+
+    def __init__(self, root: Path, sources: Sources, changes: Sequence[RuleChange] = ()) -> None:
+        self._store = SnapshotStore(root)
+        self._sources = sources
+        self._changes = changes
+
+    def of_run(self, symbol: str, at: str, time_range: TimeRange) -> LoadedSpecs:
+        """Return the rules a run of a range asks for, with a warning where others are known to have held.
+
+        Args:
+            symbol: The exchange's name of the contract.
+            at: `today`, `range` or a date.
+            time_range: The range of the run.
+
+        Raises:
+            DataError: They are out of reach, not kept, or the contract did not trade then.
+        """
+        if at == RANGE:
+            loaded = self._of_start(symbol, time_range)
+        elif at == TODAY:
+            loaded = self.today(symbol)
+        else:
+            loaded = self.of_date(symbol, at, time_range)
+        known_ms = time_range.start_ms if at == RANGE else loaded.specs.as_of_ms
+        found = self._known_differences(loaded, known_ms, time_range)
+        if not found:
+            return loaded
+        words = "; ".join(f"{rule_name(one.rule)} {one.used:f}, but {one.known:f} {one.why}" for one in found)
+        hint = "" if at == RANGE else " --specs-at range uses those of the range's start."
+        warning = f"The rules used differ from those known of the range: {words}.{hint}"
+        return replace(loaded, warnings=[*loaded.warnings, warning])
+
+    def today(self, symbol: str) -> LoadedSpecs:
+        """Return the rules in force now, live if possible; see `MarketData.load_specs`."""
+        newest = self._store.newest()
+        if self._sources.offline:
+            if newest is None:
+                raise NotCachedError(
+                    "the exchange's trading rules",
+                    ["no exchangeInfo was kept"],
+                    "Run once without --offline to fetch it.",
+                )
+            return self._read(newest, newest.last_seen_ms, symbol, None)
+        try:
+            answer, snapshot, fetched_at = self._fetch()
+        except SourceError as exc:
+            if newest is None:
+                raise
+            age = max(0.0, self._sources.clock() - newest.last_seen_ms / 1000)
+            warning = (
+                f"The exchange's trading rules could not be fetched: {exc.source} {exc.reason}. "
+                f"Those of {format_time(newest.last_seen_ms)} UTC are used, {_age(age)} old."
+            )
+            return replace(self._read(newest, newest.last_seen_ms, symbol, None), warnings=[warning])
+        specs = parse_specs(answer, symbol, as_of_ms=fetched_at, source=self._sources.rest_url)
+        return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=[])
+
+    def of_date(self, symbol: str, date: str, traded: TimeRange | None = None) -> LoadedSpecs:
+        """Return the rules of the newest kept answer of a date or before, as they stand there.
+
+        Args:
+            symbol: The exchange's name of the contract.
+            date: A time, or a day, all of which counts.
+            traded: The contract must have traded in all of this range; at the date if left out.
+
+        Raises:
+            NoSnapshotError: No answer of that date or before is kept.
+            UnknownSymbolError: It does not list the symbol.
+            NotTradableError: It is not a perpetual, or did not trade.
+        """
+        moment = parse_moment(date)
+        snapshot = self._store.in_force(moment)
+        if snapshot is None:
+            raise NoSnapshotError(date, [format_time(one.fetched_at_ms) for one in self._store.all()])
+        return replace(self._read(snapshot, moment, symbol, traded), at=date)
+
+    def _of_start(self, symbol: str, time_range: TimeRange) -> LoadedSpecs:
+        """The rules of the answer in force when a range starts, or the oldest later one's with what changed undone."""
+        start = time_range.start_ms
+        snapshot = self._listing(symbol, start)
+        if snapshot is None and not self._sources.offline:
+            self._fetch()
+            snapshot = self._listing(symbol, start)
+        if snapshot is None:
+            return self.today(symbol)  # says what is wrong: nothing is kept, or nothing lists the symbol
+        loaded = self._read(snapshot, start, symbol, time_range)
+        specs, changed = at_time(loaded.specs, self._changes, loaded.specs.as_of_ms, start)
+        return replace(loaded, specs=specs, at=RANGE, changes=[str(one) for one in changed])
+
+    def _listing(self, symbol: str, time_ms: int) -> Snapshot | None:
+        """The newest answer of a time or before that lists a contract, else the oldest later one."""
+        snapshots = self._store.all()
+        older = [one for one in reversed(snapshots) if one.fetched_at_ms <= time_ms]
+        later = [one for one in snapshots if one.fetched_at_ms > time_ms]
+        return next((one for one in (*older, *later) if _lists(self._store.read(one), symbol)), None)
+
+    def _known_differences(self, loaded: LoadedSpecs, known_ms: int, time_range: TimeRange) -> list[Difference]:
+        """What the shipped table and the kept answers of the range say against the rules used, one line a rule."""
+        found = differences(loaded.specs, self._changes, known_ms, time_range)
+        for moment in (time_range.start_ms, time_range.end_ms - 1):
+            snapshot = self._store.in_force(moment)
+            if snapshot is None or snapshot.file == loaded.snapshot:
+                continue
+            try:
+                kept = self._read(snapshot, moment, loaded.specs.symbol, time_range).specs
+            except DataError:
+                continue  # it was not listed yet, or did not trade: no rules to compare with
+            then, _ = at_time(kept, self._changes, kept.as_of_ms, moment)
+            named = {one.rule for one in found}
+            why = f"in the answer of {format_time(kept.as_of_ms)}"
+            if kept.as_of_ms < time_range.start_ms:
+                why += ", the last one kept before"
+            found += [one for one in compare_rules(loaded.specs, then, why) if one.rule not in named]
+        return found
+
+    def _fetch(self) -> tuple[dict[str, Any], Snapshot, int]:
+        fetched_at = self._sources.server_time_ms()
+        answer = self._sources.rest().exchange_info()
+        return answer, self._store.keep(answer, fetched_at), fetched_at
+
+    def _read(self, snapshot: Snapshot, time_ms: int, symbol: str, traded: TimeRange | None) -> LoadedSpecs:
+        # An answer is known to have held from the first time it was given to the last.
+        as_of = min(max(time_ms, snapshot.fetched_at_ms), snapshot.last_seen_ms)
+        answer = self._store.read(snapshot)
+        specs: InstrumentSpecs = parse_specs(answer, symbol, as_of_ms=as_of, source=snapshot.file, traded=traded)
+        return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=[])
+
+
+def _lists(answer: dict[str, Any], symbol: str) -> bool:
+    return any(entry.get("symbol") == symbol for entry in answer.get("symbols", ()))
+
+
+def _age(seconds: float) -> str:
+    hours = seconds / 3600
+    if hours < 1:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"  # noqa: PLR2004 - two days
