@@ -14,6 +14,7 @@ from typing import Any, Self
 from nt_run.data.audit import Problem, Verified, verify
 from nt_run.data.conflicts import Family
 from nt_run.data.download import DownloadProgress
+from nt_run.data.files import download_lock
 from nt_run.data.funding import FundingStore, find_odd_steps
 from nt_run.data.inventory import CachedSeries, list_cached
 from nt_run.data.kline_loader import ONLINE, KlineLoader
@@ -170,7 +171,10 @@ class MarketData:
         if lacking and self.offline:
             raise NotCachedError(f"{symbol} funding rates", in_words(lacking), ONLINE)
         if lacking:
-            self._fetch_funding(store, lacking)
+            waiting = f"another run is fetching {symbol} funding rates, waiting"
+            with download_lock(store.series.folder, lambda: self._sources.say(waiting)):
+                # Another run may have done the work meanwhile.
+                self._fetch_funding(store, store.lacking(time_range))
             rates = store.read(time_range)
         odd = [f"{symbol} funding: {words}." for words in find_odd_steps(rates, time_range)]
         odd += [
@@ -209,6 +213,8 @@ class MarketData:
         return TimeRange(gaps[-1].range.end_ms, whole.end_ms) if gaps else whole
 
     def _fetch_funding(self, store: FundingStore, lacking: list[TimeRange]) -> None:
+        if not lacking:
+            return
         archive = self._sources.archive()
         try:
             now_ms = self.server_time_ms()
