@@ -32,6 +32,9 @@ SCHEMA: dict[str, pl.DataType] = {
 }
 """Columns in order. Prices scale by 10^price, base volumes by 10^quantity, quote volumes by 10^quote."""
 
+OPTIONAL = ("quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume")
+"""Columns that an imported file may lack: null there is unknown, never zero. The exchange's own rows have them all."""
+
 DAY_MS = 86_400_000
 _FEW = 32
 
@@ -86,6 +89,8 @@ class Klines:
 
     def column(self, name: str) -> NDArray[Any]:
         """Return one column as floats (the shortest float of the exact decimal); `trades` stays whole.
+
+        What is unknown is NaN.
 
         In numpy, because polars divides by multiplying with the reciprocal, which is off by one digit now and then.
         """

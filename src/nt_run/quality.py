@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from nt_run.errors import UsageError
-from nt_run.klines import DAY_MS, PRICES, SCHEMA, Klines
+from nt_run.klines import DAY_MS, OPTIONAL, PRICES, SCHEMA, Klines
 from nt_run.model import Interval
 
 
@@ -17,6 +17,7 @@ def count_oddities(klines: Klines) -> dict[str, int]:
 
     `trades_without_volume`: trades are counted and nothing was traded. `price_outside_range`: quote volume ÷ volume,
     the average price, is not between low and high. The limits allow for one unit in the last place of quote volume.
+    `partly_unknown`: an imported row without quote volume, number of trades or taker volumes.
     """
     own = klines.exponents
     scale = 10.0 ** (own.price + own.quantity - own.quote)
@@ -27,6 +28,7 @@ def count_oddities(klines: Klines) -> dict[str, int]:
     counts = klines.frame.select(
         trades_without_volume=((pl.col("volume") == 0) & (pl.col("trades") != 0)).sum(),
         price_outside_range=((pl.col("volume") > 0) & ((quote < low - slack) | (quote > high + slack))).sum(),
+        partly_unknown=pl.any_horizontal(pl.col(OPTIONAL).is_null()).sum(),
     ).row(0, named=True)
     return {name: int(count) for name, count in counts.items() if count}
 
@@ -99,7 +101,7 @@ def aggregate(klines: Klines, interval: Interval) -> Klines:
             pl.col("high").max(),
             pl.col("low").min(),
             pl.col("close").last(),
-            *(pl.col(name).sum() for name in sums),
+            *(pl.when(pl.col(name).null_count() == 0).then(pl.col(name).sum()) for name in sums),
             bars=pl.len(),
         )
         .filter(pl.col("bars") == interval.ms // klines.interval.ms)

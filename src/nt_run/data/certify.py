@@ -13,6 +13,7 @@ from nt_run.model import TimeRange
 _ODDITIES = {
     "trades_without_volume": "bars count trades but no volume",
     "price_outside_range": "bars have an average price (quote volume ÷ volume) outside low … high",
+    "partly_unknown": "imported bars lack quote volume, number of trades or taker volumes",
 }
 
 

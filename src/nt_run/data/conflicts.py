@@ -1,8 +1,8 @@
 """Rows of two sources for one open time that differ: found, kept on record, settled by what the user prefers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,42 +13,54 @@ from nt_run.data.ingest import merge_klines, rescale
 from nt_run.data.manifest import Conflict, Day, Manifest, Source, SourceKind
 from nt_run.data.ranges import in_words
 from nt_run.errors import SourcesDisagreeError
-from nt_run.klines import DAY_MS, SCHEMA, Klines
+from nt_run.klines import DAY_MS, OPTIONAL, SCHEMA, Klines
 from nt_run.model import TimeRange
 
-Family = Literal["archive", "rest"]
+Family = Literal["archive", "rest", "import"]
 """What a user can prefer; a later file of the archive is preferred over an earlier one."""
 
 
 def family(kind: SourceKind) -> Family:
     """Return the family of a source."""
-    return "rest" if kind == "rest" else "archive"
+    return kind if kind == "rest" or kind == "import" else "archive"  # noqa: PLR1714 - pyright narrows this form
 
 
-def merge_preferring(
-    stored: Klines, fresh: Klines, *, fresh_wins: bool, what: str
-) -> tuple[Klines, dict[int, tuple[str, ...]]]:
-    """Return the union of two sources, and where they differ: columns by open time (ms), in time order."""
+class Merged(NamedTuple):
+    """The union of stored and fresh rows."""
+
+    klines: Klines
+    clashes: Mapping[int, tuple[str, ...]] = {}
+    """Where they differ: columns by open time (ms), in time order."""
+    completed: Sequence[int] = ()
+    """Open times (ms) of stored rows of which the fresh ones know more, and took the place."""
+
+
+def merge_preferring(stored: Klines, fresh: Klines, *, fresh_wins: bool, what: str) -> Merged:
+    """Return the union of two sources; of two rows that agree the one that knows more is used."""
     if not len(stored) or not len(fresh):
-        return (stored if len(stored) else fresh), {}
+        return Merged(stored if len(stored) else fresh)
     clashes = find_clashes(stored, fresh, what)
-    if not clashes:
-        return merge_klines([stored, fresh], what), {}
-    times = np.fromiter(clashes, np.int64)
-    loser = stored if fresh_wins else fresh
-    kept = loser.frame.filter(~np.isin(loser.open_times(), times))
-    left = Klines(loser.symbol, loser.interval, loser.exponents, kept)
-    return merge_klines([left, fresh] if fresh_wins else [stored, left], what), clashes
+    completed, needless = _partly_known(stored, fresh, clashes)
+    if not (clashes or completed or needless):
+        return Merged(merge_klines([stored, fresh], what))
+    stored = _without(stored, [*completed, *(clashes if fresh_wins else ())])
+    fresh = _without(fresh, [*needless, *(() if fresh_wins else clashes)])
+    return Merged(merge_klines([stored, fresh], what), clashes, completed)
 
 
 def find_clashes(one: Klines, other: Klines, what: str) -> dict[int, tuple[str, ...]]:
-    """Return the columns that differ, by open time (ms), of the rows that both have; in time order."""
+    """Return the columns that differ, by open time (ms), of the rows that both have; in time order.
+
+    What one of the two does not know is no difference.
+    """
     both = one.exponents.widest(other.exponents)
     common = np.intersect1d(one.open_times(), other.open_times(), assume_unique=True)
     if not len(common):
         return {}
     left, right = (rescale(each, both, what).frame.filter(np.isin(each.open_times(), common)) for each in (one, other))
-    differs = pl.DataFrame([(left[name] != right[name]).alias(name) for name in SCHEMA if name != "open_time"])
+    differs = pl.DataFrame(
+        [(left[name] != right[name]).fill_null(value=False).alias(name) for name in SCHEMA if name != "open_time"]
+    )
     rows = np.flatnonzero(differs.select(pl.any_horizontal(pl.all())).to_series().to_numpy())
     return {
         int(common[row]): tuple(name for name, value in differs.row(row, named=True).items() if value)
@@ -133,6 +145,23 @@ def told(what: str, conflicts: Sequence[Conflict], step_ms: int) -> list[str]:
     """Return one warning about conflicts that a preference has decided."""
     bars = sum((one.to_ms - one.from_ms) // step_ms for one in conflicts)
     return [f"{what}: sources disagree on {bars} bars; the preferred rows are used."] if bars else []
+
+
+def _partly_known(stored: Klines, fresh: Klines, clashes: Collection[int]) -> tuple[list[int], list[int]]:
+    """Return which rows of `stored` and of `fresh` are to yield to rows of the other that agree and know more."""
+    if not any(each.frame[name].null_count() for each in (stored, fresh) for name in OPTIONAL):
+        return [], []
+    unknown = pl.sum_horizontal(pl.col(OPTIONAL).is_null())
+    left, right = (each.frame.select(pl.col("open_time").dt.epoch("ms"), unknown=unknown) for each in (stored, fresh))
+    both = left.join(right, on="open_time", suffix="_fresh", maintain_order="left")
+    both = both.filter(~pl.col("open_time").is_in(list(clashes)))
+    more = pl.col("unknown") > pl.col("unknown_fresh")
+    return both.filter(more)["open_time"].to_list(), both.filter(~more)["open_time"].to_list()
+
+
+def _without(klines: Klines, times: Sequence[int]) -> Klines:
+    kept = klines.frame.filter(~np.isin(klines.open_times(), np.array(times, np.int64)))
+    return Klines(klines.symbol, klines.interval, klines.exponents, kept)
 
 
 def _runs(times: Sequence[int], step_ms: int) -> list[list[int]]:

@@ -3,13 +3,17 @@
 import hashlib
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from nt_run.klines import DAY_MS, SCHEMA, Exponents, Klines, tight_decimals
 
 type Ints = NDArray[np.int64]
+
+_UNKNOWN = -(2**63)
 
 
 def split_days(klines: Klines) -> dict[int, Klines]:
@@ -29,8 +33,8 @@ def hash_content(klines: Klines) -> str:
     """Return the sha256 of klines.
 
     Hashed are the fewest decimals (price, quantity, quote) that hold the values, and then every column of `SCHEMA` as
-    little-endian int64 at these decimals. So neither the encoding of a file nor a wider exponent (`67974.90` and
-    `67974.9`) changes the hash, and any other digit does.
+    little-endian int64 at these decimals, the least int64 for what is unknown. So neither the encoding of a file nor a
+    wider exponent (`67974.90` and `67974.9`) changes the hash, and any other digit does.
     """
     return _hash(_columns(klines), klines.exponents)
 
@@ -45,16 +49,29 @@ def hash_days(klines: Klines) -> dict[int, str]:
 
 
 def _columns(klines: Klines) -> dict[str, Ints]:
-    return {name: klines.frame[name].to_numpy().astype("<i8", copy=False) for name in SCHEMA}
+    return {name: _values(klines.frame[name]).astype("<i8", copy=False) for name in SCHEMA}
+
+
+def _values(column: pl.Series) -> NDArray[Any]:
+    return (column.fill_null(_UNKNOWN) if column.null_count() else column).to_numpy()
 
 
 def _hash(columns: Mapping[str, Ints], own: Exponents) -> str:
-    tight = tight_decimals(columns, own)
+    tight = tight_decimals({name: _known(values) for name, values in columns.items()}, own)
     digest = hashlib.sha256(f"{tight.price} {tight.quantity} {tight.quote}\n".encode())
     for name, values in columns.items():
         spare = own.of(name) - tight.of(name)
-        digest.update((values // 10**spare if spare else np.ascontiguousarray(values)).data)
+        digest.update((_shortened(values, 10**spare) if spare else np.ascontiguousarray(values)).data)
     return digest.hexdigest()
+
+
+def _known(values: Ints) -> Ints:
+    return values[values != _UNKNOWN] if len(values) and values.min() == _UNKNOWN else values
+
+
+def _shortened(values: Ints, divisor: int) -> Ints:
+    short = values // divisor
+    return short if len(_known(values)) == len(values) else np.where(values == _UNKNOWN, values, short)
 
 
 def _day_edges(klines: Klines) -> list[tuple[int, int, int]]:

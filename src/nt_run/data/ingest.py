@@ -3,14 +3,14 @@
 What is odd but does happen on the exchange is not refused here but counted: see `nt_run.quality`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 
 import numpy as np
 import polars as pl
 
 from nt_run.errors import InvalidKlinesError
-from nt_run.klines import PRICES, QUANTITIES, QUOTES, SCHEMA, Exponents, Klines, no_klines
+from nt_run.klines import OPTIONAL, PRICES, QUANTITIES, QUOTES, SCHEMA, Exponents, Klines, no_klines
 from nt_run.model import Interval, format_time
 
 RAW_COLUMNS = (
@@ -58,7 +58,9 @@ def parse_rows(symbol: str, interval: Interval, rows: Sequence[Sequence[object]]
     return parse_klines(symbol, interval, text, what)
 
 
-def parse_klines(symbol: str, interval: Interval, text: pl.DataFrame, what: str) -> tuple[Klines, int]:
+def parse_klines(
+    symbol: str, interval: Interval, text: pl.DataFrame, what: str, *, unknown: Collection[str] = ()
+) -> tuple[Klines, int]:
     """Return klines from a source's text, and how many rows were the same row twice.
 
     Exponents are the most decimals any text of the group shows, so that no digit is lost. Rows may come in any order.
@@ -68,6 +70,7 @@ def parse_klines(symbol: str, interval: Interval, text: pl.DataFrame, what: str)
         interval: The interval asked for.
         text: `RAW_COLUMNS`, each either text or integers.
         what: The source, for messages.
+        unknown: Columns of `OPTIONAL` that may be null.
 
     Raises:
         InvalidKlinesError: Times are not milliseconds or off the grid, a close time is not the last millisecond,
@@ -78,18 +81,28 @@ def parse_klines(symbol: str, interval: Interval, text: pl.DataFrame, what: str)
     decimals = {name: decimals_of(text[name]) for name in RAW_COLUMNS if name not in times.columns}
     exponents = Exponents(*(max(decimals[name] for name in group) for group in (PRICES, QUANTITIES, QUOTES)))
     frame = times.with_columns(scaled(text[name], exponents.of(name)) for name in decimals)
-    return parse_scaled(symbol, interval, frame, exponents, what)
+    for name in unknown:
+        garbled = text[name].is_not_null() & frame[name].is_null()
+        if garbled.any():
+            raise InvalidKlinesError(what, f"{name} is not a plain decimal number", _times_of(frame.filter(garbled)))
+    return parse_scaled(symbol, interval, frame, exponents, what, unknown=unknown)
 
 
 def parse_scaled(
-    symbol: str, interval: Interval, frame: pl.DataFrame, exponents: Exponents, what: str
+    symbol: str,
+    interval: Interval,
+    frame: pl.DataFrame,
+    exponents: Exponents,
+    what: str,
+    *,
+    unknown: Collection[str] = (),
 ) -> tuple[Klines, int]:
     """Return klines from `RAW_COLUMNS` as integers scaled by `exponents`; a null stands for what was no number.
 
     See `parse_klines` for what is returned, and refused.
     """
     _refuse_where(frame, _clock_rules(interval), what)
-    _refuse_where(frame, _value_rules(), what)
+    _refuse_where(frame, _value_rules(unknown), what)
     frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
     return _distinct(Klines(symbol, interval, exponents, frame), what)
 
@@ -101,7 +114,7 @@ def refuse_impossible(klines: Klines, what: str) -> None:
         InvalidKlinesError: A row breaks a rule, or open times do not strictly increase.
     """
     opened = pl.col("open_time").dt.epoch("ms")
-    rules = _value_rules() | {
+    rules = _value_rules(OPTIONAL) | {
         f"open time is off the grid of {klines.interval}": opened % klines.interval.ms == 0,
         "open times do not increase": (opened.diff() > 0).fill_null(value=True),
     }
@@ -132,7 +145,8 @@ def rescale(klines: Klines, exponents: Exponents, what: str) -> Klines:
     _refuse_where(
         klines.frame,
         {
-            f"{name} has more digits than 64 bits hold": pl.col(name).abs() <= _INT64_MAX // factor
+            f"{name} has more digits than 64 bits hold": pl.col(name).is_null()
+            | (pl.col(name).abs() <= _INT64_MAX // factor)
             for name, factor in widened.items()
         },
         what,
@@ -168,19 +182,22 @@ def _clock_rules(interval: Interval) -> dict[str, pl.Expr]:
     }
 
 
-def _value_rules() -> dict[str, pl.Expr]:
+def _value_rules(unknown: Collection[str]) -> dict[str, pl.Expr]:
     low, high = pl.col("low"), pl.col("high")
     signed = pl.min_horizontal("volume", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume")
     return {
-        "a value is missing, too large or not a plain decimal number": ~pl.any_horizontal(pl.all().is_null()),
+        "a value is missing, too large or not a plain decimal number": ~pl.any_horizontal(
+            pl.all().exclude(unknown).is_null()
+        ),
         "low ≤ open, close ≤ high does not hold": (
             (low <= pl.min_horizontal("open", "close")) & (pl.max_horizontal("open", "close") <= high)
         ),
         "the low is not above zero": low > 0,
         "a volume or the number of trades is negative": signed >= 0,
         "takers bought more than was traded": (
-            (pl.col("taker_buy_volume") <= pl.col("volume"))
-            & (pl.col("taker_buy_quote_volume") <= pl.col("quote_volume"))
+            # With one of the two unknown nothing is said; what must be known was checked above.
+            (pl.col("taker_buy_volume") <= pl.col("volume")).fill_null(value=True)
+            & (pl.col("taker_buy_quote_volume") <= pl.col("quote_volume")).fill_null(value=True)
         ),
     }
 

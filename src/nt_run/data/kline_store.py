@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from nt_run.data.conflicts import Family, family, merge_preferring, record_conflicts
+from nt_run.data.conflicts import Family, Merged, family, merge_preferring, record_conflicts
 from nt_run.data.content import days_with_rows, hash_days, split_days
 from nt_run.data.days import HOUR_MS, day_name, days_of, partition_key, record_day, with_source, with_state
 from nt_run.data.ingest import merge_klines
@@ -46,6 +46,14 @@ class KlineStore:
             for partition, frame in self.series.read(time_range)
         ]
         return merge_klines(parts, str(self.series.folder)) if parts else no_klines(self.symbol, self.interval)
+
+    def read_all(self) -> Klines:
+        """Return every stored kline, verified; see `read`."""
+        partitions = self.series.manifest().partitions.values()
+        if not partitions:
+            return no_klines(self.symbol, self.interval)
+        first, last = min(one.first_ms for one in partitions), max(one.last_ms for one in partitions)
+        return self.read(TimeRange(first, last + self.interval.ms))
 
     def commit(
         self,
@@ -103,15 +111,14 @@ class KlineStore:
     def _write(self, manifest: Manifest, key: str, days: set[int], fresh: Klines | None, commit: "_Commit") -> None:
         """Write one partition and the records of its `days`."""
         known = key in manifest.partitions
-        merged = self._stored(manifest, key)
-        clashes: dict[int, tuple[str, ...]] = {}
+        merged = Merged(self._stored(manifest, key))
         if fresh is not None:
-            merged, clashes = merge_preferring(merged, fresh, fresh_wins=commit.fresh_wins, what=self.what)
-        self._refuse_contradictions(manifest, clashes, commit)
-        if len(merged) and (fresh is not None or not known):
-            own = merged.exponents
-            self.series.put(manifest, key, merged.frame, (own.price, own.quantity, own.quote))
-        self._record(manifest, sorted(days), merged, clashes, commit)
+            merged = merge_preferring(merged.klines, fresh, fresh_wins=commit.fresh_wins, what=self.what)
+        self._refuse_contradictions(manifest, merged.clashes, commit)
+        if len(merged.klines) and (fresh is not None or not known):
+            own = merged.klines.exponents
+            self.series.put(manifest, key, merged.klines.frame, (own.price, own.quantity, own.quote))
+        self._record(manifest, sorted(days), merged, commit)
 
     def _refuse_contradictions(self, manifest: Manifest, clashes: Iterable[int], commit: "_Commit") -> None:
         """A source that contradicts itself is refused: that is no conflict of two."""
@@ -120,17 +127,11 @@ class KlineStore:
             where = [format_time(time) for time in own]
             raise InvalidKlinesError(self.what, "two different rows for one open time", where)
 
-    def _record(
-        self,
-        manifest: Manifest,
-        days: Sequence[int],
-        merged: Klines,
-        clashes: Mapping[int, tuple[str, ...]],
-        commit: "_Commit",
-    ) -> None:
+    def _record(self, manifest: Manifest, days: Sequence[int], merged: Merged, commit: "_Commit") -> None:
         if not days:
             return
-        part = merged.within(TimeRange(days[0], days[-1] + DAY_MS))
+        clashes = merged.clashes
+        part = merged.klines.within(TimeRange(days[0], days[-1] + DAY_MS))
         plain = self.kind == MARK_KLINES or not ((part.frame["volume"] == 0).any() or count_oddities(part))
         by_day, hashes, none = split_days(part), hash_days(part), no_klines(self.symbol, self.interval)
         conflicts = commit.conflicts(manifest.days, clashes, self.interval.ms)
@@ -141,7 +142,8 @@ class KlineStore:
             if before and start in changed:
                 remember(manifest, name, before.content_sha256)
             day = record_day(start, rows, before, content_sha256=hashes.get(start, ""), holes=commit.holes, plain=plain)
-            day = with_source(day, commit.source, len(rows) - (before.rows if before else 0))
+            completed = sum(start <= time < start + DAY_MS for time in merged.completed)
+            day = with_source(day, commit.source, len(rows) - (before.rows if before else 0), completed=completed)
             day = msgspec.structs.replace(day, conflicts=conflicts.get(start, day.conflicts))
             manifest.days[name] = with_state(day, ended=start + DAY_MS <= commit.now_ms)
             forget_if_back(manifest, name)

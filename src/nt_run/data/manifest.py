@@ -48,11 +48,11 @@ class Hole(msgspec.Struct, omit_defaults=True, frozen=True):
     """The exchange's time when they were asked."""
 
 
-SourceKind = Literal["rest", "archive_monthly", "archive_daily"]
+SourceKind = Literal["rest", "archive_monthly", "archive_daily", "import"]
 
 
 class Source(msgspec.Struct, omit_defaults=True, frozen=True):
-    """Where rows came from; what has a default belongs to archive files."""
+    """Where rows came from; what has a default belongs to files."""
 
     kind: SourceKind
     key: str
@@ -64,6 +64,8 @@ class Source(msgspec.Struct, omit_defaults=True, frozen=True):
     """Whether the CSV began with names."""
     bare_zeros: bool = True
     """Whether it wrote zero as `0` and not as `0.000`."""
+    file_sha256: str | None = None
+    """Of a user's own file, whose name is `key`."""
 
 
 class Conflict(msgspec.Struct, omit_defaults=True, frozen=True):

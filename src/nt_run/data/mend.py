@@ -109,6 +109,11 @@ class Mender:
     def _fetch_preferred(self, store: KlineStore, conflict: Conflict, prefer: Family) -> None:
         where = TimeRange(conflict.from_ms, conflict.to_ms)
         now_ms = self._sources.server_time_ms()
+        if prefer == "import":
+            hint = "Prefer archive or rest."
+            raise SourceError(
+                f"An imported file of {where}", "cannot be fetched again, so it cannot be preferred", hint
+            )
         if prefer == "rest":
             Download(self._sources.rest(), store, now_ms, Counter(store.what, 0, None), prefer).fetch_again(where)
             return
