@@ -12,6 +12,8 @@
     │   ├── IncompleteDataError         holes that no source fills
     │   ├── InvalidKlinesError          a source's klines contradict themselves or each other
     │   ├── SourcesDisagreeError        two sources have different rows for one bar
+    │   ├── ImportFileError             a user's own file is not one of klines
+    │   ├── SuspiciousKlinesError       a user's own file looks like another market
     │   └── StoreError                  a file of the cache is damaged, out of reach or too new
     ├── SizingError                  4  no position the exchange would accept
     ├── RunError                     5  the run itself
@@ -152,7 +154,32 @@ class SourcesDisagreeError(DataError):
         super().__init__(
             f"{what}: {' and '.join(self.sources)} disagree on {bars} bars, in {', '.join(self.columns)}, "
             f"at {_some(self.where)}.\n"
-            "Say whose rows to use: nt-run data repair --prefer archive, or --prefer rest."
+            "Say whose rows to use: nt-run data repair --prefer archive, or --prefer rest"
+            + (", or --prefer import." if "import" in self.sources else ".")
+        )
+
+
+class ImportFileError(DataError):
+    """A user's own file cannot be imported; `reason` says what it is or does, as in `has no rows`."""
+
+    def __init__(self, file: str, reason: str, hint: str) -> None:
+        self.file = file
+        self.reason = reason
+        super().__init__(f"{file} {reason}. {hint}")
+
+
+class SuspiciousKlinesError(DataError):
+    """Rows of a user's own file contradict what the exchange says; `findings` name them and why."""
+
+    def __init__(self, file: str, findings: Sequence[str]) -> None:
+        self.file = file
+        self.findings = tuple(findings)
+        listed = "".join(f"\n  {one}" for one in self.findings[:MAX_LISTED])
+        more = len(self.findings) - MAX_LISTED
+        super().__init__(
+            f"{file} is suspicious, and nothing was stored:{listed}"
+            + (f"\n  and {more} more" if more > 0 else "")
+            + "\nLeave these rows out, or add --accept-suspicious."
         )
 
 

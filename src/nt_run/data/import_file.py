@@ -1,0 +1,146 @@
+"""Klines from a user's own file: refused or taken as they are, and never more than the file says.
+
+What a file lacks (quote volume, trades, takers) stays unknown. Symbol and interval come from the file or its name where
+those say so, and the rules are those of every other source: see `nt_run.data.ingest`.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from nt_run.data.download import CLOSED_AFTER_MS
+from nt_run.data.files import sha256
+from nt_run.data.import_table import SYMBOL, read_table, unknown_columns
+from nt_run.data.import_values import plain_text, times_ms, whole_numbers
+from nt_run.data.ingest import RAW_COLUMNS, parse_klines
+from nt_run.errors import DataError, ImportFileError, UsageError
+from nt_run.klines import OPTIONAL, SCHEMA, Klines
+from nt_run.model import INTERVALS, Interval, format_time, parse_symbol
+
+_SYMBOL = re.compile(r"(?<![A-Z0-9])([A-Z0-9]+?)[_-]?(USDT|USDC|BUSD)(?:[_-]\2)?(?![A-Z0-9])")
+_INTERVAL = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(INTERVALS)})(?![A-Za-z0-9])")
+_OTHER = re.compile(r"(?<![a-z])(mark|funding|index|premium)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedFile:
+    """What a file holds: klines with null where it says nothing, and what is to be told about reading it."""
+
+    name: str
+    sha256: str
+    klines: Klines
+    unknown: list[str]
+    """Columns of `OPTIONAL` it does not have."""
+    repeated: int
+    """Rows that were there twice."""
+    remarks: list[str]
+
+
+def read_klines(path: Path, *, symbol: str | None, interval: str | None, now_ms: int) -> ImportedFile:
+    """Return the klines of a file.
+
+    Args:
+        path: CSV (zipped, too), Parquet or feather.
+        symbol: What the user says it is; else the file or its name says so.
+        interval: The same; else the rows do.
+        now_ms: The time by which a kline must have closed.
+
+    Raises:
+        ImportFileError: It cannot be read, is no file of klines, or does not say what it holds.
+        InvalidKlinesError: A row breaks a rule.
+        UsageError: The symbol or the interval is none.
+    """
+    content, table = read_table(path)
+    if _OTHER.search(path.stem):
+        reason = "is named like mark prices, an index or funding rates"
+        raise ImportFileError(path.name, reason, "Only klines of the last price can be imported.")
+    times, remarks = times_ms(table["open_time"], path.name)
+    step = _interval_of(path.name, times, interval)
+    name = _symbol_of(path.name, table, symbol)
+    unknown = unknown_columns(table)
+    text = _as_text(table, times, step, path.name)
+    text, dropped = _without_unclosed(text, step, path, now_ms)
+    klines, repeated = parse_klines(name, step, text, path.name, unknown=OPTIONAL)
+    if not (klines.frame["volume"] != 0).any():
+        raise ImportFileError(
+            path.name, "has no row in which anything was traded", "Is it the mark price, or an index?"
+        )
+    return ImportedFile(
+        name=path.name,
+        sha256=sha256(content),
+        klines=klines,
+        unknown=unknown,
+        repeated=repeated,
+        remarks=[*remarks, *dropped],
+    )
+
+
+def _as_text(table: pl.DataFrame, times: pl.Series, step: Interval, file: str) -> pl.DataFrame:
+    """Return the exchange's columns, null where the file has none."""
+    single = [name for name, dtype in table.schema.items() if dtype == pl.Float32]
+    if single:
+        hint = "Write it again with 64 bits."
+        raise ImportFileError(file, f"has 32-bit floats, which hold seven digits, in {', '.join(single)}", hint)
+    columns = {name: plain_text(table[name]) for name in table.columns if name in SCHEMA and name != "open_time"}
+    if "trades" in table.columns:
+        columns["trades"] = whole_numbers(table["trades"])
+    closes = times_ms(table["close_time"], file)[0] if "close_time" in table.columns else times + (step.ms - 1)
+    columns |= {"open_time": times, "close_time": closes}
+    none = pl.Series([None] * table.height, dtype=pl.String)
+    return pl.DataFrame([columns.get(name, none).alias(name) for name in RAW_COLUMNS])
+
+
+def _interval_of(file: str, times: pl.Series, told: str | None) -> Interval:
+    steps = np.diff(np.unique(times.to_numpy()))
+    usual = int(np.bincount(np.searchsorted(np.unique(steps), steps)).argmax()) if len(steps) else -1
+    seen = int(np.unique(steps)[usual]) if len(steps) else 0
+    named = _INTERVAL.search(file)
+    said = told or (named[1] if named else None)
+    found = next((name for name, length in INTERVALS.items() if length == seen), None)
+    if seen and found is None:
+        raise ImportFileError(file, f"has rows {seen / 60_000:g} minutes apart", "That is no interval of the exchange.")
+    if said and found and Interval(said).name != found:
+        source = "--interval" if told else "its name"
+        raise ImportFileError(file, f"has rows of {found}, and {source} says {said}", "Which one is right?")
+    if not (said or found):
+        raise ImportFileError(file, "does not say which interval it is", "Add --interval.")
+    return Interval(said or found or "")
+
+
+def _symbol_of(file: str, table: pl.DataFrame, told: str | None) -> str:
+    named = _SYMBOL.search(file.upper())
+    inside = table[SYMBOL].unique().to_list() if SYMBOL in table.columns else []
+    if len(inside) > 1:
+        raise ImportFileError(file, f"holds {len(inside)} symbols", "Split it: one file a symbol.")
+    texts = [told, str(inside[0]) if inside else None, named[1] + named[2] if named else None]
+    found = [_plain(text) for text in texts if text]
+    if not found:
+        raise ImportFileError(file, "does not say which symbol it is", "Add --symbol.")
+    if inside and found[0] != _plain(str(inside[0])):
+        raise ImportFileError(file, f"says that it is {inside[0]}, not {found[0]}", "Which one is right?")
+    return found[0]
+
+
+def _plain(text: str) -> str:
+    try:
+        return parse_symbol(text)
+    except UsageError:
+        return parse_symbol(text.replace("/", "").replace("-", "").replace("_", ""))
+
+
+def _without_unclosed(text: pl.DataFrame, step: Interval, path: Path, now_ms: int) -> tuple[pl.DataFrame, list[str]]:
+    """Drop the last row if it had not closed by now, or when the file was written; more of the future is refused."""
+    closes = text["open_time"] + step.ms
+    future = closes > now_ms - CLOSED_AFTER_MS
+    if future.sum() > 1:
+        raise DataError(f"{path.name}: {future.sum()} rows close after {format_time(now_ms)}, which is now.")
+    # Copying may give a file a later time, never an earlier one than its last row, unless that is made up.
+    written = closes > path.stat().st_mtime_ns // 1_000_000
+    unclosed = written if written.sum() == 1 else future
+    if not unclosed.any():
+        return text, []
+    opened = format_time(int(text["open_time"].filter(unclosed)[0]))
+    return text.filter(~unclosed), [f"the kline of {opened} had not closed yet and is left out"]
