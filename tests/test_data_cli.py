@@ -110,7 +110,7 @@ def test_a_certificate_is_derived_again_and_compared(data: Run, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("data", "repair", "--demo", "--prefer", "spot"), 2, "archive or rest"),
+        (("data", "repair", "--demo", "--prefer", "spot"), 2, "archive, rest or import"),
         (("data", "export", "out", "--demo", "--format", "feather"), 2, "--format must be one of"),
         (("data", "export", "out", "--demo"), 3, "no 1m klines of BTCUSDT in the cache"),
         (("data", "verify", "--demo", "--interval", "7m"), 2, "7m"),

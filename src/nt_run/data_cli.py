@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from nt_run.import_cli import data_check, data_import
 from nt_run.options import (
     CACHE,
     CacheDir,
@@ -27,6 +28,8 @@ from nt_run.options import (
 )
 
 data_app = typer.Typer(help="Market data in the cache.", no_args_is_help=True)
+data_app.command("import")(data_import)
+data_app.command("check")(data_check)
 
 
 @data_app.command("get")
@@ -134,7 +137,8 @@ def data_repair(
     symbol: Symbols = None,
     interval: Intervals = None,
     prefer: Annotated[
-        str | None, option("--prefer", help="Whose rows to use where two disagree: archive or rest.", metavar="SOURCE")
+        str | None,
+        option("--prefer", help="Whose rows to use where two disagree: archive, rest or import.", metavar="SOURCE"),
     ] = None,
     remote: Annotated[bool, option("--remote", help="Also take over what the archive has replaced.")] = False,
     demo: Demo = None,

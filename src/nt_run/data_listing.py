@@ -6,9 +6,10 @@ from typing import Any
 
 from rich.text import Text
 
-from nt_run.formats import percent
-from nt_run.tables import BAD, DIM, GOOD, WARN, grid, show
+from nt_run.formats import percent, short_time
+from nt_run.tables import BAD, DIM, GOOD, WARN, banner, grid, show
 
+_MOST = 10
 _SIGNS = {
     "complete": ("█", GOOD),
     "part": ("▄", GOOD),
@@ -77,6 +78,39 @@ def print_exported(written: Mapping[str, Any]) -> None:
     show(*(Text(path) for path in written["files"]), Text(f"{written['rows']:,} rows", style=DIM))
 
 
+def print_imported(taken: Mapping[str, Any]) -> None:
+    """Print what a file holds, what it was compared with, and what became of it."""
+    table = grid(("bold",), (None,))
+    table.add_row("file", f"{taken['file']}, sha256 {taken['sha256'][:16]}")
+    table.add_row("klines", f"{taken['symbol']} {taken['interval']}, {taken['rows']:,} rows")
+    table.add_row("range", f"{short_time(taken['start'])} → {short_time(taken['end'])} UTC")
+    if taken["unknown_columns"]:
+        table.add_row("unknown", ", ".join(taken["unknown_columns"]))
+    for gap in taken["gaps"][:_MOST]:
+        table.add_row("hole", f"{short_time(gap['start'])} → {short_time(gap['end'])}")
+    if len(taken["gaps"]) > _MOST:
+        table.add_row("", f"and {len(taken['gaps']) - _MOST} holes more")
+    table.add_row("compared", ", ".join(taken["compared_with"]) or "with nothing: there is no other source")
+    verdict = Text(f"{taken['added']:,} rows are new in the cache", style=GOOD)
+    if not taken["stored"]:
+        verdict = Text("only checked: nothing was stored", style=DIM)
+    show(*banner(demo=taken["demo"]), table, *_checked_lines(taken), verdict)
+
+
+def print_cross_checked(found: Mapping[str, Any]) -> None:
+    """Print what each series was compared with, and what looks like another market."""
+    lines: list[Text] = []
+    for one in found["series"]:
+        against = ", ".join(one["compared_with"]) or "nothing: there is no other source"
+        head = Text(f"{one['series']}: ", style="bold").append(f"compared with {against}", style=DIM)
+        lines += [head, *_checked_lines(one)]
+    if not lines:
+        lines.append(Text("There are no klines in the cache to compare."))
+    elif found["sound"]:
+        lines.append(Text("No row looks like another market's.", style=GOOD))
+    show(*banner(demo=found["demo"]), *lines)
+
+
 def print_certificate(found: Mapping[str, Any]) -> None:
     """Print a run's data certificate, and what differs today."""
     now = found["now"]
@@ -100,6 +134,18 @@ def _year(known: Mapping[int, Mapping[str, Any]]) -> Text:
         sign, style = _SIGNS[known[month]["state"]] if month in known else (" ", DIM)
         text.append(sign * 2, style=style).append(" ")
     return text
+
+
+def _checked_lines(checked: Mapping[str, Any]) -> list[Text]:
+    lines = [
+        Text(
+            f"! {short_time(one['start'])} → {short_time(one['end'])}: {one['rows']:,} rows {one['reason']}", style=BAD
+        )
+        for one in checked["suspicious"][:_MOST]
+    ]
+    if len(checked["suspicious"]) > _MOST:
+        lines.append(Text(f"! and {len(checked['suspicious']) - _MOST} stretches more", style=BAD))
+    return [*lines, *(Text(f"! {words}", style=WARN) for words in checked["warnings"])]
 
 
 def _problems(problems: Sequence[Mapping[str, Any]]) -> list[Text]:

@@ -15,12 +15,15 @@ from nt_run.data.audit import Problem, Verified
 from nt_run.data.conflicts import Family
 from nt_run.data.coverage import coverage
 from nt_run.data.export import Format, export_klines
+from nt_run.data.importing import ImportOrder
 from nt_run.data.kline_store import KLINES, MARK_KLINES, KlineStore
 from nt_run.data.prune import find_waste, remove
+from nt_run.data.references import CrossChecked
 from nt_run.data.selection import Selection
 from nt_run.errors import DataError, UsageError
 from nt_run.inputs import fetch, market_root, open_market
-from nt_run.model import Interval, TimeRange, parse_symbol, parse_time
+from nt_run.klines import find_gaps
+from nt_run.model import Interval, TimeRange, format_iso, parse_symbol, parse_time
 from nt_run.progress import ProgressDisplay
 from nt_run.results import load_run
 from nt_run.summary import data_object
@@ -86,9 +89,10 @@ def repaired(
         UsageError: `prefer` is not a source.
         DataError: A source failed, or what it sent is no better.
     """
-    if prefer not in {None, "archive", "rest"}:
-        raise UsageError(f"--prefer must be archive or rest, not {prefer!r}.")
-    family: Family | None = "archive" if prefer == "archive" else "rest" if prefer == "rest" else None
+    families: dict[str | None, Family | None] = {None: None, "archive": "archive", "rest": "rest", "import": "import"}
+    if prefer not in families:
+        raise UsageError(f"--prefer must be archive, rest or import, not {prefer!r}.")
+    family = families[prefer]
     with open_market(config, cache_dir=cache_dir, offline=False, progress=progress) as market:
         found = market.verify(chosen, remote=remote).problems
         done = market.mend(found, family)
@@ -135,6 +139,41 @@ def exported(config: RunConfig, cache_dir: Path, target: Path, *, form: str, mar
     return {"rows": len(klines), "files": [str(path) for path in files]}
 
 
+def imported(
+    config: RunConfig, cache_dir: Path, order: ImportOrder, progress: ProgressDisplay, *, offline: bool
+) -> dict[str, Any]:
+    """Check a user's own file and bring its klines into the cache; see `importing.import_klines` for the errors."""
+    with open_market(config, cache_dir=cache_dir, offline=offline, progress=progress) as market:
+        taken = market.import_file(order)
+    file, klines = taken.file, taken.file.klines
+    return {
+        "file": file.name,
+        "sha256": file.sha256,
+        "demo": config.demo,
+        "symbol": klines.symbol,
+        "interval": klines.interval.name,
+        "start": format_iso(klines.range.start_ms),
+        "end": format_iso(klines.range.end_ms),
+        "rows": len(klines),
+        "added": taken.added,
+        "stored": order.store,
+        "repeated": file.repeated,
+        "unknown_columns": file.unknown,
+        "gaps": [_range_object(gap.range) for gap in find_gaps(klines, klines.range)],
+        **_checked_object(taken.checked, file.remarks),
+    }
+
+
+def cross_checked(
+    config: RunConfig, chosen: Selection, cache_dir: Path, progress: ProgressDisplay, *, offline: bool
+) -> dict[str, Any]:
+    """Compare cached klines with other sources; `sound` says whether none looks like another market's."""
+    with open_market(config, cache_dir=cache_dir, offline=offline, progress=progress) as market:
+        found = market.cross_check(chosen)
+    series = [{"series": str(ref), **_checked_object(checked)} for ref, checked in found]
+    return {"sound": not any(one["suspicious"] for one in series), "demo": config.demo, "series": series}
+
+
 def certificate(run: str | None, cache_dir: Path) -> dict[str, Any]:
     """Derive the data certificate of a kept run again from the cache; `same` says whether it is the same.
 
@@ -162,6 +201,20 @@ def _verified_object(found: Verified) -> dict[str, Any]:
         "remote": found.remote,
         "problems": [_problem(one) for one in found.problems],
     }
+
+
+def _checked_object(checked: CrossChecked, remarks: Sequence[str] = ()) -> dict[str, Any]:
+    return {
+        "compared_with": checked.against,
+        "suspicious": [
+            {**_range_object(one.range), "rows": one.rows, "reason": one.reason} for one in checked.findings
+        ],
+        "warnings": [*remarks, *checked.remarks],
+    }
+
+
+def _range_object(time_range: TimeRange) -> dict[str, str]:
+    return {"start": format_iso(time_range.start_ms), "end": format_iso(time_range.end_ms)}
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

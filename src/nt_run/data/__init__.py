@@ -22,6 +22,9 @@
     days        the record of each day: state, holes, sources
     certify     what can be said about the klines of a run
     content     hashes of content, independent of encoding
+    importing   a user's own file, read and cross-checked
+    crosscheck  rows of another market
+    references  what klines are cross-checked against
     inventory   what the cache holds
     selection   which series are meant
     coverage    what is complete, month by month

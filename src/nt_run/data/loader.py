@@ -16,14 +16,16 @@ from nt_run.data.conflicts import Family
 from nt_run.data.download import DownloadProgress
 from nt_run.data.files import download_lock
 from nt_run.data.funding import FundingStore, find_odd_steps
+from nt_run.data.importing import Imported, ImportOrder, import_klines
 from nt_run.data.inventory import CachedSeries, list_cached
 from nt_run.data.kline_loader import ONLINE, KlineLoader
 from nt_run.data.kline_store import KLINES, MARK_KLINES, KlineStore
 from nt_run.data.loaded import LoadedFunding, LoadedKlines, LoadedSpecs
 from nt_run.data.mend import Mender
 from nt_run.data.ranges import in_words
+from nt_run.data.references import CrossChecked, cross_check
 from nt_run.data.rules import RuleBook
-from nt_run.data.selection import Selection
+from nt_run.data.selection import Selection, SeriesRef
 from nt_run.data.sources import Sources
 from nt_run.errors import NotCachedError, SourceError, UnknownSymbolError
 from nt_run.klines import find_gaps
@@ -201,6 +203,14 @@ class MarketData:
     def mend(self, problems: Sequence[Problem], prefer: Family | None = None) -> list[str]:
         """Fetch again what `verify` found wrong, and return in words what was done; see `Mender.mend`."""
         return Mender(self.root, self._sources, prefer).mend(problems)
+
+    def import_file(self, order: ImportOrder) -> Imported:
+        """Take klines from a user's own file; see `importing.import_klines`."""
+        return import_klines(self.root, self._sources, order)
+
+    def cross_check(self, selection: Selection) -> list[tuple[SeriesRef, CrossChecked]]:
+        """Compare every cached series of klines with a second source or mark prices; see `CrossChecker.check`."""
+        return cross_check(self.root, self._sources, selection)
 
     def newest_cached_range(self, symbol: str, interval: Interval) -> TimeRange | None:
         """Return the newest range of klines without a hole in the cache; no network. `None` if there is none."""

@@ -1,0 +1,153 @@
+"""`nt-run data import` and `nt-run data check` in this process, against the embedded exchange."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from nt_run.__main__ import main
+
+RANGE = ["--start", "2026-05-01", "--end", "2026-05-04"]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.chdir(tmp_path)
+    for name in ("NT_RUN_REST_URL", "NT_RUN_ARCHIVE_URL", "NT_RUN_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nt-run", *arguments])
+        code = main()
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def exported(data: Run, tmp_path: Path) -> pl.DataFrame:
+    """Three days of demo minutes as floats; the cache they came from is another one."""
+    elsewhere = ["--cache-dir", "elsewhere"]
+    assert data("data", "get", "--demo", *RANGE, *elsewhere)[0] == 0
+    assert data("data", "export", "out", "--demo", *RANGE, "--format", "parquet", *elsewhere)[0] == 0
+    return pl.read_parquet(next((tmp_path / "out").glob("*.parquet")))
+
+
+def of(answer: tuple[int, str, str]) -> Any:
+    assert answer[0] == 0, answer[2]
+    return json.loads(answer[1])
+
+
+def planted(frame: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
+    """Rows `first` … `last` - 1 as spot has them: a basis of 4e-4 away, in steps of 0.01, with less volume."""
+    at = pl.int_range(pl.len())
+    spot = (at >= first) & (at < last)
+    prices = [
+        pl.when(spot).then((pl.col(name) * 1.0004).round(2) + 0.01).otherwise(pl.col(name)).alias(name)
+        for name in ("open", "high", "low", "close")
+    ]
+    return frame.with_columns(*prices, volume=pl.when(spot).then(pl.lit(0.5)).otherwise("volume")).select(
+        "open_time", "open", "high", "low", "close", "volume"
+    )
+
+
+def test_an_imported_file_is_compared_kept_and_shown_in_certificates(
+    data: Run, exported: pl.DataFrame, tmp_path: Path
+) -> None:
+    exported.head(1440).write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    taken = of(data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--json"))
+    assert (taken["rows"], taken["added"], taken["unknown_columns"], taken["suspicious"]) == (1440, 1440, [], [])
+    assert taken["compared_with"] == ["24 klines of 1h"]
+    fetched = of(data("data", "get", "--demo", *RANGE, "--json"))
+    assert fetched["data"]["sources"]["import"] == pytest.approx(1 / 3)
+    elsewhere = of(data("data", "get", "--demo", *RANGE, "--json", "--cache-dir", "elsewhere"))
+    assert fetched["data"]["fingerprint"] == elsewhere["data"]["fingerprint"]
+    assert of(data("data", "verify", "--demo", "--json"))["sound"] is True
+    assert data("data", "verify", "--demo", "--remote")[0] == 0
+
+
+def test_rows_without_all_columns_run_and_give_way_to_the_exchanges(
+    data: Run, exported: pl.DataFrame, tmp_path: Path
+) -> None:
+    bare = exported.select("open_time", "open", "high", "low", "close", "volume")
+    bare.head(2880).write_csv(tmp_path / "BTCUSDT-1m.csv")
+    assert of(data("data", "import", "BTCUSDT-1m.csv", "--demo", "--json"))["added"] == 2880
+    two = ["--start", "2026-05-01", "--end", "2026-05-03"]
+    code, out, _ = data("backtest", "--demo", *two)
+    assert code == 0
+    assert "import 100 %" in out
+    assert "2880 imported bars lack quote volume" in out.replace("\n", " ")
+    # The range that is missing comes with the whole month: its rows know more than those of the file.
+    fetched = of(data("data", "get", "--demo", "--start", "2026-05-01", "--end", "2026-06-01", "--json"))
+    assert fetched["data"]["sources"] == {"archive_monthly": 1.0}
+    elsewhere = ["--start", "2026-05-01", "--end", "2026-06-01", "--json", "--cache-dir", "elsewhere"]
+    assert fetched["data"]["fingerprint"] == of(data("data", "get", "--demo", *elsewhere))["data"]["fingerprint"]
+
+
+def test_planted_spot_rows_refuse_the_file_and_are_named(data: Run, exported: pl.DataFrame, tmp_path: Path) -> None:
+    planted(exported, 2000, 3000).write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    code, out, err = data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--quiet")
+    assert (code, out) == (3, "")
+    # Rows 2000 … 2999 of 1m from 2026-05-01: 2000 min = 1 d 09:20, 3000 min = 2 d 02:00.
+    assert "2026-05-02 09:20 → 2026-05-03 02:00: 1,000 rows differ in price" in err
+    assert "--accept-suspicious" in err
+    code, out, _ = data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--accept-suspicious", "--json")
+    assert json.loads(out)["added"] == 4320
+    code, out, err = data("data", "check", "--demo", "--interval", "1m")
+    assert code == 8
+    assert "1,000 rows" in out
+    assert "another market" in err
+
+
+def test_checking_only_stores_nothing(data: Run, exported: pl.DataFrame, tmp_path: Path) -> None:
+    exported.write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    code, out, _ = data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--check-only")
+    assert (code, "nothing was stored" in out) == (0, True)
+    assert not list(tmp_path.glob("data_cache/demo/v1/binance/um/klines/BTCUSDT/1m/*.parquet"))
+
+
+def test_a_file_never_overrides_the_exchanges_rows(data: Run, exported: pl.DataFrame, tmp_path: Path) -> None:
+    before = of(data("data", "get", "--demo", *RANGE, "--json"))
+    planted(exported, 10, 12).write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    code, _, err = data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--quiet")
+    assert (code, "2 rows differ in price from those of the cache" in err) == (3, True)
+    forced = of(data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--accept-suspicious", "--json"))
+    assert forced["added"] == 0
+    after = of(data("data", "get", "--demo", *RANGE, "--json"))
+    assert after["data"]["fingerprint"] == before["data"]["fingerprint"]
+    assert after["data"]["sources"] == before["data"]["sources"]
+    assert any("sources disagree on 2 bars; the preferred rows are used" in one for one in after["warnings"])
+
+
+def test_rows_of_the_exchange_that_come_later_and_differ_are_a_conflict(
+    data: Run, exported: pl.DataFrame, tmp_path: Path
+) -> None:
+    planted(exported, 10, 12).head(1440).write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    assert data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--accept-suspicious")[0] == 0
+    code, _, err = data("data", "get", "--demo", "--start", "2026-05-01", "--end", "2026-06-01", "--quiet")
+    assert code == 3
+    assert "--prefer import" in err
+    assert data("data", "repair", "--demo", "--prefer", "archive", "--quiet")[0] == 0
+    assert data("data", "get", "--demo", *RANGE)[0] == 0
+
+
+def test_offline_a_file_is_compared_with_what_is_cached(data: Run, exported: pl.DataFrame, tmp_path: Path) -> None:
+    exported.write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    taken = of(data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--offline", "--json"))
+    assert (taken["added"], taken["compared_with"]) == (4320, [])
+    same = of(data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--offline", "--json"))
+    assert (same["added"], same["compared_with"]) == (0, ["4,320 rows of the cache"])
+    code, out, _ = data("data", "check", "--demo", "--offline")
+    assert (code, "there is no other source" in out) == (0, True)
+
+
+def test_an_empty_cache_has_nothing_to_compare(data: Run) -> None:
+    code, out, _ = data("data", "check", "--demo", "--offline")
+    assert (code, "no klines in the cache" in out) == (0, True)
