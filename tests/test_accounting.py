@@ -25,6 +25,7 @@ def fill(minute: int, side: Side, quantity: str | Decimal, price: str | Decimal)
         side=side,
         quantity=quantity,
         price=price,
+        reference=price,
         fee=(quantity * price * TAKER).quantize(D("1e-8")),
         liquidity=Liquidity.TAKER,
         order_type="market",

@@ -122,7 +122,7 @@ def test_a_fill_off_the_tick_is_named(cache: Path, kept: Path) -> None:
 
 
 def test_a_fill_out_of_its_bar_is_named(cache: Path, kept: Path) -> None:
-    change(kept, "fills", at_row(7, "price", lambda price: price + 5000))
+    change(kept, "fills", at_row(7, "reference", lambda price: price + 5000))
     assert found(kept, cache)[0] == ("fills", "price outside its bar")
 
 

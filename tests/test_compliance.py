@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
+from nt_run.execution import Execution, Slippage
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import MS, Fill, FundingPayment, FundingRate, Interval, Liquidity, Settlement, Side
 
@@ -46,6 +47,7 @@ def fill(minute: int, price: str, quantity: str = "1", side: Side = Side.BUY, **
         side=side,
         quantity=D(quantity),
         price=D(price),
+        reference=D(price),
         fee=D(quantity) * D(price) * RULES.taker,
         liquidity=Liquidity.TAKER,
         order_type="market",
@@ -205,3 +207,43 @@ def test_a_settlement_without_a_mark_price_is_held_to_the_last_close() -> None:
     assert check_settlements([due], [published(1)], BARS) == []
     (wrong,) = check_settlements([replace(due, price=D(101))], None, BARS)
     assert (wrong.what, wrong.expected, wrong.found) == ("price", "109.0", "101")
+
+
+def test_with_next_open_a_market_order_fills_at_the_following_open() -> None:
+    rules = replace(RULES, execution=Execution(fill="next-open"))
+    opened = f"{BARS.frame['open'][1] / 10:.1f}"
+    assert check_fills([fill(0, opened)], BARS, rules) == []
+    (wrong,) = check_fills([fill(0, str(D(opened) + D("0.1")))], BARS, rules)
+    assert wrong.expected == f"{opened}, the next open"
+    (late,) = check_fills([fill(len(BARS) - 1, "100")], BARS, rules)
+    assert (late.what, late.expected) == ("price of O-1", "none")
+
+
+@pytest.mark.parametrize(
+    ("price", "side", "right"),
+    [
+        # 101 + 101 × 5 bp + 0.2 = 101.2505, up to 101.3; the other way 100.7495, down to 100.7.
+        ("101.3", Side.BUY, True),
+        ("101.2", Side.BUY, False),
+        ("101.4", Side.BUY, False),
+        ("100.7", Side.SELL, True),
+        ("100.8", Side.SELL, False),
+        ("100.6", Side.SELL, False),
+        ("101.3", Side.SELL, False),
+    ],
+)
+def test_slippage_is_charged_as_asked_against_the_order(price: str, side: Side, right: bool) -> None:
+    rules = replace(RULES, execution=Execution(slippage=Slippage(bps=D(5), ticks=2)))
+    wrong = check_fills([fill(0, price, side=side, reference=D(101))], BARS, rules)
+    assert [each.what for each in wrong] == ([] if right else ["price of O-1"])
+
+
+def test_without_slippage_a_better_price_is_wrong_too() -> None:
+    assert names(fill(0, "100.9", reference=D(101))) == ["price"]
+    assert names(fill(0, "101.1", reference=D(101))) == ["price"]
+
+
+def test_a_limit_order_with_slippage_is_wrong() -> None:
+    rules = replace(RULES, execution=Execution(slippage=Slippage(ticks=1)))
+    limit = fill(1, "110.1", reference=D(110), order_type="limit")
+    assert [each.what for each in check_fills([limit], BARS, rules)] == ["price of O-1"]

@@ -5,6 +5,7 @@ import pytest
 
 from nt_run.config import ARCHIVE_URL, REST_URL, RunConfig, load_config
 from nt_run.errors import UsageError
+from nt_run.execution import Slippage
 from nt_run.model import TimeRange, parse_time
 from nt_run.settings import parse_setting, parse_timerange
 
@@ -181,3 +182,32 @@ def test_a_fractional_leverage_bounds_the_notional_share() -> None:
     assert config.sizing_rules().fraction == Decimal("2.5")
     with pytest.raises(UsageError, match="at most 1"):
         load_config(None, {"sizing.fraction": "2.5", "account.leverage": "3", "sizing.method": "stop"})
+
+
+def test_slippage_of_earlier_versions_configurations_is_now_a_cost(tmp_path: Path) -> None:
+    file = tmp_path / "old.toml"
+    file.write_text('[sizing]\nmethod = "stop"\nslippage_bps = "2.5"\n')
+    assert load_config(file).costs.slippage_bps == Decimal("2.5")
+
+
+def test_the_sizer_expects_the_slippage_that_is_charged() -> None:
+    config = load_config(
+        overrides={"costs.slippage_bps": "3", "costs.slippage_ticks": "2", "execution.fill": "next-open"}
+    )
+    assert config.sizing_rules().slippage == config.execution_rules().slippage == Slippage(bps=Decimal(3), ticks=2)
+    assert config.execution_rules().fill == "next-open"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("execution.fill", "open", "choose from close, next-open"),
+        ("costs.slippage_bps", "-1", "from 0 to 1000"),
+        ("costs.slippage_bps", "1001", "from 0 to 1000"),
+        ("costs.slippage_ticks", "-1", "from 0 to 10000"),
+        ("costs.slippage_ticks", "1.5", "costs.slippage_ticks"),
+    ],
+)
+def test_fill_time_and_slippage_out_of_range_are_refused(key: str, value: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        load_config(overrides={key: value})

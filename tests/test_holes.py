@@ -35,6 +35,7 @@ def fill(minute: int, side: Side, quantity: str, price: str = "100") -> Fill:
         side=side,
         quantity=D(quantity),
         price=D(price),
+        reference=D(price),
         fee=D(0),
         liquidity=Liquidity.TAKER,
         order_type="market",

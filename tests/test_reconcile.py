@@ -20,6 +20,7 @@ def trades(*orders: tuple[int, Side, str, str]) -> list[Trade]:
             side=side,
             quantity=D(quantity),
             price=D(price),
+            reference=D(price),
             fee=D(1),
             liquidity=Liquidity.TAKER,
             order_type="market",

@@ -25,6 +25,7 @@ def fill(minute: int, side: Side, quantity: str | Decimal, price: str | Decimal)
         side=side,
         quantity=D(quantity),
         price=D(price),
+        reference=D(price),
         fee=(D(quantity) * D(price) * D("0.0005")).quantize(D("1e-8")),
         liquidity=Liquidity.TAKER,
         order_type="market",

@@ -41,6 +41,7 @@ def make_run(run_id: str = "20250511T123015123Z-ema_cross-BTCUSDT-1m-0123abcd") 
             side=side,
             quantity=D("0.1"),
             price=D("100.1"),
+            reference=D("100.1"),
             fee=D("0.005005"),
             liquidity=Liquidity.TAKER,
             order_type="market",

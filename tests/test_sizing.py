@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from conftest import symbol_entry
 from nt_run.errors import SizingError
+from nt_run.execution import Slippage
 from nt_run.model import Fees
 from nt_run.sizing import BelowMinimumError, SizingRules, loss_per_unit, size_position, to_step
 from nt_run.specs import InstrumentSpecs, parse_symbol_specs
@@ -37,8 +38,20 @@ def test_a_stop_one_per_cent_away_risks_two_per_cent_with_both_fees() -> None:
 
 
 def test_slippage_counts_at_entry_and_at_the_stop() -> None:
-    # 1,000 + (100,000 + 99,000) × (0.0005 + 0.001) = 1,298.5
-    assert loss_per_unit(D(100_000), D(99_000), taker=D("0.0005"), slippage=D("0.001")) == D("1298.5")
+    # Long: in at 100,000 + 10 bp = 100,100, out at 99,000 − 10 bp = 98,901: 1,199 + 199,001 × 0.0005 = 1,298.5005
+    ten = Slippage(bps=D(10))
+    assert loss_per_unit(D(100_000), D(99_000), taker=D("0.0005"), tick=D("0.1"), slippage=ten) == D("1298.5005")
+    # Short: in at 99,900, out at 101,101: 1,201 + 201,001 × 0.0005 = 1,301.5005
+    assert loss_per_unit(D(100_000), D(101_000), taker=D("0.0005"), tick=D("0.1"), slippage=ten) == D("1301.5005")
+    # Three ticks each way: 100,000.3 and 98,999.7, so 1,000.6 + 199,000 × 0.0005 = 1,100.1
+    ticks = Slippage(ticks=3)
+    assert loss_per_unit(D(100_000), D(99_000), taker=D("0.0005"), tick=D("0.1"), slippage=ticks) == D("1100.1")
+
+
+def test_the_leverage_cap_leaves_room_for_slippage() -> None:
+    # 10,000 ÷ (101,000 × 1.0005) = 0.09896 → 0.098; without slippage 0.099
+    rules = SizingRules(fraction=D(1), slippage=Slippage(bps=D(100)))
+    assert size_position(rules, BTC, FEES, equity=D(10_000), price=D(100_000)).quantity == D("0.098")
 
 
 def test_leverage_caps_the_position_with_room_for_the_entry_fee() -> None:

@@ -139,7 +139,10 @@ def _due(
 def _rules(run: Run) -> Rules:
     fees = run.config.trading_fees()
     names = ("tick_size", "step_size", "min_quantity", "max_quantity", "market_max_quantity", "min_notional")
-    return Rules(maker=fees.maker, taker=fees.taker, **{name: Decimal(run.specs[name]) for name in names})
+    execution = run.config.execution_rules()
+    return Rules(
+        maker=fees.maker, taker=fees.taker, execution=execution, **{name: Decimal(run.specs[name]) for name in names}
+    )
 
 
 def _stated(summary: Mapping[str, Any]) -> dict[str, Decimal]:
@@ -164,6 +167,8 @@ def _check_counts(run: Run) -> list[Violation]:
 
 
 def _fills(frame: pl.DataFrame) -> list[Fill]:
+    if "reference" not in frame.columns:  # as in folders of earlier versions, which had no slippage
+        frame = frame.with_columns(reference=pl.col("price"))
     rows = _rows(frame.rename({"time": "time_ns"}), "time_ns")
     for row in rows:
         row["side"], row["liquidity"] = Side(row["side"]), Liquidity(row["liquidity"])

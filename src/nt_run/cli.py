@@ -88,6 +88,15 @@ def backtest(
     maker: Annotated[str | None, option("--maker", help="Maker fee, a fraction.", metavar="F")] = None,
     taker: Annotated[str | None, option("--taker", help="Taker fee, a fraction.", metavar="F")] = None,
     vip: Annotated[str | None, option("--vip", help="VIP level 0 to 9 of the fee schedule.", metavar="N")] = None,
+    fill: Annotated[
+        str | None, option("--fill", help="When market orders fill: close or next-open.", metavar="TIME")
+    ] = None,
+    slippage_bps: Annotated[
+        str | None, option("--slippage-bps", help="Slippage of taker fills, basis points.", metavar="BP")
+    ] = None,
+    slippage_ticks: Annotated[
+        str | None, option("--slippage-ticks", help="Slippage of taker fills, ticks; adds up.", metavar="N")
+    ] = None,
     specs_at: Annotated[
         str | None, option("--specs-at", help="Trading rules of today, range (its start) or a date.", metavar="WHEN")
     ] = None,

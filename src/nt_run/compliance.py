@@ -11,8 +11,9 @@ from decimal import Decimal
 
 import numpy as np
 
+from nt_run.execution import PLAIN, Execution
 from nt_run.klines import PRICES, Klines, tight_exponents
-from nt_run.model import MS, Fill, FundingPayment, FundingRate, Liquidity, Settlement, Violation
+from nt_run.model import MS, Fill, FundingPayment, FundingRate, Liquidity, Settlement, Side, Violation
 from nt_run.specs import decimals
 
 ZERO = Decimal(0)
@@ -34,6 +35,7 @@ class Rules:
     min_notional: Decimal
     maker: Decimal
     taker: Decimal
+    execution: Execution = PLAIN
 
 
 class _Bars:
@@ -41,13 +43,19 @@ class _Bars:
 
     def __init__(self, klines: Klines) -> None:
         self._columns = {name: klines.frame[name].to_list() for name in PRICES}
-        self._ends = (klines.open_times() + klines.interval.ms) * MS
+        self._starts = klines.open_times() * MS
+        self._ends = self._starts + klines.interval.ms * MS
         self._exponent = klines.exponents.price
 
     def at(self, fills: Sequence[Fill]) -> list[int]:
         """Return for each fill the last bar that had ended by its time, −1 before the first one."""
         times = np.array([fill.time_ns for fill in fills], dtype=np.int64)
         return (np.searchsorted(self._ends, times, side="right") - 1).tolist()
+
+    def next_open(self, time_ns: int) -> Decimal | None:
+        """Return the first open at or after a time, `None` after the last one."""
+        bar = int(np.searchsorted(self._starts, time_ns))
+        return self.price("open", bar) if bar < len(self._starts) else None
 
     def price(self, name: str, bar: int) -> Decimal:
         return Decimal(self._columns[name][bar]).scaleb(-self._exponent)
@@ -56,8 +64,8 @@ class _Bars:
 def check_fills(fills: Sequence[Fill], klines: Klines, rules: Rules) -> list[Violation]:
     """Return what is wrong with the fills of a run, each by itself.
 
-    A market order fills at the close of the bar that has just ended, every other order between that bar's low and
-    high.
+    A market order fills at the close of the bar that has just ended or at the next open, as the run was asked to,
+    every other order between that bar's low and high; orders that take then slip.
     """
     violations: list[Violation] = []
     bars, position, last_ns = _Bars(klines), ZERO, 0
@@ -66,7 +74,8 @@ def check_fills(fills: Sequence[Fill], klines: Klines, rules: Rules) -> list[Vio
         signed = fill.side.sign * fill.quantity
         reduces = position * signed < 0 and abs(signed) <= abs(position)
         told = [
-            *_wrong_price(fill, bars, bar, increment),
+            *_wrong_price(fill, bars, bar, rules.execution),
+            *_wrong_slippage(fill, rules, increment),
             *_wrong_quantity(fill, rules),
             *_wrong_fee(fill, rules),
         ]
@@ -92,15 +101,34 @@ def _increment(klines: Klines, tick: Decimal) -> Decimal:
     return Decimal(1).scaleb(-max(tight_exponents(klines).price, decimals(tick))) if off else tick
 
 
-def _wrong_price(fill: Fill, bars: _Bars, bar: int, increment: Decimal) -> _Wrong:
+def _wrong_price(fill: Fill, bars: _Bars, bar: int, execution: Execution) -> _Wrong:
+    """The price before slippage."""
     if bar < 0:
         yield "time", "after the end of the first bar", f"{fill.time_ns} ns"
         return
+    if fill.order_type == "market" and execution.fill == "next-open":
+        if (opened := bars.next_open(fill.time_ns)) != fill.reference:
+            yield "price", "none" if opened is None else f"{opened:f}, the next open", f"{fill.reference:f}"
+        return
     low, high = bars.price("low", bar), bars.price("high", bar)
-    if not low <= fill.price <= high:
-        yield "price outside its bar", f"{low:f} … {high:f}", f"{fill.price:f}"
-    elif fill.order_type == "market" and fill.price != (close := bars.price("close", bar)):
-        yield "price", f"{close:f}, the close", f"{fill.price:f}"
+    if not low <= fill.reference <= high:
+        yield "price outside its bar", f"{low:f} … {high:f}", f"{fill.reference:f}"
+    elif fill.order_type == "market" and fill.reference != (close := bars.price("close", bar)):
+        yield "price", f"{close:f}, the close", f"{fill.reference:f}"
+
+
+def _wrong_slippage(fill: Fill, rules: Rules, increment: Decimal) -> _Wrong:
+    """What was asked for, and less than a tick more; nothing for what may make the market."""
+    asked = ZERO
+    if fill.order_type in _TAKES:
+        slippage = rules.execution.slippage
+        asked = fill.reference * slippage.bps / 10_000 + slippage.ticks * rules.tick_size
+    worse = fill.side.sign * (fill.price - fill.reference)
+    # A sale fetches at least one tick.
+    least = min(asked, fill.reference - increment) if fill.side is Side.SELL else asked
+    if not least <= worse < asked + increment or (not asked and worse):
+        expected = f"{fill.reference + fill.side.sign * asked:f}"
+        yield "price", f"{expected}, after slippage, to the tick" if asked else expected, f"{fill.price:f}"
     if fill.price % increment:
         yield "price off the tick", f"a multiple of {increment:f}", f"{fill.price:f}"
 
@@ -116,9 +144,10 @@ def _wrong_quantity(fill: Fill, rules: Rules) -> _Wrong:
 def _too_small(fill: Fill, bars: _Bars, bar: int, rules: Rules) -> _Wrong:
     if fill.quantity < rules.min_quantity:
         yield "quantity", f"at least {rules.min_quantity:f}", f"{fill.quantity:f}"
-    # What counts is the price of the order. A resting one was filled at a better price behind a gap, at most as far
-    # away as the close before.
-    price = fill.price if fill.order_type == "market" else max(fill.price, bars.price("close", max(bar - 1, 0)))
+    # What counts is the price when the order was sent. A resting one was filled at a better price behind a gap, at most
+    # as far away as the close before; a market order may fill at a better open than the close.
+    known = bar if fill.order_type == "market" else max(bar - 1, 0)
+    price = max(fill.price, bars.price("close", known))
     if fill.quantity * price < rules.min_notional:
         yield "notional", f"at least {rules.min_notional:f}", f"{fill.quantity * price:f}"
 

@@ -15,6 +15,7 @@ import msgspec
 import tomli_w
 
 from nt_run.errors import UsageError
+from nt_run.execution import FILL_TIMES, Execution, FillTime, Slippage
 from nt_run.model import Fees, Interval, TimeRange, format_iso, parse_symbol, parse_time
 from nt_run.settings import gather, nearest
 from nt_run.sizing import METHODS, Method, SizingRules
@@ -35,7 +36,7 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class SizingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[sizing]`: see `nt_run.sizing.SizingRules`; `slippage_bps` is in basis points."""
+    """`[sizing]`: see `nt_run.sizing.SizingRules`."""
 
     method: Method = "notional"
     fraction: Decimal = Decimal("0.02")
@@ -43,7 +44,6 @@ class SizingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     stop_distance: Decimal | None = None
     atr_period: int = 14
     atr_multiple: Decimal = Decimal(2)
-    slippage_bps: Decimal = Decimal(0)
 
 
 class FeesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,6 +52,19 @@ class FeesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     vip: int = 0
     maker: Decimal | None = None
     taker: Decimal | None = None
+
+
+class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[execution]`: when a market order fills, `close` (of the bar that signalled) or `next-open`."""
+
+    fill: FillTime = "close"
+
+
+class CostsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[costs]`: slippage of every taker fill, in basis points of the price and in ticks; both add up."""
+
+    slippage_bps: Decimal = Decimal(0)
+    slippage_ticks: int = 0
 
 
 class StrategyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,6 +104,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     account: AccountConfig = AccountConfig()
     sizing: SizingConfig = SizingConfig()
     fees: FeesConfig = FeesConfig()
+    execution: ExecutionConfig = ExecutionConfig()
+    costs: CostsConfig = CostsConfig()
     strategy: StrategyConfig = StrategyConfig()
     specs: SpecsConfig = SpecsConfig()
     exchange: ExchangeConfig = ExchangeConfig()
@@ -106,8 +121,13 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             stop_distance=sizing.stop_distance,
             atr_period=sizing.atr_period,
             atr_multiple=sizing.atr_multiple,
-            slippage=sizing.slippage_bps / 10_000,
+            slippage=self.execution_rules().slippage,
         )
+
+    def execution_rules(self) -> Execution:
+        """Return when orders fill, and how much worse than the market's price."""
+        slippage = Slippage(bps=self.costs.slippage_bps, ticks=self.costs.slippage_ticks)
+        return Execution(fill=self.execution.fill, slippage=slippage)
 
     def trading_fees(self) -> Fees:
         """Return the fees charged, and where they come from."""
@@ -181,6 +201,8 @@ def _explain(message: str) -> str:
         text, _, place = message.partition(" - at ")
         if place == "`$.sizing.method`":
             text += f" (choose from {', '.join(METHODS)})"
+        if place == "`$.execution.fill`":
+            text += f" (choose from {', '.join(FILL_TIMES)})"
         text = text.replace("Invalid decimal string", "not a number; write 0.02 or 10000, without %, commas or units")
         text = text.replace("Expected `object`", "it is a table, such as [strategy] with name = …; expected a table")
         return f"{place.strip('`').removeprefix('$.') or 'configuration'}: {text}."
@@ -207,7 +229,8 @@ def _checked(config: RunConfig) -> RunConfig:
         "sizing.stop_distance must be between 0 and 1": sizing.stop_distance is None or 0 < sizing.stop_distance < 1,
         "sizing.atr_period must be at least 1": sizing.atr_period >= 1,
         "sizing.atr_multiple must be above 0": sizing.atr_multiple > 0,
-        "sizing.slippage_bps must be from 0 to 1000": 0 <= sizing.slippage_bps <= 1000,  # noqa: PLR2004 - ten per cent
+        "costs.slippage_bps must be from 0 to 1000": 0 <= config.costs.slippage_bps <= 1000,  # noqa: PLR2004 - ten per cent
+        "costs.slippage_ticks must be from 0 to 10000": 0 <= config.costs.slippage_ticks <= 10_000,  # noqa: PLR2004 - as such
         f"fees.vip must be from 0 to {len(VIP_FEES) - 1}": 0 <= fees.vip < len(VIP_FEES),
         "fees.maker must be from -0.01 to 0.1 (a fraction: 0.02 % is 0.0002)": fees.maker is None
         or Decimal("-0.01") <= fees.maker <= Decimal("0.1"),

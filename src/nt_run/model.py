@@ -127,6 +127,8 @@ class Fill:
     side: Side
     quantity: Decimal
     price: Decimal
+    reference: Decimal
+    """The market's price, of which slippage made `price`."""
     fee: Decimal
     liquidity: Liquidity
     order_type: str

@@ -49,6 +49,9 @@ FLAGS = {
     "taker": "fees.taker",
     "vip": "fees.vip",
     "specs_at": "specs.at",
+    "fill": "execution.fill",
+    "slippage_bps": "costs.slippage_bps",
+    "slippage_ticks": "costs.slippage_ticks",
 }
 """Flags that stand for a key of the configuration."""
 

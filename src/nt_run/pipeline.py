@@ -90,6 +90,7 @@ def _run_engine(
             balance=config.account.balance,
             strategy=strategy,
             params=params,
+            execution=config.execution_rules(),
             progress=show if progress.active else None,
         )
     )

@@ -43,7 +43,8 @@ class Run:
 
     Frames (times UTC; money `Decimal(38, 8)` in the quote asset):
 
-    - `fills`: time (ns), order_id, side, quantity, price, fee, liquidity, order_type
+    - `fills`: time (ns), order_id, side, quantity, price, reference (the price before slippage), fee, liquidity,
+      order_type
     - `trades`: entry_time, exit_time (ns, null while open), side, quantity, entry_price, exit_price (floats), pnl,
       price_pnl, fee, funding, fills
     - `funding`: time (ns), position, rate, price, amount
@@ -80,6 +81,7 @@ def fills_frame(fills: Sequence[Fill]) -> pl.DataFrame:
         ("side", [fill.side.value for fill in fills], pl.String()),
         ("quantity", [fill.quantity for fill in fills], _MONEY),
         ("price", [fill.price for fill in fills], _MONEY),
+        ("reference", [fill.reference for fill in fills], _MONEY),
         ("fee", [fill.fee for fill in fills], _MONEY),
         ("liquidity", [fill.liquidity.value for fill in fills], pl.String()),
         ("order_type", [fill.order_type for fill in fills], pl.String()),

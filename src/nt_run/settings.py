@@ -22,7 +22,7 @@ def gather(path: Path | None, overrides: Mapping[str, object], ranges: Iterable[
     Raises:
         UsageError: The file cannot be read, or a key goes through a value.
     """
-    raw = _read_toml(path) if path is not None else {}
+    raw = _renamed(_read_toml(path)) if path is not None else {}
     if any(key in overrides for key in ranges):
         raw = {key: value for key, value in raw.items() if key not in ranges}
     _drop_foreign_params(raw, overrides.get("strategy.name"))
@@ -71,6 +71,14 @@ def _environment(raw: Mapping[str, Any]) -> dict[str, object]:
     stated = cast("dict[str, Any]", table) if isinstance(table, dict) else {}
     found = {key: os.environ.get(name) for name, key in ENVIRONMENT.items() if key.split(".")[1] not in stated}
     return {key: value for key, value in found.items() if value}
+
+
+def _renamed(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return a file's table with `sizing.slippage_bps`, as kept runs of earlier versions have it, where it is now."""
+    sizing = raw.get("sizing")
+    if isinstance(sizing, dict) and "slippage_bps" in sizing:
+        _put(raw, "costs.slippage_bps", cast("dict[str, Any]", sizing).pop("slippage_bps"))
+    return raw
 
 
 def _drop_foreign_params(raw: dict[str, Any], strategy: object) -> None:

@@ -13,7 +13,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Literal
 
 from nt_run.errors import SizingError
-from nt_run.model import Fees
+from nt_run.execution import NO_SLIPPAGE, Slippage
+from nt_run.model import Fees, Side
 from nt_run.specs import InstrumentSpecs
 
 Method = Literal["notional", "stop", "atr"]
@@ -29,7 +30,7 @@ class SizingRules:
 
     `fraction` is a share of equity: of its value for `notional`, of its loss at the stop for `stop` and `atr`.
     `stop_distance` (a fraction of the entry price) serves `stop` where the strategy names no stop of its own.
-    `slippage` (a fraction of the price) is expected at entry and at the stop. With `compound = false` the starting
+    `slippage` is expected at entry and at the stop. With `compound = false` the starting
     balance stands for equity for the whole run.
     """
 
@@ -40,7 +41,7 @@ class SizingRules:
     stop_distance: Decimal | None = None
     atr_period: int = 14
     atr_multiple: Decimal = Decimal(2)
-    slippage: Decimal = Decimal(0)
+    slippage: Slippage = NO_SLIPPAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +114,13 @@ def size_position(
     """
     if equity <= 0:
         raise SizingError(f"{specs.symbol}: nothing is left to size a position with (equity {equity:f}).")
-    unit = _unit(rules, fees, price, stop_price)
+    unit = _unit(rules, specs, fees, price, stop_price)
     wanted = equity * rules.fraction / unit
     rounding = ROUND_HALF_UP if rules.method == "notional" else ROUND_FLOOR
     quantity = to_step(wanted, _step(specs), rounding)
     capped_by = None
     for limit, name in (
-        (equity / _carried(rules, fees, price), "leverage"),
+        (equity / _carried(rules, specs, fees, price), "leverage"),
         (specs.market_max_quantity, "market max quantity"),
         (specs.max_quantity, "max quantity"),
     ):
@@ -144,15 +145,23 @@ def to_step(quantity: Decimal, step: Decimal, rounding: str = ROUND_FLOOR) -> De
     return ((quantity / step).to_integral_value(rounding) * step).quantize(step)
 
 
-def loss_per_unit(price: Decimal, stop_price: Decimal, *, taker: Decimal, slippage: Decimal = Decimal(0)) -> Decimal:
+def loss_per_unit(
+    price: Decimal, stop_price: Decimal, *, taker: Decimal, tick: Decimal, slippage: Slippage = NO_SLIPPAGE
+) -> Decimal:
     """Return what one unit of base asset loses between entry and stop, both fees and slippage included.
 
-    loss = |price − stop| + (price + stop) × (taker fee + slippage)
+    loss = |entry − exit| + (entry + exit) × taker fee, where entry and exit are the two prices with slippage
     """
-    return abs(price - stop_price) + (price + stop_price) * (taker + slippage)
+    enters = Side.BUY if stop_price < price else Side.SELL
+    leaves = Side.SELL if enters is Side.BUY else Side.BUY
+    entry = slippage.worse(price, enters, tick=tick)
+    exit_ = slippage.worse(stop_price, leaves, tick=tick)
+    return abs(entry - exit_) + (entry + exit_) * taker
 
 
-def _unit(rules: SizingRules, fees: Fees, price: Decimal, stop_price: Decimal | None) -> Decimal:
+def _unit(
+    rules: SizingRules, specs: InstrumentSpecs, fees: Fees, price: Decimal, stop_price: Decimal | None
+) -> Decimal:
     """What one unit of base asset costs in terms of the fraction: its price, or its loss at the stop."""
     if rules.method == "notional":
         return price
@@ -162,12 +171,13 @@ def _unit(rules: SizingRules, fees: Fees, price: Decimal, stop_price: Decimal | 
             f"Sizing by {rules.method!r} needs the price of a stop above zero, and there is none{got}. "
             "Give the strategy a stop, set sizing.stop_distance, or use --sizing notional."
         )
-    return loss_per_unit(price, stop_price, taker=fees.taker, slippage=rules.slippage)
+    return loss_per_unit(price, stop_price, taker=fees.taker, tick=specs.tick_size, slippage=rules.slippage)
 
 
-def _carried(rules: SizingRules, fees: Fees, price: Decimal) -> Decimal:
-    """Equity that one unit of base asset ties up at entry: initial margin plus the entry fee."""
-    return price * (1 / rules.leverage + fees.taker)
+def _carried(rules: SizingRules, specs: InstrumentSpecs, fees: Fees, price: Decimal) -> Decimal:
+    """Equity that one unit of base asset ties up at entry: initial margin plus the entry fee, at the price paid."""
+    paid = rules.slippage.worse(price, Side.BUY, tick=specs.tick_size)
+    return paid * (1 / rules.leverage + fees.taker)
 
 
 def _step(specs: InstrumentSpecs) -> Decimal:
@@ -192,7 +202,7 @@ def _below_minimum(
     least = _least_quantity(specs, price)
     # Rounding to nearest reaches a step from half a step below it.
     reached = least - _step(specs) / 2 if rules.method == "notional" else least
-    carried = least * _carried(rules, fees, price)
+    carried = least * _carried(rules, specs, fees, price)
     balance = max(reached * unit / rules.fraction, carried).quantize(_CENT, ROUND_CEILING)
     fraction = (reached * unit / equity).quantize(_FRACTION_STEP, ROUND_CEILING)
     most = rules.leverage if rules.method == "notional" else Decimal(1)

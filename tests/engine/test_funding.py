@@ -101,6 +101,7 @@ def fill(time_ns: int, side: Side, quantity: str) -> Fill:
         side=side,
         quantity=Decimal(quantity),
         price=Decimal(100),
+        reference=Decimal(100),
         fee=Decimal(0),
         liquidity=Liquidity.TAKER,
         order_type="market",

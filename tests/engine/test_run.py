@@ -21,7 +21,7 @@ type Run = Callable[..., EngineOutput]
 type Make = Callable[..., Klines]
 
 STEADY = [(100, 101, 99, 100, 40)]
-GOLDEN = "8969b9d0"
+GOLDEN = "7d47cfce"
 
 
 def digest(output: EngineOutput) -> str:

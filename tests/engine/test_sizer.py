@@ -264,8 +264,8 @@ def test_a_position_turned_round_in_one_bar_risks_a_fraction_of_what_is_left_aft
     opened = output.fills[2]
     assert [fill.side for fill in output.fills] == [Side.BUY, Side.SELL, Side.SELL]
     # 100,000 less 100 × 1,000 × 0.0005 twice is 99,900 when the short opens; half a percent of it is 499.50.
-    lost = opened.quantity * loss_per_unit(opened.price, Decimal(1_004), taker=fees.taker)
-    step = btc.step_size * loss_per_unit(opened.price, Decimal(1_004), taker=fees.taker)
+    lost = opened.quantity * loss_per_unit(opened.price, Decimal(1_004), taker=fees.taker, tick=btc.tick_size)
+    step = btc.step_size * loss_per_unit(opened.price, Decimal(1_004), taker=fees.taker, tick=btc.tick_size)
     assert Decimal("499.50") - step < lost <= Decimal("499.50")
 
 

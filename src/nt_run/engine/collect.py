@@ -42,8 +42,11 @@ class OrderCollector:
     `refused` tells by client order id why the run itself refused an order, where the engine gives another reason.
     """
 
-    def __init__(self, refused: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, refused: Mapping[str, str] | None = None, references: Mapping[str, Decimal] | None = None
+    ) -> None:
         self._refused: Mapping[str, str] = {} if refused is None else refused
+        self._references: Mapping[str, Decimal] = {} if references is None else references
         self._fills: list[tuple[int, int, Fill]] = []
         self._denials: list[tuple[int, int, Denial]] = []
         self._taken: set[str] = set()
@@ -89,13 +92,28 @@ class OrderCollector:
         events: Iterable[Any] = (last,) if _is_whole(order, last) else order.events()
         for event in events:
             if isinstance(event, OrderFilled):
-                self._fills.append((event.ts_event, _number(event.trade_id.value), _fill(event)))
+                self._fills.append((event.ts_event, _number(event.trade_id.value), self._fill(event)))
             elif reason := _refusal(event, last):
                 reason = self._refused.get(event.client_order_id.value, reason)
                 if reason == _NO_MARGIN and event.client_order_id.value in self._turning:
                     reason = TURNED_AT_ONCE
                 denial = Denial(time_ns=event.ts_event, reason=reason)
                 self._denials.append((event.ts_event, _number(event.client_order_id.value), denial))
+
+    def _fill(self, event: OrderFilled) -> Fill:
+        commission = event.commission
+        price = event.last_px.as_decimal()
+        return Fill(
+            time_ns=event.ts_event,
+            order_id=event.client_order_id.value,
+            side=_SIDES[event.order_side],
+            quantity=event.last_qty.as_decimal(),
+            price=price,
+            reference=self._references.get(event.client_order_id.value, price),
+            fee=commission.as_decimal() if commission is not None else Decimal(0),
+            liquidity=_LIQUIDITY[event.liquidity_side],
+            order_type=event.order_type.name.lower(),
+        )
 
 
 def collect_trades(cache: Cache) -> list[BookedTrade]:
@@ -150,20 +168,6 @@ def _refusal(event: object, last: object) -> str | None:
 def _is_whole(order: Any, event: Any) -> bool:  # noqa: ANN401 - the engine's order types share no base
     """Return whether one fill filled the order, so that its other events need not be looked at."""
     return isinstance(event, OrderFilled) and event.last_qty == order.quantity
-
-
-def _fill(event: OrderFilled) -> Fill:
-    commission = event.commission
-    return Fill(
-        time_ns=event.ts_event,
-        order_id=event.client_order_id.value,
-        side=_SIDES[event.order_side],
-        quantity=event.last_qty.as_decimal(),
-        price=event.last_px.as_decimal(),
-        fee=commission.as_decimal() if commission is not None else Decimal(0),
-        liquidity=_LIQUIDITY[event.liquidity_side],
-        order_type=event.order_type.name.lower(),
-    )
 
 
 def _number(name: str) -> int:

@@ -18,10 +18,12 @@ from nt_run.engine.collect import OrderCollector, collect_funding, collect_trade
 from nt_run.engine.funding import FundingPlan
 from nt_run.engine.guard import Guard, strategy_error
 from nt_run.engine.instrument import SpecCheck, build_instrument, compare_with_specs, ensure_currency
+from nt_run.engine.prices import PriceModel
 from nt_run.engine.refuse import Gate, Refusals
 from nt_run.engine.sizer import EntrySizer, SizingRecord
 from nt_run.engine.venue import VENUE, add_venue, make_engine
 from nt_run.errors import NtRunError, UsageError
+from nt_run.execution import PLAIN, Execution
 from nt_run.klines import Klines
 from nt_run.model import BookedTrade, Denial, Fees, Fill, FundingPayment, FundingRate, Settlement
 from nt_run.sizing import SizingRules
@@ -64,6 +66,7 @@ class EngineInput:
     balance: Decimal
     strategy: StrategySource
     params: Mapping[str, object]
+    execution: Execution = PLAIN
     gates: Sequence[Gate] = ()
     """Asked about each order the strategy sends."""
     progress: Progress | None = None
@@ -111,17 +114,21 @@ def run_engine(run: EngineInput) -> EngineOutput:
     bar_type = BarType.from_str(bar_type_name(run.specs.instrument_id, run.klines.interval))
     strategy = _build(run, sizer, instrument, bar_type)
     refusals = Refusals(run.gates)
-    orders = OrderCollector(refusals.reasons)
+    prices = _make_prices(run, instrument, refusals.reasons)
+    orders = OrderCollector(refusals.reasons, prices.references if prices else {})
     guard = Guard(bar_type, {**sizer.hooks(bar_type), "on_order_denied": orders.note_denial})
     plan = FundingPlan(run.funding, run.klines)
     try:
         with guard.interruptible(), _engine() as engine:
             currency = ensure_currency(run.specs.quote_asset)
-            add_venue(engine, balance=run.balance, currency=currency, leverage=run.sizing.leverage, fees=run.fees)
+            leverage = run.sizing.leverage
+            add_venue(engine, balance=run.balance, currency=currency, leverage=leverage, fees=run.fees, prices=prices)
             engine.add_instrument(instrument)
             refusals.install(strategy)
             guard.install(strategy)
             engine.add_strategy(strategy)
+            if prices is not None:
+                prices.start(strategy.clock)
             _feed(engine, run, instrument, plan, guard, orders)
             guard.raise_kept(run.strategy.name)
             output = _collect(engine, run, instrument, plan, guard, sizer, orders)
@@ -131,6 +138,8 @@ def run_engine(run: EngineInput) -> EngineOutput:
         guard.release(strategy)
         refusals.release(strategy)
         sizer.release()
+        if prices is not None:
+            prices.release()
     return output
 
 
@@ -218,6 +227,13 @@ def _make_sizer(run: EngineInput, instrument: CryptoPerpetual) -> EntrySizer:
         first_open=_price(run.klines, "open", 0),
         precisions=(instrument.price_precision, instrument.size_precision),
     )
+
+
+def _make_prices(run: EngineInput, instrument: CryptoPerpetual, reasons: dict[str, str]) -> PriceModel | None:
+    """Return what prices the taker fills; `None` where the engine's own prices are the answer, at no cost per fill."""
+    if run.execution.plain:
+        return None
+    return PriceModel(run.klines, instrument, run.execution, tick=run.specs.tick_size, reasons=reasons)
 
 
 def _build(run: EngineInput, sizer: EntrySizer, instrument: CryptoPerpetual, bar_type: BarType) -> Strategy:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from nautilus_trader.backtest import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.common import CacheConfig, LoggerConfig, LogLevel
-from nautilus_trader.execution import ExecutionEngineConfig, MakerTakerFeeModel
+from nautilus_trader.execution import ExecutionEngineConfig, FillModel, MakerTakerFeeModel
 from nautilus_trader.model import AccountType, Currency, LeveragedMarginModel, Money, OmsType, Venue
 
 from nt_run.model import Fees
@@ -53,11 +53,19 @@ def _not_imported(*names: str) -> Generator[None]:
             del sys.modules[name]
 
 
-def add_venue(engine: BacktestEngine, *, balance: Decimal, currency: Currency, leverage: Decimal, fees: Fees) -> None:
+def add_venue(
+    engine: BacktestEngine,
+    *,
+    balance: Decimal,
+    currency: Currency,
+    leverage: Decimal,
+    fees: Fees,
+    prices: FillModel | None = None,
+) -> None:
     """Add the exchange: one-way positions, one cross account in the quote asset, `leverage` for everything.
 
     Orders and open positions tie up notional ÷ leverage (`build_instrument` sets both margin rates to 1). Inside a
-    bar the price is taken to run open, high, low, close.
+    bar the price is taken to run open, high, low, close. `prices` decides the price of taker fills.
     """
     engine.add_venue(
         VENUE,
@@ -66,5 +74,6 @@ def add_venue(engine: BacktestEngine, *, balance: Decimal, currency: Currency, l
         [Money.from_decimal(balance, currency)],
         default_leverage=leverage,
         margin_model=LeveragedMarginModel(),
+        fill_model=prices,
         fee_model=MakerTakerFeeModel(fees.maker, fees.taker),
     )

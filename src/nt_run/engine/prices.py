@@ -1,0 +1,155 @@
+"""Decides the price of each taker fill: the next open, slippage, or a price forced by another part of the engine.
+
+The engine asks a fill model for an order book each time an order is about to fill, and fills it whole against a book
+of one level. No book leaves the engine's own price: a limit order's own, a stop's trigger or the open behind a gap,
+the close for a market order. An empty book makes it reject the order, and the strategy is told.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from nautilus_trader.common import Clock
+from nautilus_trader.execution import FillModel
+from nautilus_trader.model import (
+    BookOrder,
+    BookType,
+    CryptoPerpetual,
+    OrderBook,
+    OrderSide,
+    OrderType,
+    Price,
+    Quantity,
+)
+
+from nt_run.execution import Execution
+from nt_run.klines import Klines
+from nt_run.model import MS, Side
+
+NO_NEXT_OPEN = "no next open: sent at the close of the last bar"
+_MARKET = {OrderType.MARKET, OrderType.MARKET_TO_LIMIT}
+_TRIGGERED = {OrderType.STOP_MARKET, OrderType.MARKET_IF_TOUCHED, OrderType.TRAILING_STOP_MARKET}
+_LEVEL = 10**9
+"""Quantity of the book's one level in base units: more than any order."""
+
+
+class PriceModel(FillModel):
+    """Prices the taker fills of one run over `klines`.
+
+    `references` holds, by client order id, the market's price of each fill priced here; why an order was not filled
+    goes to `reasons`.
+    """
+
+    def __init__(
+        self,
+        klines: Klines,
+        instrument: CryptoPerpetual,
+        execution: Execution,
+        *,
+        tick: Decimal,
+        reasons: dict[str, str],
+    ) -> None:
+        self.references: dict[str, Decimal] = {}
+        self._reasons = reasons
+        self._execution = execution
+        self._tick = tick
+        self._grid = instrument.price_increment.as_decimal()
+        self._instrument = instrument
+        self._opened = klines.frame["open_time"].dt.epoch("ms").to_numpy()
+        self._opens = klines.frame["open"].to_numpy()
+        self._exponent = klines.exponents.price
+        self._step_ms = klines.interval.ms
+        self._forced: dict[str, Decimal] = {}
+        self._clock: Clock | None = None
+
+    def start(self, clock: Clock) -> None:
+        """Take the clock of the engine: the time of the bar that is being matched."""
+        self._clock = clock
+
+    def release(self) -> None:
+        """Let go of the clock, which must be freed on the thread it was made on."""
+        self._clock = None
+
+    def force(self, order_id: str, price: Decimal) -> None:
+        """Fill the order of this client order id at exactly `price`, a multiple of the instrument's increment."""
+        self._forced[order_id] = price
+
+    def is_limit_filled(self) -> bool:
+        """Answer the engine: a touched limit order always fills."""
+        return True
+
+    def is_slipped(self) -> bool:
+        """Answer the engine: it adds no slippage of its own."""
+        return False
+
+    def fill_limit_inside_spread(self) -> bool:
+        """Answer the engine: bars have no spread."""
+        return False
+
+    def get_orderbook_for_fill_simulation(
+        self,
+        _instrument: object,
+        _order: Any,  # noqa: ANN401 - the engine's order types share no base
+        _best_bid: Price | None = None,
+        _best_ask: Price | None = None,
+    ) -> OrderBook | None:
+        """Return the book that fills the order at its price, an empty one to refuse it, `None` to leave it."""
+        order_id = _order.client_order_id.value
+        if (forced := self._forced.pop(order_id, None)) is not None:
+            return self._book(forced)
+        reference = self._reference(_order, _best_bid)
+        if reference is None:
+            if order_id not in self._reasons:
+                return None
+            return OrderBook(self._instrument.id, BookType.L2_MBP)
+        side = Side.BUY if _order.side == OrderSide.BUY else Side.SELL
+        self.references[order_id] = reference
+        return self._book(self._execution.slippage.worse(reference, side, tick=self._tick, grid=self._grid))
+
+    def _reference(self, order: Any, market: Price | None) -> Decimal | None:  # noqa: ANN401 - as above
+        """Return the market's price of a taker's fill; `None` for all other orders and for a refused one."""
+        kind = order.order_type
+        if kind in _MARKET and market is not None:
+            if self._execution.fill == "close":
+                return market.as_decimal()
+            if (row := self._row_from(self._now_ms())) == len(self._opens):
+                self._reasons[order.client_order_id.value] = NO_NEXT_OPEN
+                return None
+            return self._open(row)
+        if kind in _TRIGGERED and self._execution.slippage:
+            return self._triggered(order)
+        return None
+
+    def _triggered(self, order: Any) -> Decimal:  # noqa: ANN401 - as above
+        """Return the trigger, or the open where the bar opened beyond it.
+
+        Only an order that stood unchanged before the bar met its open: one changed inside it (a trailing stop that
+        followed, the stop of an entry that filled there) is stamped with the bar's own time.
+        """
+        trigger: Decimal = order.trigger_price.as_decimal()
+        now_ms = self._now_ms()
+        row = self._row_from(now_ms - self._step_ms)
+        if order.ts_last >= now_ms * MS or row == len(self._opens):
+            return trigger
+        opened = self._open(row)
+        rises = (order.side == OrderSide.BUY) != (order.order_type == OrderType.MARKET_IF_TOUCHED)
+        return max(opened, trigger) if rises else min(opened, trigger)
+
+    def _row_from(self, time_ms: int) -> int:
+        return int(np.searchsorted(self._opened, time_ms))
+
+    def _open(self, row: int) -> Decimal:
+        return Decimal(int(self._opens[row])).scaleb(-self._exponent)
+
+    def _now_ms(self) -> int:
+        if self._clock is None:
+            raise RuntimeError("the price model was not given the engine's clock")
+        return -(-self._clock.timestamp_ns() // MS)
+
+    def _book(self, price: Decimal) -> OrderBook:
+        book = OrderBook(self._instrument.id, BookType.L2_MBP)
+        level = Price.from_decimal_dp(price, self._instrument.price_precision)
+        size = Quantity.from_decimal_dp(Decimal(_LEVEL), self._instrument.size_precision)
+        book.add(BookOrder(OrderSide.SELL, level, size, 1), 0, 0, 0)
+        book.add(BookOrder(OrderSide.BUY, level, size, 2), 0, 0, 0)
+        return book

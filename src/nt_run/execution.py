@@ -1,0 +1,68 @@
+"""At which price a taker's order fills: the moment, and the slippage on top of it. Pure, in `Decimal`.
+
+Slippage is charged to every fill that takes: market orders, stops, touched and trailing orders. It never helps the
+trader, and never touches a limit order, which fills at its own price or not at all.
+"""
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Literal
+
+from nt_run.model import Side
+
+FillTime = Literal["close", "next-open"]
+FILL_TIMES: tuple[FillTime, ...] = ("close", "next-open")
+_BPS = Decimal(10_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slippage:
+    """What a taker pays beyond the price: `bps` basis points of it plus `ticks` tick sizes; both add up."""
+
+    bps: Decimal = Decimal(0)
+    ticks: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.bps or self.ticks)
+
+    def worse(self, price: Decimal, side: Side, *, tick: Decimal, grid: Decimal | None = None) -> Decimal:
+        """Return what an order on `side` pays or gets where the market's price is `price`.
+
+        price ± (price × bps ÷ 10,000 + ticks × tick), rounded to the next multiple of `grid` against the order. A sale
+        gets at least one `grid`. Without slippage the price stays as it is.
+
+        Args:
+            price: The market's price, in the quote asset.
+            side: The order's side.
+            tick: The contract's tick size.
+            grid: What prices are multiples of; the tick size unless the data is finer.
+        """
+        if not self:
+            return price
+        step = grid or tick
+        moved = price + side.sign * (price * self.bps / _BPS + self.ticks * tick)
+        rounded = (moved / step).to_integral_value(ROUND_CEILING if side is Side.BUY else ROUND_FLOOR) * step
+        return max(rounded, step).quantize(step)
+
+
+NO_SLIPPAGE = Slippage()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """How orders meet the market.
+
+    `fill` says when a market order fills: at the close of the bar that signalled, or at the open of the next one.
+    """
+
+    fill: FillTime = "close"
+    slippage: Slippage = NO_SLIPPAGE
+
+    @property
+    def plain(self) -> bool:
+        """Whether the engine's own prices are the answer."""
+        return self.fill == "close" and not self.slippage
+
+
+PLAIN = Execution()
