@@ -2,14 +2,18 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
+from pyarrow import feather
 
-from nt_run.model import Fees
+from nt_run.data.ingest import parse_klines
+from nt_run.klines import Klines
+from nt_run.model import Fees, Interval
 from nt_run.specs import InstrumentSpecs, parse_symbol_specs
 
 
@@ -44,6 +48,26 @@ def recordings() -> Path:
 def recorded_exchange_info(recordings: Path) -> dict[str, Any]:
     """exchangeInfo of 2025-10-30."""
     return json.loads((recordings / "exchange_info" / "2025-10-30.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def recorded_klines(recordings: Path) -> Callable[..., Klines]:
+    """A recorded file as klines; the recordings have no quote volume, no trades and no takers."""
+
+    def load(name: str, interval: str, symbol: str = "BTCUSDT") -> Klines:
+        frame = pl.DataFrame(pl.from_arrow(feather.read_table(recordings / "klines" / f"{name}.feather")))
+        opened = frame["date"].dt.epoch("ms")
+        text = frame.select(pl.col("open", "high", "low", "close", "volume").cast(pl.String)).with_columns(
+            open_time=opened,
+            close_time=opened + Interval(interval).ms - 1,
+            quote_volume=pl.lit("0"),
+            trades=pl.lit(0),
+            taker_buy_volume=pl.lit("0"),
+            taker_buy_quote_volume=pl.lit("0"),
+        )
+        return parse_klines(symbol, Interval(interval), text, name)[0]
+
+    return load
 
 
 def symbol_entry(**changes: Any) -> dict[str, Any]:

@@ -1,40 +1,17 @@
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 
 import polars as pl
 import pytest
-from pyarrow import feather
 
-from nt_run.data.ingest import parse_klines
 from nt_run.errors import UsageError
-from nt_run.klines import SCHEMA, Exponents, Klines, find_gaps, find_zero_volume_runs
+from nt_run.klines import SCHEMA, Exponents, Klines, find_zero_volume_runs
 from nt_run.model import Interval, format_time, parse_time
-from nt_run.quality import aggregate, compare_klines, count_oddities, find_off_tick, observed_tick
+from nt_run.quality import aggregate, compare_klines, count_oddities, observed_tick
 
 MINUTE = 60_000
 DAY = 1_735_689_600_000  # 2025-01-01
 AS_TEXT = Exponents(2, 3, 5)
-
-
-@pytest.fixture(scope="session")
-def recorded_klines(recordings: Path) -> Callable[..., Klines]:
-    """A recorded file as klines; the recordings have no quote volume, no trades and no takers."""
-
-    def load(name: str, interval: str, symbol: str = "BTCUSDT") -> Klines:
-        frame = pl.DataFrame(pl.from_arrow(feather.read_table(recordings / "klines" / f"{name}.feather")))
-        opened = frame["date"].dt.epoch("ms")
-        text = frame.select(pl.col("open", "high", "low", "close", "volume").cast(pl.String)).with_columns(
-            open_time=opened,
-            close_time=opened + Interval(interval).ms - 1,
-            quote_volume=pl.lit("0"),
-            trades=pl.lit(0),
-            taker_buy_volume=pl.lit("0"),
-            taker_buy_quote_volume=pl.lit("0"),
-        )
-        return parse_klines(symbol, Interval(interval), text, name)[0]
-
-    return load
 
 
 def build(count: int, interval: str = "1m", exponents: Exponents = AS_TEXT, **columns: list[int]) -> Klines:
@@ -42,13 +19,6 @@ def build(count: int, interval: str = "1m", exponents: Exponents = AS_TEXT, **co
     frame = pl.DataFrame({"open_time": [DAY + number * step for number in range(count)]})
     frame = frame.with_columns(pl.Series(name, columns.get(name, [1000] * count)) for name in list(SCHEMA)[1:])
     return Klines("BTCUSDT", Interval(interval), exponents, frame.cast({"open_time": SCHEMA["open_time"]}))
-
-
-def test_spot_rows_in_a_perpetuals_file_are_found_by_their_tick(recorded_klines: Callable[..., Klines]) -> None:
-    days = find_off_tick(recorded_klines("BTCUSDT-5m-contaminated-with-spot", "5m"), Decimal("0.10"))
-    assert format_time(days[0].first_ms) == "2025-02-18 10:30"
-    assert [day.off for day in days] == [162, 288, 125]
-    assert sum(day.off for day in days) == 575
 
 
 def test_spot_rows_in_a_perpetuals_file_are_found_by_a_second_source(recorded_klines: Callable[..., Klines]) -> None:
@@ -76,15 +46,6 @@ def test_recordings_of_different_markets_disagree_everywhere(recorded_klines: Ca
     assert len(comparison.disagreeing) == comparison.compared > 0
 
 
-def test_the_change_of_tick_size_of_2022_is_read_off_the_data(recorded_klines: Callable[..., Klines]) -> None:
-    history = recorded_klines("BTCUSDT-1h-2019-2026", "1h")
-    assert observed_tick(history) == Decimal("0.01")
-    days = find_off_tick(history, Decimal("0.10"))
-    assert format_time(days[-1].first_ms) == "2022-04-11 17:00"
-    assert len([day for day in days if day.day_ms > parse_time("2022-02-15")]) < 20
-    assert find_gaps(history, history.range) == []
-
-
 def test_the_recorded_outage_of_2025_01_29_is_a_zero_volume_run(recorded_klines: Callable[..., Klines]) -> None:
     klines = recorded_klines("BTCUSDT-1m-2025-01", "1m")
     assert observed_tick(klines) == Decimal("0.1")
@@ -100,12 +61,6 @@ def test_the_observed_tick_is_the_greatest_common_divisor_of_all_prices() -> Non
     assert observed_tick(klines) == Decimal("0.20")
     odd = [*prices[:-1], 9_354_870]
     assert observed_tick(build(400, open=prices, high=prices, low=odd, close=prices)) == Decimal("0.10")
-
-
-@pytest.mark.parametrize(("tick", "off"), [("0.10", 1), ("0.01", 0), ("0.005", 0), ("10", 2), ("0.02", 1)])
-def test_a_tick_may_be_finer_or_coarser_than_the_datas_last_decimal(tick: str, off: int) -> None:
-    days = find_off_tick(build(3, open=[1000, 1001, 1010]), Decimal(tick))
-    assert sum(day.off for day in days) == off
 
 
 def test_aggregation_leaves_out_what_is_not_complete() -> None:

@@ -23,11 +23,10 @@ from nt_run.engine.run import EngineInput, EngineOutput, run_engine
 from nt_run.holes import find_crossings
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
-from nt_run.model import format_time
 from nt_run.progress import ProgressDisplay
-from nt_run.quality import find_off_tick, observed_tick
 from nt_run.reconcile import reconcile_trades
 from nt_run.results import Run, fills_frame, funding_frame, run_name, save_run, settlements_frame, trades_frame
+from nt_run.steps import find_finer, in_words
 from nt_run.strategies.resolver import StrategySpec, check_params, resolve_strategy
 from nt_run.summary import Facts, data_object, exchange_warning, specs_object, summarize
 
@@ -185,15 +184,9 @@ def _remarks(inputs: Inputs, output: EngineOutput, equity: pl.DataFrame, metrics
         remarks.append(f"Up to {share:.1f} x equity was held, and liquidation is not modelled.")
     if not output.fills:
         remarks.append("No order was filled. Do the strategy's indicators need more bars than the range has?")
-    specs, klines = inputs.specs.specs, inputs.klines.klines
-    if days := find_off_tick(klines, specs.tick_size):
-        first, last = format_time(days[0].first_ms), format_time(days[-1].day_ms)[:10]
-        off, moves = sum(day.off for day in days), observed_tick(klines)
-        remarks.append(
-            f"{off:,} of {len(klines):,} klines, from {first} to {last}, have prices off the tick size "
-            f"{specs.tick_size}: they move in {moves}. They are from before a tick change, or rows of another market "
-            "such as spot. They were kept exact, and the engine's instrument was made as fine as they are."
-        )
+    specs = inputs.specs.specs
+    if finer := find_finer(inputs.klines.klines, specs.tick_size, specs.step_size):
+        remarks.append(in_words(finer))
     if output.bars_seen != output.bars_fed:
         seen = f"{output.bars_seen:,} of {output.bars_fed:,}"
         remarks.append(f"The strategy's on_bar saw {seen} bars: does it subscribe to them?")

@@ -1,15 +1,15 @@
-"""Checks of klines: oddities, prices off the tick, two sources side by side. Pure."""
+"""Checks of klines: oddities, the tick they move in, two sources side by side. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-import numpy as np
 import polars as pl
 
 from nt_run.errors import UsageError
-from nt_run.klines import DAY_MS, OPTIONAL, PRICES, SCHEMA, Klines
+from nt_run.klines import OPTIONAL, PRICES, SCHEMA, Klines
 from nt_run.model import Interval
+from nt_run.steps import divisor
 
 
 def count_oddities(klines: Klines) -> dict[str, int]:
@@ -38,50 +38,10 @@ def observed_tick(klines: Klines) -> Decimal:
 
     One price off the tick, such as a print of an order older than the tick size, makes it finer.
     """
-    divisor = 0
+    found = 0
     for name in PRICES:
-        values = klines.frame[name].to_numpy()
-        while len(values):
-            divisor = int(np.gcd.reduce(np.append(values[:64], divisor)))
-            values = values[values % divisor != 0]
-    return Decimal(divisor).scaleb(-klines.exponents.price)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OffTick:
-    """Rows of one UTC day with a price that is no multiple of the tick size."""
-
-    day_ms: int
-    first_ms: int
-    """Open time of the first such row."""
-    off: int
-    rows: int
-
-
-def find_off_tick(klines: Klines, tick_size: Decimal) -> list[OffTick]:
-    """Return the days with prices off the tick, in time order.
-
-    This finds rows of another market in a file without a second source, where that market moves in finer steps: spot
-    BTCUSDT moves in 0.01 and the perpetual in 0.10, so nine of ten spot prices are off. It cannot find them where both
-    move alike, nor the one spot row in ten thousand whose four prices happen to be on the tick. Prices from before a
-    change of tick size are off too and are right: many days in a row at the beginning of a range say so.
-    """
-    digits = max(0, -int(tick_size.normalize().as_tuple().exponent) - klines.exponents.price)
-    step = int(tick_size.scaleb(klines.exponents.price + digits))
-    off = pl.any_horizontal(pl.col(name) * 10**digits % step != 0 for name in PRICES)
-    opened = pl.col("open_time").dt.epoch("ms")
-    days = (
-        klines.frame.lazy()
-        .select(opened=opened, day=opened // DAY_MS * DAY_MS, off=off)
-        .group_by("day", maintain_order=True)
-        .agg(pl.col("opened").filter("off").first(), pl.col("off").sum(), rows=pl.len())
-        .filter(pl.col("off") > 0)
-        .collect()
-    )
-    return [
-        OffTick(day_ms=day, first_ms=first, off=count, rows=rows)
-        for day, first, count, rows in days.select("day", "opened", "off", "rows").iter_rows()
-    ]
+        found = divisor(klines.frame[name].to_numpy(), found)
+    return Decimal(found).scaleb(-klines.exponents.price)
 
 
 def aggregate(klines: Klines, interval: Interval) -> Klines:
