@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nt_run.accounting import build_trades, close_books, equity_curve
+from nt_run.accounting import build_trades, close_books
+from nt_run.equity import equity_curve
 from nt_run.errors import BooksError
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import Fill, FundingPayment, Interval, Liquidity, Side

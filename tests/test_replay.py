@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nt_run.accounting import build_trades, equity_curve
+from nt_run.accounting import build_trades
+from nt_run.equity import equity_curve
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import Fill, FundingPayment, Interval, Liquidity, Side
 from nt_run.replay import compare_equity, compare_totals, compare_trades, replay

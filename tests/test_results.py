@@ -7,8 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from nt_run.accounting import build_trades, equity_curve
+from nt_run.accounting import build_trades
 from nt_run.config import load_config
+from nt_run.equity import equity_curve
 from nt_run.errors import ResultsError
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import Fill, FundingPayment, Interval, Liquidity, Settlement, Side

@@ -1,4 +1,4 @@
-"""The books of a run: trades, equity per bar and the PnL identity, from fills, funding and klines alone.
+"""The books of a run: trades and the PnL identity, from fills and funding alone.
 
 Nothing here asks the engine. Fills and funding payments are replayed in exact `Decimal`; the result must end on the
 engine's balance plus open PnL, or the run fails. At one instant a funding settlement comes before the fills: the
@@ -6,15 +6,12 @@ exchange charges the position held when the settlement began.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
-
-import numpy as np
-import polars as pl
 
 from nt_run.errors import BooksError
 from nt_run.klines import Klines
-from nt_run.model import MS, Fill, FundingPayment, Side
+from nt_run.model import Fill, FundingPayment, Side
 
 ZERO = Decimal(0)
 _FLOAT_STEP = Decimal(4) * Decimal(2) ** -52
@@ -73,7 +70,7 @@ class Trade:
         """Book one execution, or the part of one that belongs to this trade."""
         buys = side is Side.BUY
         signed = quantity if buys else -quantity
-        self.average = _average(self.position, self.average, signed, price)
+        self.average = average_entry(self.position, self.average, signed, price)
         if buys:
             self.bought += quantity
             self.paid += quantity * price
@@ -113,22 +110,6 @@ class Books:
         return self.final_equity - self.starting_balance
 
 
-@dataclass(slots=True)
-class _Ledger:
-    """State of the account after each event, for the equity curve."""
-
-    times: list[int] = field(default_factory=list[int])
-    position: list[float] = field(default_factory=list[float])
-    cash: list[float] = field(default_factory=list[float])
-    balance: list[float] = field(default_factory=list[float])
-
-    def note(self, time_ns: int, position: Decimal, cash: Decimal, balance: Decimal) -> None:
-        self.times.append(time_ns)
-        self.position.append(float(position))
-        self.cash.append(float(cash))
-        self.balance.append(float(balance))
-
-
 def build_trades(fills: Sequence[Fill], payments: Sequence[FundingPayment]) -> list[Trade]:
     """Return the trades of time-ordered fills and payments; a fill that flips the position is split in two.
 
@@ -137,7 +118,7 @@ def build_trades(fills: Sequence[Fill], payments: Sequence[FundingPayment]) -> l
     """
     trades: list[Trade] = []
     current: Trade | None = None
-    for event in _in_order(fills, payments):
+    for event in in_order(fills, payments):
         if isinstance(event, FundingPayment):
             if current is None or current.position != event.position:
                 held = ZERO if current is None else current.position
@@ -227,52 +208,8 @@ def last_close(klines: Klines) -> Decimal:
     return Decimal(int(klines.frame["close"][-1])).scaleb(-klines.exponents.price)
 
 
-def equity_curve(
-    klines: Klines, fills: Sequence[Fill], payments: Sequence[FundingPayment], balance: Decimal
-) -> pl.DataFrame:
-    """Return one row per bar, marked to its close.
-
-    Columns: `time` (the bar's close, UTC ms), `balance` (cash), `equity` (balance + unrealised PnL), `position` (signed
-    quantity) and `drawdown` (fraction of the highest equity so far, ≤ 0); the starting balance is the first peak.
-    """
-    ledger = _ledger(fills, payments, balance)
-    step = klines.interval.ms
-    times = klines.frame["open_time"].dt.epoch("ms").to_numpy() + step
-    closes = klines.column("close")
-    after = np.searchsorted(np.asarray(ledger.times), times * MS, side="right") - 1
-    position = np.asarray(ledger.position)[after]
-    equity = np.asarray(ledger.cash)[after] + position * closes
-    peak = np.maximum(np.maximum.accumulate(equity), float(balance))
-    return pl.DataFrame(
-        {
-            "time": pl.Series(times).cast(pl.Datetime("ms", "UTC")),
-            "balance": np.asarray(ledger.balance)[after],
-            "equity": equity,
-            "position": position,
-            "drawdown": equity / peak - 1.0,
-        }
-    )
-
-
-def _ledger(fills: Sequence[Fill], payments: Sequence[FundingPayment], balance: Decimal) -> _Ledger:
-    ledger = _Ledger()
-    position, cash, entry = ZERO, balance, ZERO
-    ledger.note(np.iinfo(np.int64).min, position, cash, balance)
-    for event in _in_order(fills, payments):
-        if isinstance(event, FundingPayment):
-            cash += event.amount
-        else:
-            signed = event.side.sign * event.quantity
-            cash -= signed * event.price + event.fee
-            entry = _average(position, entry, signed, event.price)
-            position += signed
-        # Cash plus the position at its entry price is the balance: what is realised, without the open PnL.
-        ledger.note(event.time_ns, position, cash, cash + position * entry)
-    return ledger
-
-
-def _average(position: Decimal, entry: Decimal, signed: Decimal, price: Decimal) -> Decimal:
-    """Average entry price after a fill: adding averages, reducing keeps, flipping starts anew."""
+def average_entry(position: Decimal, entry: Decimal, signed: Decimal, price: Decimal) -> Decimal:
+    """Return the average entry price after a fill: adding averages, reducing keeps, flipping starts anew."""
     if not position:
         return price
     after = position + signed
@@ -283,7 +220,8 @@ def _average(position: Decimal, entry: Decimal, signed: Decimal, price: Decimal)
     return entry if position * after > 0 else price
 
 
-def _in_order(fills: Sequence[Fill], payments: Sequence[FundingPayment]) -> Iterator[Fill | FundingPayment]:
+def in_order(fills: Sequence[Fill], payments: Sequence[FundingPayment]) -> Iterator[Fill | FundingPayment]:
+    """Yield fills and payments by time; at one instant payments come first."""
     due = iter(payments)
     payment = next(due, None)
     for fill in fills:

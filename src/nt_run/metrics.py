@@ -31,7 +31,7 @@ def run_metrics(
     Once equity has been at or below zero, ratios of returns mean nothing and are `None`, too.
 
     Args:
-        equity: The curve of `accounting.equity_curve`, one row per bar.
+        equity: The curve of `equity.equity_curve`, one row per bar.
         trades: The frame of `accounting.trades_frame`.
         closes: Close price of each bar of the curve.
         balance: Starting balance, the point before the first bar.

@@ -16,10 +16,11 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
-from nt_run.accounting import Books, Trade, build_trades, close_books, equity_curve, last_close
+from nt_run.accounting import Books, Trade, build_trades, close_books, last_close
 from nt_run.config import RunConfig, load_config
 from nt_run.engine.instrument import SpecCheck
 from nt_run.engine.run import EngineInput, EngineOutput, run_engine
+from nt_run.equity import equity_curve
 from nt_run.holes import find_crossings
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
