@@ -211,6 +211,28 @@ class Denial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SentOrder:
+    """What a strategy asked for at one moment, whatever became of it."""
+
+    time_ns: int
+    action: str
+    """`new`, `modified` or `cancelled`."""
+    side: Side
+    order_type: str
+    """`market`, `limit`, `stop_market`, …"""
+    quantity: Decimal
+    price: Decimal | None = None
+    """Limit price; `None` where the order has none, or left as it was by a modification."""
+    trigger: Decimal | None = None
+
+    def __str__(self) -> str:
+        parts = [self.side.value, f"{self.quantity.normalize():f}", self.order_type.replace("_", " ")]
+        parts += [f"at {self.price:f}"] if self.price is not None else []
+        parts += [f"triggered at {self.trigger:f}"] if self.trigger is not None else []
+        return ("" if self.action == "new" else f"{self.action}: ") + " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarketState:
     """Prices (quote asset) and funding of this moment.
 

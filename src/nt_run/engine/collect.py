@@ -10,16 +10,23 @@ from decimal import Decimal
 from typing import Any, cast
 
 from nautilus_trader.common import Cache
-from nautilus_trader.model import LiquiditySide, OrderDenied, OrderFilled, OrderRejected, OrderSide, OrderSubmitted
+from nautilus_trader.model import (
+    LiquiditySide,
+    OrderDenied,
+    OrderFilled,
+    OrderRejected,
+    OrderSide,
+    OrderSubmitted,
+)
 from nautilus_trader.trading import Strategy
 
-from nt_run.model import BookedTrade, Denial, Fill, Liquidity, Side
+from nt_run.model import BookedTrade, Denial, Fill, Liquidity, SentOrder, Side
 
 _SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
 _KEPT_S = 30 * 86_400
 """Simulated seconds for which a strategy still finds its closed orders in the engine's cache."""
 _LIQUIDITY = {LiquiditySide.MAKER: Liquidity.MAKER, LiquiditySide.TAKER: Liquidity.TAKER}
-
+_ACTIONS = {"OrderInitialized": "new", "OrderUpdated": "modified", "OrderCanceled": "cancelled"}
 
 _NO_MARGIN = "initial margin exceeds free balance"
 TURNED_AT_ONCE = f"{_NO_MARGIN} while the opposite position is open: close first and enter in on_position_closed"
@@ -39,14 +46,20 @@ _SENTENCES = (
 class OrderCollector:
     """Takes fills and refusals out of the engine's cache while the run goes on, so that old orders may leave it.
 
-    `refused` tells by client order id why the run itself refused an order, where the engine gives another reason.
+    `refused` tells by client order id why the run itself refused an order, where the engine gives another reason. With
+    `keep_sent` also what the strategy asked for is kept, which costs a look at every event of every order.
     """
 
     def __init__(
-        self, refused: Mapping[str, str] | None = None, references: Mapping[str, Decimal] | None = None
+        self,
+        refused: Mapping[str, str] | None = None,
+        references: Mapping[str, Decimal] | None = None,
+        *,
+        keep_sent: bool = False,
     ) -> None:
         self._refused: Mapping[str, str] = {} if refused is None else refused
         self._references: Mapping[str, Decimal] = {} if references is None else references
+        self._sent: list[tuple[int, int, SentOrder]] | None = [] if keep_sent else None
         self._fills: list[tuple[int, int, Fill]] = []
         self._denials: list[tuple[int, int, Denial]] = []
         self._taken: set[str] = set()
@@ -87,7 +100,15 @@ class OrderCollector:
         self._denials.sort(key=lambda item: item[:2])
         return [item[2] for item in self._fills], [item[2] for item in self._denials]
 
+    @property
+    def sent(self) -> list[SentOrder]:
+        """What the strategy asked for, in time order; empty unless it was to be kept. Complete after `finish`."""
+        return [item[2] for item in sorted(self._sent or [], key=lambda item: item[:2])]
+
     def _take(self, order: Any) -> None:  # noqa: ANN401 - the engine's order types share no base
+        if self._sent is not None:
+            number = _number(order.client_order_id.value)
+            self._sent += [(asked.time_ns, number, asked) for asked in sent_orders(order)]
         last = order.last_event
         events: Iterable[Any] = (last,) if _is_whole(order, last) else order.events()
         for event in events:
@@ -153,6 +174,27 @@ def plain_reason(reason: str) -> str:
     if head.isupper():
         return head.replace("_", " ").lower()
     return re.sub(r"\b(?:O-)?\d[\d\-.]*", "…", reason)
+
+
+def sent_orders(order: Any) -> list[SentOrder]:  # noqa: ANN401 - the engine's order types share no base
+    """Return what became of one order by its strategy's word: sent, modified, cancelled, in that order."""
+    asked: list[SentOrder] = []
+    events: Iterable[Any] = order.events()
+    for event in events:
+        if action := _ACTIONS.get(type(event).__name__):
+            price, trigger = getattr(event, "price", None), getattr(event, "trigger_price", None)
+            asked.append(
+                SentOrder(
+                    time_ns=event.ts_event,
+                    action=action,
+                    side=_SIDES[order.side],
+                    order_type=order.order_type.name.lower(),
+                    quantity=getattr(event, "quantity", order.quantity).as_decimal(),
+                    price=price.as_decimal() if price is not None else None,
+                    trigger=trigger.as_decimal() if trigger is not None else None,
+                )
+            )
+    return asked
 
 
 def _refusal(event: object, last: object) -> str | None:

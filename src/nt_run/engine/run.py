@@ -25,7 +25,7 @@ from nt_run.engine.venue import VENUE, add_venue, make_engine
 from nt_run.errors import NtRunError, UsageError
 from nt_run.execution import PLAIN, Execution
 from nt_run.klines import Klines
-from nt_run.model import BookedTrade, Denial, Fees, Fill, FundingPayment, FundingRate, Settlement
+from nt_run.model import BookedTrade, Denial, Fees, Fill, FundingPayment, FundingRate, SentOrder, Settlement
 from nt_run.sizing import SizingRules
 from nt_run.specs import InstrumentSpecs
 
@@ -69,6 +69,10 @@ class EngineInput:
     execution: Execution = PLAIN
     gates: Sequence[Gate] = ()
     """Asked about each order the strategy sends."""
+    history: Klines | None = None
+    """What a strategy with a field `history` is given; `None` stands for `klines`."""
+    keep_sent: bool = False
+    """Keep what the strategy asked for in the output's `sent`."""
     progress: Progress | None = None
 
 
@@ -93,6 +97,8 @@ class EngineOutput:
     """Unrealised profit of the open position at the last close."""
     spec_checks: list[SpecCheck]
     sizing: SizingRecord
+    sent: list[SentOrder]
+    """What the strategy asked for, in time order; empty unless it was to be kept."""
 
 
 def run_engine(run: EngineInput) -> EngineOutput:
@@ -115,7 +121,7 @@ def run_engine(run: EngineInput) -> EngineOutput:
     strategy = _build(run, sizer, instrument, bar_type)
     refusals = Refusals(run.gates)
     prices = _make_prices(run, instrument, refusals.reasons)
-    orders = OrderCollector(refusals.reasons, prices.references if prices else {})
+    orders = OrderCollector(refusals.reasons, prices.references if prices else {}, keep_sent=run.keep_sent)
     guard = Guard(bar_type, {**sizer.hooks(bar_type), "on_order_denied": orders.note_denial})
     plan = FundingPlan(run.funding, run.klines)
     try:
@@ -206,6 +212,7 @@ def _collect(
         open_pnl=open_pnl.as_decimal() if open_pnl is not None else Decimal(0),
         spec_checks=compare_with_specs(instrument, run.specs),
         sizing=sizer.record,
+        sent=orders.sent,
     )
 
 
@@ -247,6 +254,8 @@ def _build(run: EngineInput, sizer: EntrySizer, instrument: CryptoPerpetual, bar
     offered: dict[str, object] = {"instrument_id": instrument.id, "bar_type": bar_type, "sizer": sizer}
     if "trade_size" in accepts:
         offered["trade_size"] = sizer.trade_size()
+    if "history" in accepts:
+        offered["history"] = (run.history or run.klines).floats()
     fields = {name: value for name, value in offered.items() if name in accepts}
     try:
         return run.strategy.build({**run.params, **fields})

@@ -26,7 +26,7 @@ BUILT_IN = {
 }
 """Found without the metadata of an installed package, too."""
 
-RUNNER_FIELDS = frozenset({"instrument_id", "bar_type", "trade_size", "sizer"})
+RUNNER_FIELDS = frozenset({"instrument_id", "bar_type", "trade_size", "sizer", "history"})
 """Fields the runner fills in; they are no parameters."""
 
 REQUIRED: Any = inspect.Parameter.empty
