@@ -11,7 +11,8 @@ from nt_run.counterfactual import with_other_future
 from nt_run.data.ingest import refuse_impossible
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import Interval
-from nt_run.quality import count_oddities, find_off_tick
+from nt_run.quality import count_oddities
+from nt_run.steps import find_finer
 
 TICK = Decimal("0.10")
 MINUTE = 60_000
@@ -48,7 +49,7 @@ def test_the_past_is_kept_and_the_future_is_valid_and_on_the_tick(
     assert_frame_equal(changed.frame[:kept], klines.frame[:kept])
     assert_frame_equal(changed.frame.select("open_time"), klines.frame.select("open_time"))
     refuse_impossible(changed, "noise")
-    assert find_off_tick(changed, TICK) == []
+    assert find_finer(changed, TICK, Decimal("0.001")) is None
     assert count_oddities(changed) == {}
 
 
