@@ -37,6 +37,7 @@ OPTIONAL = ("quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volum
 
 DAY_MS = 86_400_000
 _FEW = 32
+_NO_ROWS = pl.DataFrame(schema=SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Klines:
 
 def no_klines(symbol: str, interval: Interval) -> Klines:
     """Return klines without a row, the neutral element of `merge_klines`."""
-    return Klines(symbol, interval, Exponents(0, 0, 0), pl.DataFrame(schema=SCHEMA))
+    return Klines(symbol, interval, Exponents(0, 0, 0), _NO_ROWS)
 
 
 GapStatus = Literal["unverified", "confirmed_absent"]
@@ -167,13 +168,13 @@ def tight_decimals(columns: Mapping[str, NDArray[np.int64]], own: Exponents) -> 
     """
 
     def needed(names: tuple[str, ...], exponent: int) -> int:
-        for drop in range(exponent, 0, -1):
+        for drop in range(1, exponent + 1):
             # Nearly always one of the first values says no; only if none does are all of them worth the division.
-            if not any(np.any(columns[name][:_FEW] % 10**drop) for name in names) and not any(
+            if any(np.any(columns[name][:_FEW] % 10**drop) for name in names) or any(
                 np.any(columns[name] % 10**drop) for name in names
             ):
-                return exponent - drop
-        return exponent
+                return exponent - drop + 1
+        return 0
 
     return Exponents(needed(PRICES, own.price), needed(QUANTITIES, own.quantity), needed(QUOTES, own.quote))
 

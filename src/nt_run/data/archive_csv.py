@@ -139,7 +139,7 @@ def _parse_part(symbol: str, interval: Interval, body: bytes, marks: _Marks, wha
     decimals = _fixed_decimals(marks)
     if decimals is None:
         return parse_klines(symbol, interval, _read(body, pl.String).select(RAW_COLUMNS), what)
-    return parse_scaled(symbol, interval, _read(body.replace(b".", b""), pl.Int64), decimals, what)
+    return parse_scaled(symbol, interval, _read(body.translate(None, b"."), pl.Int64), decimals, what)
 
 
 def _fixed_decimals(marks: _Marks) -> Exponents | None:

@@ -41,9 +41,10 @@ def hash_content(klines: Klines) -> str:
 
 def hash_days(klines: Klines) -> dict[int, str]:
     """Return `hash_content` of each UTC day that has a row, by the start of the day in milliseconds."""
-    columns = _columns(klines)
+    # What is divided for all days together is not divided day by day.
+    columns, tight = _tightened(_columns(klines), klines.exponents)
     return {
-        start: _hash({name: values[first:last] for name, values in columns.items()}, klines.exponents)
+        start: _hash({name: values[first:last] for name, values in columns.items()}, tight)
         for start, first, last in _day_edges(klines)
     }
 
@@ -57,12 +58,21 @@ def _values(column: pl.Series) -> NDArray[Any]:
 
 
 def _hash(columns: Mapping[str, Ints], own: Exponents) -> str:
-    tight = tight_decimals({name: _known(values) for name, values in columns.items()}, own)
+    tightened, tight = _tightened(columns, own)
     digest = hashlib.sha256(f"{tight.price} {tight.quantity} {tight.quote}\n".encode())
-    for name, values in columns.items():
-        spare = own.of(name) - tight.of(name)
-        digest.update((_shortened(values, 10**spare) if spare else np.ascontiguousarray(values)).data)
+    for values in tightened.values():
+        digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
+
+
+def _tightened(columns: Mapping[str, Ints], own: Exponents) -> tuple[dict[str, Ints], Exponents]:
+    """Return the columns at the fewest decimals that hold all their values, and these decimals."""
+    tight = tight_decimals({name: _known(values) for name, values in columns.items()}, own)
+    spare = {name: own.of(name) - tight.of(name) for name in columns}
+    shortened = {
+        name: _shortened(values, 10 ** spare[name]) if spare[name] else values for name, values in columns.items()
+    }
+    return shortened, tight
 
 
 def _known(values: Ints) -> Ints:
