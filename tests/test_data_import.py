@@ -151,3 +151,38 @@ def test_offline_a_file_is_compared_with_what_is_cached(data: Run, exported: pl.
 def test_an_empty_cache_has_nothing_to_compare(data: Run) -> None:
     code, out, _ = data("data", "check", "--demo", "--offline")
     assert (code, "no klines in the cache" in out) == (0, True)
+
+
+def test_a_source_that_covers_a_part_leaves_the_rest_to_mark_prices_and_ticks(
+    data: Run, exported: pl.DataFrame, tmp_path: Path
+) -> None:
+    first_day = ["--start", "2026-05-01", "--end", "2026-05-02"]
+    assert data("data", "get", "--demo", *first_day, "--interval", "1h")[0] == 0
+    for path in tmp_path.glob("data_cache/demo/v1/binance/um/klines/BTCUSDT/1h/*"):
+        path.unlink()
+    exported.head(1440).write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    assert data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--offline")[0] == 0
+    planted(exported, 2000, 3000).write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    code, _, err = data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--offline", "--quiet")
+    assert (code, "2026-05-02 09:20 → 2026-05-03 02:00" in err, "finer steps than the tick size" in err) == (
+        3,
+        True,
+        True,
+    )
+
+
+def test_rows_that_are_partly_unknown_are_not_written_in_the_archives_form(
+    data: Run, exported: pl.DataFrame, tmp_path: Path
+) -> None:
+    exported.select("open_time", "open", "high", "low", "close", "volume").write_csv(tmp_path / "BTCUSDT-1m.csv")
+    assert data("data", "import", "BTCUSDT-1m.csv", "--demo")[0] == 0
+    code, _, err = data("data", "export", "out2", "--demo", *RANGE, "--format", "archive")
+    assert (code, "imported rows lack quote volume" in err) == (3, True)
+    assert data("data", "export", "out2", "--demo", *RANGE, "--format", "csv")[0] == 0
+    back = of(data("data", "import", str(next((tmp_path / "out2").glob("*.csv"))), "--demo", "--check-only", "--json"))
+    assert back["unknown_columns"] == ["quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume"]
+
+
+def test_a_folder_is_no_file(data: Run, tmp_path: Path) -> None:
+    code, _, err = data("data", "import", str(tmp_path), "--demo")
+    assert (code, "is a folder" in err) == (3, True)

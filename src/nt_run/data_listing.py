@@ -90,7 +90,9 @@ def print_imported(taken: Mapping[str, Any]) -> None:
         table.add_row("hole", f"{short_time(gap['start'])} → {short_time(gap['end'])}")
     if len(taken["gaps"]) > _MOST:
         table.add_row("", f"and {len(taken['gaps']) - _MOST} holes more")
-    table.add_row("compared", ", ".join(taken["compared_with"]) or "with nothing: there is no other source")
+    table.add_row(
+        "compared", ", ".join(taken["compared_with"]) or Text("with nothing: there is no other source", style=WARN)
+    )
     verdict = Text(f"{taken['added']:,} rows are new in the cache", style=GOOD)
     if not taken["stored"]:
         verdict = Text("only checked: nothing was stored", style=DIM)

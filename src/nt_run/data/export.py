@@ -11,7 +11,8 @@ from nt_run.data.archive_csv import CsvForm, write_csv
 from nt_run.data.days import day_name, days_of
 from nt_run.data.files import write_whole
 from nt_run.data.manifest import Manifest
-from nt_run.klines import SCHEMA, Klines
+from nt_run.errors import DataError
+from nt_run.klines import OPTIONAL, SCHEMA, Klines
 from nt_run.model import Interval, TimeRange
 
 Format = Literal["csv", "parquet", "archive"]
@@ -22,8 +23,16 @@ def export_klines(klines: Klines, kind: str, manifest: Manifest, target: Path, f
 
     `csv` and `parquet` are one file of the whole range, times in ISO 8601 and in milliseconds. `archive` is one file a
     month, in the very form the archive's file had; a month of which only a part is there is named by its days.
+
+    Raises:
+        DataError: `archive` is asked for, and imported rows do not know all of its columns.
     """
     if form == "archive":
+        if any(klines.frame[name].null_count() for name in OPTIONAL):
+            raise DataError(
+                f"{klines.symbol} {klines.interval}: imported rows lack quote volume, number of trades or takers, "
+                "which the archive's form has. Export them as csv or parquet."
+            )
         return [
             _write(target / f"{file.name}.csv", write_csv(part, _form(manifest, file.period)))
             for file, part in _months(klines, kind)

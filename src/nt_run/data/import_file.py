@@ -13,7 +13,7 @@ import polars as pl
 
 from nt_run.data.download import CLOSED_AFTER_MS
 from nt_run.data.files import sha256
-from nt_run.data.import_table import SYMBOL, read_table, unknown_columns
+from nt_run.data.import_table import SYMBOL, read_table
 from nt_run.data.import_values import plain_text, times_ms, whole_numbers
 from nt_run.data.ingest import RAW_COLUMNS, parse_klines
 from nt_run.errors import DataError, ImportFileError, UsageError
@@ -33,7 +33,7 @@ class ImportedFile:
     sha256: str
     klines: Klines
     unknown: list[str]
-    """Columns of `OPTIONAL` it does not have."""
+    """Columns of `OPTIONAL` it does not have, or not in every row."""
     repeated: int
     """Rows that were there twice."""
     remarks: list[str]
@@ -60,7 +60,6 @@ def read_klines(path: Path, *, symbol: str | None, interval: str | None, now_ms:
     times, remarks = times_ms(table["open_time"], path.name)
     step = _interval_of(path.name, times, interval)
     name = _symbol_of(path.name, table, symbol)
-    unknown = unknown_columns(table)
     text = _as_text(table, times, step, path.name)
     text, dropped = _without_unclosed(text, step, path, now_ms)
     klines, repeated = parse_klines(name, step, text, path.name, unknown=OPTIONAL)
@@ -72,7 +71,7 @@ def read_klines(path: Path, *, symbol: str | None, interval: str | None, now_ms:
         name=path.name,
         sha256=sha256(content),
         klines=klines,
-        unknown=unknown,
+        unknown=[name for name in OPTIONAL if klines.frame[name].null_count()],
         repeated=repeated,
         remarks=[*remarks, *dropped],
     )

@@ -14,7 +14,7 @@ import polars as pl
 from nt_run.data.files import read_whole
 from nt_run.data.ingest import RAW_COLUMNS
 from nt_run.errors import ImportFileError
-from nt_run.klines import OPTIONAL, PRICES
+from nt_run.klines import PRICES
 
 SYMBOL = "symbol"
 """The name of a column that says which contract the rows are of."""
@@ -54,6 +54,8 @@ def read_table(path: Path) -> tuple[bytes, pl.DataFrame]:
     Raises:
         ImportFileError: It is not there, not such a file, or lacks a column one cannot do without.
     """
+    if path.is_dir():
+        raise ImportFileError(str(path), "is a folder", _FORMS)
     try:
         content = read_whole(path)
     except FileNotFoundError as exc:
@@ -70,11 +72,6 @@ def read_table(path: Path) -> tuple[bytes, pl.DataFrame]:
     if table.is_empty():
         raise ImportFileError(path.name, "has no rows", _FORMS)
     return content, table.select(pl.col(own).alias(name) for name, own in chosen.items())
-
-
-def unknown_columns(table: pl.DataFrame) -> list[str]:
-    """Return the optional columns that a table lacks."""
-    return [name for name in OPTIONAL if name not in table.columns]
 
 
 def _decode(path: Path, content: bytes) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """What klines are cross-checked against: a second source, else mark prices, else the tick size."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -59,13 +60,12 @@ class CrossChecker:
         if not stored:
             self._compare_rows(klines, checked)
         own_is_reference = klines.interval.ms >= REFERENCE.ms
-        if not (stored and own_is_reference):
-            self._compare_second(klines, checked)
-        if not checked.against:
-            self._compare_mark(klines, checked)
-        if not checked.against and tick_size is not None:
+        whole = False if stored and own_is_reference else self._compare_second(klines, checked)
+        # A source that covers only a part leaves the rest to the next one.
+        whole = whole or self._compare_mark(klines, checked)
+        if not whole and tick_size is not None:
             checked.against.append(f"the tick size {tick_size}")
-            checked.findings += find_finer_steps(klines, tick_size)
+            _add(checked, find_finer_steps(klines, tick_size))
         checked.findings = narrowed(checked.findings, klines, tick_size, self._reference(klines).ms)
         return checked
 
@@ -86,27 +86,29 @@ class CrossChecker:
             words = f"{len(clashes) - len(priced)} rows differ from those of the cache, but not in price"
             checked.remarks.append(f"{words}; the cache keeps its own")
 
-    def _compare_second(self, klines: Klines, checked: CrossChecked) -> None:
+    def _compare_second(self, klines: Klines, checked: CrossChecked) -> bool:
+        """Return whether every bar of the second source's interval was compared."""
         other = self._load(klines, KLINES)
         if other is None:
-            return
-        findings, compared, corrected = find_disagreements(klines, other, f"the exchange's {other.interval} klines")
+            return False
+        findings, compared, corrected = find_disagreements(klines, other, f"the {other.interval} klines")
         if compared:
             checked.against.append(f"{compared:,} klines of {other.interval}")
         if corrected:
-            words = f"{corrected} bars of {other.interval} differ in volume alone from what the exchange has now"
-            checked.remarks.append(words)
-        known = [one.range for one in checked.findings]
-        checked.findings += [one for one in findings if one.range not in known]
+            checked.remarks.append(f"{corrected} bars of {other.interval} differ in volume alone, as corrected ones do")
+        _add(checked, findings)
+        return compared >= klines.range.ms // other.interval.ms - 1
 
-    def _compare_mark(self, klines: Klines, checked: CrossChecked) -> None:
+    def _compare_mark(self, klines: Klines, checked: CrossChecked) -> bool:
+        """Return whether anything was compared."""
         mark = self._load(klines, MARK_KLINES)
         if mark is None:
-            return
+            return False
         findings, compared = find_far_from_mark(klines, mark)
         if compared:
             checked.against.append(f"{compared:,} mark price klines of {mark.interval}")
-        checked.findings += findings
+        _add(checked, findings)
+        return compared > 0
 
     def _load(self, klines: Klines, kind: str) -> Klines | None:
         """Return what there is of the reference inside the range of klines; `None` if there is nothing."""
@@ -137,6 +139,16 @@ class CrossChecker:
             return parse_specs(rules, symbol, as_of_ms=newest.last_seen_ms, source=newest.file).tick_size
         except DataError:
             return None
+
+
+def _add(checked: CrossChecked, findings: Sequence[Finding]) -> None:
+    """Add findings where nothing was found by a surer comparison."""
+    known = [one.range for one in checked.findings]
+    checked.findings += [
+        one
+        for one in findings
+        if not any(one.range.start_ms < each.end_ms and each.start_ms < one.range.end_ms for each in known)
+    ]
 
 
 def cross_check(root: Path, sources: Sources, selection: Selection) -> list[tuple[SeriesRef, CrossChecked]]:
