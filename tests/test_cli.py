@@ -112,6 +112,17 @@ def test_specs_json_has_decimal_strings(nt_run: Run) -> None:
     assert {"market_max_quantity", "min_notional", "liquidation_fee", "mark_price", "as_of", "source"} <= rules.keys()
 
 
+def test_a_run_says_whose_rules_it_used(warm: Run) -> None:
+    done = warm("backtest", "--demo", *RANGE, "--offline", "--specs-at", "range")
+    assert done.code == 0
+    assert "rules 20260701T000030Z." in done.out
+    assert "Those of 2026-07-01 00:00:30 are used, and no change since is known." in done.out.replace("\n", " ")
+    specs = warm("backtest", "--demo", *RANGE, "--offline", "--json").json["specs"]
+    assert (specs["at"], specs["snapshot"][:16], specs["changes"]) == ("today", "20260701T000030Z", [])
+    assert "  rules 2026" not in warm("backtest", "--demo", *RANGE, "--offline").out
+    assert "specs import" in warm("backtest", "--demo", *RANGE, "--offline", "--specs-at", "2020-01-01").err
+
+
 def test_offline_specs_come_from_the_kept_answer(warm: Run) -> None:
     assert warm("specs", "--demo", "--offline", "--json").json["tick_size"] == "0.10"
 

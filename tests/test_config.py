@@ -211,3 +211,18 @@ def test_the_sizer_expects_the_slippage_that_is_charged() -> None:
 def test_fill_time_and_slippage_out_of_range_are_refused(key: str, value: str, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         load_config(overrides={key: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "at"), [('"range"', "range"), ("2022-05-04", "2022-05-04"), ('"2022-05-04T20:00"', "2022-05-04T20:00")]
+)
+def test_the_rules_of_a_date_may_be_a_toml_date_or_text(tmp_path: Path, text: str, at: str) -> None:
+    (tmp_path / "run.toml").write_text(f"[specs]\nat = {text}\n")
+    config = load_config(tmp_path / "run.toml")
+    assert config.specs.at == at
+    assert load_config(None, {"specs.at": at}) == config
+
+
+def test_whose_rules_are_meant_must_be_today_range_or_a_date() -> None:
+    with pytest.raises(UsageError, match="must be today, range or a date such as 2022-05-04, not 'yesterday'"):
+        load_config(None, {"specs.at": "yesterday"})

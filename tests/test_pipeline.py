@@ -9,8 +9,10 @@ import pyarrow.feather
 import pytest
 
 from nt_run.config import RunConfig, load_config
+from nt_run.data.snapshots import SnapshotStore
 from nt_run.demo import DemoExchange, Fault, RecordedMarket
-from nt_run.errors import IncompleteDataError, NotCachedError, SizingError, StrategyError, UsageError
+from nt_run.errors import IncompleteDataError, NotCachedError, NotTradableError, SizingError, StrategyError, UsageError
+from nt_run.inputs import market_root
 from nt_run.klines import Exponents
 from nt_run.model import FundingRate, parse_time
 from nt_run.pipeline import backtest
@@ -244,6 +246,49 @@ def test_seven_years_of_hours_run_across_the_tick_change(
     assert any("0.01" in warning for warning in run.summary["warnings"])
     assert_books_balance(run)
     assert fills_lie_in_their_bars(run)
+
+
+def test_rules_of_the_range_make_an_old_run_exact(
+    recordings: Path, recorded_exchange_info: dict[str, Any], tmp_path: Path
+) -> None:
+    # In 2025 BTCUSDT has tick size 0.10 and min notional 100; in March 2021 it had 0.01 and 5.
+    frame = recorded(recordings, "BTCUSDT-1h-2019-2026.feather").head(15_000)
+    market = RecordedMarket("BTCUSDT", frame, interval="1h")
+    with DemoExchange(market=market, exchange_info=recorded_exchange_info) as exchange:
+        where = {"exchange.rest_url": exchange.rest_url, "interval": "1h", "start": "2021-03-01", "end": "2021-03-08"}
+        SnapshotStore(market_root(load_config(None, where), tmp_path)).keep(
+            recorded_exchange_info, recorded_exchange_info["serverTime"]
+        )
+        then = backtest(load_config(None, {**where, "specs.at": "range"}), cache_dir=tmp_path, save=False).summary
+        dated = load_config(None, {**where, "specs.at": "2025-10-30"})
+        now = backtest(dated, cache_dir=tmp_path, save=False).summary
+    assert (then["specs"]["tick_size"], then["specs"]["min_notional"]) == ("0.01", "5")
+    assert (then["specs"]["accurate"], then["specs"]["at"]) == (6, "range")
+    assert then["specs"]["snapshot"].startswith("20251030T040015Z")
+    assert then["specs"]["changes"][0].startswith("tick size 0.01 until 2022-02-15")
+    assert (now["specs"]["accurate"], now["specs"]["at"]) == (4, "2025-10-30")
+    told = [warning for warning in now["warnings"] if "moves in 0.01" in warning or "but 0.01 until" in warning]
+    assert len(told) == 2
+    assert not [warning for warning in then["warnings"] if "differ" in warning or "finer" in warning]
+
+
+def test_a_delisted_contract_runs_over_a_time_when_it_traded(
+    recordings: Path, recorded_exchange_info: dict[str, Any], tmp_path: Path
+) -> None:
+    # WAVESUSDT was settled on 2024-06-11 and is still listed in 2025; its bars here are BTCUSDT's, a thousandth each.
+    prices = ("open", "high", "low", "close")
+    frame = recorded(recordings, "BTCUSDT-1h-2019-2026.feather").filter(
+        pl.col("open_time") < pl.datetime(2024, 7, 1, time_zone="UTC")
+    )
+    frame = frame.with_columns((pl.col(name) / 1000).round(4) for name in prices)
+    market = RecordedMarket("WAVESUSDT", frame.tail(5000), interval="1h", exponents=Exponents(4, 3, 7))
+    with DemoExchange(market=market, exchange_info=recorded_exchange_info) as exchange:
+        where = {"exchange.rest_url": exchange.rest_url, "interval": "1h", "symbol": "WAVESUSDT", "specs.at": "range"}
+        run = backtest(load_config(None, {**where, "start": "2024-05-01", "end": "2024-05-08"}), cache_dir=tmp_path)
+        with pytest.raises(NotTradableError, match="until 2024-06-11 09:00 UTC"):
+            backtest(load_config(None, {**where, "start": "2024-06-10", "end": "2024-06-12"}), cache_dir=tmp_path)
+    assert (run.summary["specs"]["status"], run.summary["specs"]["tick_size"]) == ("SETTLING", "0.0001")
+    assert run.summary["bars"]["fed"] == 168
 
 
 def test_spot_rows_in_a_perpetuals_file_are_named(

@@ -150,8 +150,7 @@ def _foot(summary: Mapping[str, Any]) -> RenderableType:
     ]
     specs = summary["specs"]
     if specs.get("at", "today") != "today":  # runs of earlier versions do not say
-        changes = f"; {', '.join(specs['changes'])}" if specs["changes"] else ""
-        lines.insert(0, f"rules {specs['snapshot']} ({specs['at']}){changes}")
+        lines.insert(0, f"rules {specs['snapshot']} ({specs['at']})")
     return Group(Text("\n".join(lines), style=DIM, overflow="fold"))
 
 

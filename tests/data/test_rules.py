@@ -114,21 +114,28 @@ def test_without_an_older_answer_the_range_undoes_what_changed_since(tmp_path: P
         "tick size 0.01 until 2022-02-15 04:00 (read off the exchange's klines)",
         "min notional 5 until 2023-11-02 10:00 (Binance announcement on the minimum notional of BTCUSDT and ETHUSDT)",
     ]
-    assert loaded.warnings == []
+    (warning,) = loaded.warnings
+    assert warning.startswith(
+        "No trading rules from before the range are kept. Those of 2024-10-20 00:00 are used, and"
+    )
+    assert all(words in warning for words in loaded.changes)
 
 
 def test_an_older_answer_is_brought_up_to_the_start_of_the_range(tmp_path: Path, offline: MarketData) -> None:
     kept(tmp_path, "2021-09-06", btc("0.01", "5"))
     loaded = offline.load_run_specs("BTCUSDT", "range", over("2024-01-01", "2024-01-08"))
     assert rules(loaded) == (Decimal("0.10"), Decimal(100))
-    assert loaded.warnings == []
+    (warning,) = loaded.warnings
+    assert warning.startswith(
+        "The trading rules are those of 2021-09-06 00:00, and of what changed since: tick size 0.10"
+    )
 
 
 def test_a_change_inside_the_range_is_a_warning_even_then(tmp_path: Path, offline: MarketData) -> None:
     kept(tmp_path, "2024-10-20", btc("0.10", "100"))
     loaded = offline.load_run_specs("BTCUSDT", "range", over("2023-11-01", "2023-11-08"))
     assert rules(loaded) == (Decimal("0.10"), Decimal(5))
-    (warning,) = loaded.warnings
+    _, warning = loaded.warnings
     assert "min notional 5, but 100 since 2023-11-02 10:00" in warning
     assert "--specs-at" not in warning
 
@@ -146,7 +153,9 @@ def test_rules_of_another_time_are_a_warning_that_names_both(tmp_path: Path, off
 def test_rules_of_their_own_time_are_no_warning(tmp_path: Path, offline: MarketData) -> None:
     kept(tmp_path, "2024-10-20", btc("0.10", "100"))
     for at in ("today", "range", "2024-10-20"):
-        assert offline.load_run_specs("BTCUSDT", at, over("2024-10-13", "2024-10-20")).warnings == []
+        assert offline.load_run_specs("BTCUSDT", at, over("2024-10-20", "2024-10-27")).warnings == []
+    (warning,) = offline.load_run_specs("BTCUSDT", "range", over("2024-10-13", "2024-10-20")).warnings
+    assert warning.endswith("and no change since is known.")
 
 
 def test_a_kept_answer_of_the_range_speaks_against_other_rules_too(tmp_path: Path, offline: MarketData) -> None:

@@ -133,7 +133,8 @@ class RuleBook:
             return self.today(symbol)  # says what is wrong: nothing is kept, or nothing lists the symbol
         loaded = self._read(snapshot, start, symbol, time_range)
         specs, changed = at_time(loaded.specs, self._changes, loaded.specs.as_of_ms, start)
-        return replace(loaded, specs=specs, at=RANGE, changes=[str(one) for one in changed])
+        changes = [str(one) for one in changed]
+        return replace(loaded, specs=specs, at=RANGE, changes=changes, warnings=_told(snapshot, start, changes))
 
     def _listing(self, symbol: str, time_ms: int) -> Snapshot | None:
         """The newest answer of a time or before that lists a contract, else the oldest later one."""
@@ -172,6 +173,20 @@ class RuleBook:
         answer = self._store.read(snapshot)
         specs: InstrumentSpecs = parse_specs(answer, symbol, as_of_ms=as_of, source=snapshot.file, traded=traded)
         return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=[])
+
+
+def _told(snapshot: Snapshot, start: int, changes: Sequence[str]) -> list[str]:
+    """What to say where the answer used is not simply the one in force when a range starts."""
+    words = "; ".join(changes)
+    if snapshot.fetched_at_ms > start:
+        undone = f"what is known to have changed since is undone: {words}" if changes else "no change since is known"
+        day = format_time(snapshot.fetched_at_ms)
+        return [f"No trading rules from before the range are kept. Those of {day} are used, and {undone}."]
+    if changes:
+        return [
+            f"The trading rules are those of {format_time(snapshot.last_seen_ms)}, and of what changed since: {words}."
+        ]
+    return []
 
 
 def _lists(answer: dict[str, Any], symbol: str) -> bool:
