@@ -389,3 +389,13 @@ def at(exchange: DemoExchange, changes: dict[str, Any]) -> RunConfig:
 def without_noon(rows: list[Any]) -> list[Any]:
     noon = parse_time("2026-06-02T12:00")
     return [row for row in rows if not noon <= row[0] < noon + 30 * 60_000]
+
+
+def test_where_a_stop_decides_the_size_the_report_says_whether_it_was_kept(
+    cache: Path,
+) -> None:
+    changes = {"sizing.method": "stop", "sizing.stop_distance": "0.002", "account.leverage": 50}
+    risk = backtest(demo(**changes), cache_dir=cache, offline=True, save=False).summary["risk_audit"]
+    assert (risk["stopped"] > 0, risk["unmatched"], risk["over"]) == (True, 0, 0)
+    assert float(risk["max_unexplained"]) <= 0
+    assert backtest(demo(), cache_dir=cache, offline=True, save=False).summary["risk_audit"] is None

@@ -27,6 +27,8 @@ from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
 from nt_run.progress import ProgressDisplay
 from nt_run.reconcile import reconcile_trades
 from nt_run.results import Run, fills_frame, funding_frame, run_name, save_run, settlements_frame, trades_frame
+from nt_run.risk import Planned, RiskAudit, audit_risk
+from nt_run.sizing import BY_STOP
 from nt_run.steps import find_finer, in_words
 from nt_run.strategies.resolver import StrategySpec, check_params, resolve_strategy
 from nt_run.summary import Facts, data_object, exchange_warning, specs_object, summarize
@@ -153,9 +155,18 @@ def _facts(
         benchmark=benchmark,
         data=data_object(inputs.klines.certificate),
         crossings=find_crossings(inputs.klines.klines, inputs.time_range, trades, output.fills, output.payments),
+        risk=_risk(config, inputs, output, trades),
         warnings=[*exchange_warning(config), *inputs.warnings, *remarks],
         created_ms=round(now.timestamp() * 1000),
     )
+
+
+def _risk(config: RunConfig, inputs: Inputs, output: EngineOutput, trades: Sequence[Trade]) -> RiskAudit | None:
+    if config.sizing.method not in BY_STOP:
+        return None
+    taker, slippage = config.trading_fees().taker, config.execution_rules().slippage
+    planned = Planned(taker=taker, slippage=slippage, tick=inputs.specs.specs.tick_size)
+    return audit_risk(trades, output.fills, output.sizing.asked, planned)
 
 
 def _check(check: SpecCheck) -> dict[str, Any]:

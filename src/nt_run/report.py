@@ -68,6 +68,7 @@ def _checks(summary: Mapping[str, Any]) -> RenderableType:
             f"{bars['skipped']:,} skipped",
         ),
         *_size_rows(summary),
+        *_risk_rows(summary),
     ]
     table = grid((None,), ("bold",), (None, "right"), (DIM,))
     for good, name, value, note in rows:
@@ -94,6 +95,24 @@ def _size_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, 
         (largest is not None and largest <= 1, "account in one position", share, note),
         (None, f"one whole {base} instead", percent(first["one_unit_share"]), "of the account"),
     ]
+
+
+def _risk_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, str]]:
+    # Reports of earlier versions have none.
+    risk, asset = summary.get("risk_audit"), summary["account"]["asset"]
+    if risk is None:
+        return []
+    stopped = f"{risk['stopped']:,} stopped trades"
+    if risk["unmatched"]:
+        stopped += f" ({risk['unmatched']:,} more were built in parts)"
+    if risk["worst"] is None:
+        return [(None, "risk at the stop", "none", stopped)]
+    if not risk["over"]:
+        return [(True, "risk at the stop", "kept", f"{stopped}, none lost more than was asked")]
+    worst = risk["worst"]
+    note = f"{risk['over']:,} of {stopped} lost more: {amount(worst['over'])} {asset}"
+    note += f", {amount(worst['gap'])} by gap" if float(worst["gap"]) else ""
+    return [(False, "risk at the stop", percent(risk["max_over_share"], sign=True), note)]
 
 
 def _money(summary: Mapping[str, Any]) -> RenderableType:

@@ -19,6 +19,8 @@ from nt_run.specs import InstrumentSpecs
 
 Method = Literal["notional", "stop", "atr"]
 METHODS: tuple[Method, ...] = ("notional", "stop", "atr")
+BY_STOP: frozenset[Method] = frozenset({"stop", "atr"})
+"""Methods whose fraction is what is lost at the stop."""
 
 _CENT = Decimal("0.01")
 _FRACTION_STEP = Decimal("0.000001")

@@ -15,6 +15,7 @@ from nt_run.holes import Crossing
 from nt_run.klines import DataCertificate
 from nt_run.metrics import Metrics
 from nt_run.model import MS, Fees, MarketState, TimeRange, format_iso
+from nt_run.risk import RiskAudit, risk_object
 from nt_run.sizing import Sized
 from nt_run.specs import InstrumentSpecs
 
@@ -48,6 +49,8 @@ class Facts:
     benchmark: Metrics
     data: Mapping[str, Any]
     crossings: Sequence[Crossing]
+    risk: RiskAudit | None
+    """`None` where no stop decides the size."""
     warnings: Sequence[str]
     created_ms: int
 
@@ -73,6 +76,7 @@ def summarize(facts: Facts) -> dict[str, Any]:
         | dict(facts.specs_origin)
         | {"checks": checks, "accurate": sum(check["same"] for check in checks)},
         "sizing": _sizing(facts),
+        "risk_audit": None if facts.risk is None else risk_object(facts.risk),
         "fees": {"maker": str(fees.maker), "taker": str(fees.taker), "source": fees.source},
         "account": _account(facts),
         "pnl": {name: _money(getattr(books, name)) for name in PNL_PARTS},

@@ -273,3 +273,14 @@ def test_a_missing_stop_is_not_quoted_as_a_value(sizer: Callable[..., EntrySizer
     with pytest.raises(SizingError) as caught:
         sizer(method="stop", compound=False).quantity(price("100.0"))
     assert "and there is none. Give the strategy a stop" in str(caught.value)
+
+
+def test_what_an_entry_was_asked_to_risk_is_kept_where_a_stop_decides(run: Run, make_klines: Make, kit: Any) -> None:
+    source = kit.Source(kit.Scripted, {"script": {1: [Asking()]}}, ACCEPTS)
+    rules = SizingRules(method="stop", fraction=Decimal("0.01"), stop_distance=Decimal("0.05"))
+    klines = make_klines(STEADY * 3)
+    (asked,) = run(klines, source, sizing=rules).sizing.asked
+    # 100,000 × 0.01 = 1,000; one unit loses 50 + 1,950 × 0.0005 = 50.975 at the stop: 19.617.
+    assert (asked.quantity, asked.price, asked.stop_price, asked.asked) == (Decimal("19.617"), 1000, 950, 1000)
+    assert (asked.side, asked.time_ns) == (Side.BUY, (klines.range.start_ms + 120_000) * 1_000_000)
+    assert run(klines, source).sizing.asked == []

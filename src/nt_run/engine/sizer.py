@@ -12,7 +12,8 @@ from nautilus_trader.trading import Strategy
 from nt_run.engine.venue import VENUE
 from nt_run.errors import SizingError
 from nt_run.model import Denial, Fees
-from nt_run.sizing import BelowMinimumError, Sized, SizingRules, size_position, to_step
+from nt_run.risk import AskedRisk
+from nt_run.sizing import BY_STOP, BelowMinimumError, Sized, SizingRules, size_position, to_step
 from nt_run.specs import InstrumentSpecs
 
 
@@ -27,6 +28,8 @@ class SizingRecord:
     capped: dict[str, int] = field(default_factory=dict[str, int])
     """How many entries were cut, by what."""
     denials: list[Denial] = field(default_factory=list[Denial])
+    asked: list[AskedRisk] = field(default_factory=list[AskedRisk])
+    """Every entry that was sized by its stop, in time order."""
 
     def add(self, sized: Sized) -> None:
         """Count one entry."""
@@ -138,6 +141,8 @@ class EntrySizer:
                 raise
             return self._deny(f"sizing: below {exc.limit}")
         self.record.add(sized)
+        if stop is not None and self._rules.method in BY_STOP:
+            self._note_risk(sized, stop)
         return self._quantity(sized)
 
     def equity(self, price: Price) -> Decimal:
@@ -183,6 +188,16 @@ class EntrySizer:
 
     def _quantity(self, sized: Sized) -> Quantity:
         return Quantity.from_decimal_dp(sized.quantity, self._size_decimals)
+
+    def _note_risk(self, sized: Sized, stop: Decimal) -> None:
+        asked = AskedRisk(
+            time_ns=self._bound().clock.timestamp_ns() if self._strategy is not None else 0,
+            quantity=sized.quantity,
+            price=sized.price,
+            stop_price=stop,
+            asked=sized.equity * sized.asked_share,
+        )
+        self.record.asked.append(asked)
 
     def _deny(self, reason: str) -> None:
         self.record.denials.append(Denial(time_ns=self._bound().clock.timestamp_ns(), reason=reason))

@@ -1,0 +1,179 @@
+"""What each position was asked to risk, and what it lost when its stop was hit. Pure.
+
+A position sized by its stop is meant to lose at most the money asked: |entry − stop| × quantity, slippage included, and
+both fees. It loses more where the market does not trade at the stop (a gap), where the entry fills away from the price
+it was sized at (the next open), and by the funding paid in between; nothing else may add to it:
+
+    realised ≤ asked + gap + funding paid
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from nt_run.accounting import Trade
+from nt_run.execution import NO_SLIPPAGE, Slippage
+from nt_run.model import MS, Fill, Side, format_iso
+
+ZERO = Decimal(0)
+_STOPS = frozenset({"stop_market", "stop_limit", "trailing_stop_market", "trailing_stop_limit"})
+"""Order types that end a trade at a stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedRisk:
+    """One entry as it was sized: `quantity` at `price`, to lose at most `asked` (quote asset) at `stop_price`."""
+
+    time_ns: int
+    quantity: Decimal
+    price: Decimal
+    stop_price: Decimal
+    asked: Decimal
+
+    @property
+    def side(self) -> Side:
+        """The side of the entry: a stop below its price protects a buy."""
+        return Side.BUY if self.stop_price < self.price else Side.SELL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What sizing expects at entry and stop: the taker fee (a fraction) and the slippage, whose ticks are `tick`."""
+
+    taker: Decimal
+    tick: Decimal
+    slippage: Slippage = NO_SLIPPAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedTrade:
+    """A trade that ended at its stop; money in the quote asset, losses and costs positive."""
+
+    trade: Trade
+    asked: AskedRisk
+    gap: Decimal
+    """What the entry and the exit lost by filling beyond the prices they were sized with, with the fees of it."""
+    slippage: Decimal
+    """What slippage took at both ends; sizing has expected it."""
+
+    @property
+    def realised(self) -> Decimal:
+        """The loss, with fees and funding."""
+        return -self.trade.pnl
+
+    @property
+    def over(self) -> Decimal:
+        """How much more than asked was lost; negative where it was less."""
+        return self.realised - self.asked.asked
+
+    @property
+    def unexplained(self) -> Decimal:
+        """What is over and neither gap nor funding: at most zero."""
+        return self.over - self.gap - max(ZERO, -self.trade.funding)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskAudit:
+    """All trades that ended at a stop, in time order; `unmatched` counts those built or closed in parts or unsized."""
+
+    stopped: Sequence[StoppedTrade]
+    unmatched: int
+
+    @property
+    def worst(self) -> StoppedTrade | None:
+        """The trade that lost most beyond what was asked, or least below it."""
+        return max(self.stopped, key=lambda each: each.over, default=None)
+
+
+def audit_risk(
+    trades: Sequence[Trade], fills: Sequence[Fill], asked: Sequence[AskedRisk], planned: Planned
+) -> RiskAudit:
+    """Return what the trades that ended at a stop were asked to risk, and what they lost.
+
+    Args:
+        trades: All trades of the run.
+        fills: The fills they are made of, in time order.
+        asked: What the sizer was asked, in time order; a trade belongs to the last answer before its entry if that
+            was of its side and quantity.
+        planned: What sizing expects at both ends.
+    """
+    stopped: list[StoppedTrade] = []
+    unmatched = done = 0
+    for trade, entry, leave in _round_trips(trades, fills):
+        while done < len(asked) and asked[done].time_ns <= trade.entry_time_ns:
+            done += 1
+        if leave.order_type not in _STOPS:
+            continue
+        sized = asked[done - 1] if done else None
+        if sized is None or trade.fills > 2 or (sized.side, sized.quantity) != (trade.side, trade.quantity):  # noqa: PLR2004 - one entry, one exit
+            unmatched += 1
+            continue
+        slipped = sum((fill.quantity * abs(fill.price - fill.reference) for fill in (entry, leave)), ZERO)
+        stopped.append(StoppedTrade(trade=trade, asked=sized, gap=_gap(sized, entry, leave, planned), slippage=slipped))
+    return RiskAudit(stopped=stopped, unmatched=unmatched)
+
+
+def risk_object(audit: RiskAudit) -> dict[str, Any]:
+    """Return a risk audit as one object: amounts as text, shares as fractions of what was asked."""
+    worst = audit.worst
+    return {
+        "stopped": len(audit.stopped),
+        "unmatched": audit.unmatched,
+        "over": sum(each.over > 0 for each in audit.stopped),
+        "max_over": None if worst is None else f"{worst.over:.8f}",
+        "max_over_share": None if worst is None else float(worst.over / worst.asked.asked),
+        "max_unexplained": f"{max(each.unexplained for each in audit.stopped):.8f}" if audit.stopped else None,
+        "worst": None if worst is None else _trade_object(worst),
+    }
+
+
+def _trade_object(each: StoppedTrade) -> dict[str, Any]:
+    trade, sized = each.trade, each.asked
+    money = {
+        "asked": sized.asked,
+        "realised": each.realised,
+        "over": each.over,
+        "price": each.realised - trade.fee + trade.funding - each.slippage,
+        "fees": trade.fee,
+        "funding": ZERO - trade.funding,
+        "slippage": each.slippage,
+        "gap": each.gap,
+    }
+    return {
+        "entry": format_iso(trade.entry_time_ns // MS),
+        "exit": None if trade.exit_time_ns is None else format_iso(trade.exit_time_ns // MS),
+        "side": trade.side.value,
+        "quantity": f"{trade.quantity:f}",
+        "entry_price": f"{trade.entry_price:f}",
+        "stop_price": f"{sized.stop_price:f}",
+        "exit_price": None if trade.exit_price is None else f"{trade.exit_price:f}",
+        **{name: f"{value:.8f}" for name, value in money.items()},
+    }
+
+
+def _round_trips(trades: Sequence[Trade], fills: Sequence[Fill]) -> Iterator[tuple[Trade, Fill, Fill]]:
+    """Yield each closed trade with the fills that opened and closed it."""
+    position, at, opened = ZERO, 0, None
+    for fill in fills:
+        after = position + fill.side.sign * fill.quantity
+        if opened is not None and position * after <= 0:
+            yield trades[at], opened, fill
+            at, opened = at + 1, None
+        if opened is None and after:
+            opened = fill
+        position = after
+
+
+def _gap(sized: AskedRisk, entry: Fill, leave: Fill, planned: Planned) -> Decimal:
+    """What was lost because entry and exit filled beyond the prices sizing expected.
+
+    A long that leaves d lower loses d more and saves the fee of d; a short that leaves d higher pays the fee as well.
+    At the entry it is the other way round.
+    """
+    side, away, tick = sized.side, leave.side, planned.tick
+    first = planned.slippage.worse(sized.price, side, tick=tick)
+    last = planned.slippage.worse(sized.stop_price, away, tick=tick)
+    late = max(ZERO, side.sign * (entry.price - first)) * (1 + side.sign * planned.taker)
+    behind = max(ZERO, side.sign * (last - leave.price)) * (1 - side.sign * planned.taker)
+    return sized.quantity * (late + behind)

@@ -1,0 +1,53 @@
+from typing import Any
+
+import pytest
+
+from nt_run.config import load_config
+from nt_run.pipeline import backtest
+from nt_run.report import print_run
+
+STOP = {
+    "demo": True,
+    "start": "2026-06-01",
+    "end": "2026-06-02",
+    "sizing.method": "stop",
+    "sizing.stop_distance": "0.002",
+    "account.leverage": 50,
+}
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The summary of a run sized by its stop."""
+    return backtest(load_config(None, STOP), cache_dir=tmp_path_factory.mktemp("cache"), save=False).summary
+
+
+def risk_line(summary: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str:
+    print_run(summary)
+    return next(line for line in capsys.readouterr().out.splitlines() if "risk at the stop" in line)
+
+
+def test_a_run_that_lost_no_more_than_asked_says_so(
+    stopped: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = risk_line(stopped, capsys)
+    assert line.startswith("✓")
+    assert f"{stopped['risk_audit']['stopped']:,} stopped trades, none lost more than was asked" in line
+
+
+def test_a_run_that_lost_more_says_how_much_and_how_much_of_it_a_gap_was(
+    stopped: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    risk = stopped["risk_audit"]
+    over = {"over": 1, "max_over_share": 0.05, "worst": risk["worst"] | {"over": "10.5", "gap": "9.25"}}
+    line = risk_line(stopped | {"risk_audit": risk | over}, capsys)
+    assert line.startswith("!")
+    assert "+5.00 %" in line
+    assert "stopped trades lost more: 10.50 USDT, 9.25 by gap" in line
+
+
+def test_a_report_of_an_earlier_version_prints_without_a_risk_audit(
+    stopped: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_run({name: value for name, value in stopped.items() if name != "risk_audit"})
+    assert "risk at the stop" not in capsys.readouterr().out

@@ -1,0 +1,173 @@
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nt_run.accounting import build_trades
+from nt_run.execution import Slippage
+from nt_run.model import Fees, Fill, FundingPayment, Liquidity, Side
+from nt_run.risk import AskedRisk, Planned, RiskAudit, audit_risk, risk_object
+from nt_run.sizing import SizingRules, loss_per_unit, size_position
+from nt_run.specs import InstrumentSpecs
+
+D = Decimal
+MINUTE = 60_000_000_000
+FEES = Fees(maker=D("0.0002"), taker=D("0.001"), source="test")
+PLANNED = Planned(taker=FEES.taker, tick=D("0.1"))
+
+
+def fill(minute: int, side: Side, quantity: str | Decimal, price: str | Decimal, kind: str = "market") -> Fill:
+    return Fill(
+        time_ns=minute * MINUTE,
+        order_id=f"O-{minute}",
+        side=side,
+        quantity=D(quantity),
+        price=D(price),
+        reference=D(price),
+        fee=D(quantity) * D(price) * FEES.taker,
+        liquidity=Liquidity.TAKER,
+        order_type=kind,
+    )
+
+
+def asked(minute: int, quantity: str, price: str, stop: str, money: str) -> AskedRisk:
+    return AskedRisk(time_ns=minute * MINUTE, quantity=D(quantity), price=D(price), stop_price=D(stop), asked=D(money))
+
+
+def audited(
+    fills: list[Fill],
+    sized: list[AskedRisk],
+    payments: list[FundingPayment] | None = None,
+    planned: Planned = PLANNED,
+) -> RiskAudit:
+    return audit_risk(build_trades(fills, payments or []), fills, sized, planned)
+
+
+def test_a_long_that_ends_at_its_stop_loses_what_was_asked() -> None:
+    # 2 × (100 − 95) + 2 × (100 + 95) × 0.001 = 10.39 of 10.50 asked: the step took 0.11 off.
+    fills = [fill(1, Side.BUY, "2", "100"), fill(2, Side.SELL, "2", "95", "stop_market")]
+    (one,) = audited(fills, [asked(1, "2", "100", "95", "10.5")]).stopped
+    assert (one.realised, one.over, one.gap, one.unexplained) == (D("10.39"), D("-0.11"), 0, D("-0.11"))
+
+
+def test_a_gap_behind_the_stop_of_a_long_explains_what_is_over() -> None:
+    # Filled at 92: 16 + 2 × 192 × 0.001 = 16.384. The gap: 2 × 3 × (1 − 0.001) = 5.994.
+    fills = [fill(1, Side.BUY, "2", "100"), fill(2, Side.SELL, "2", "92", "stop_market")]
+    audit = audited(fills, [asked(1, "2", "100", "95", "10.39")])
+    (one,) = audit.stopped
+    assert (one.realised, one.over, one.gap, one.unexplained) == (D("16.384"), D("5.994"), D("5.994"), 0)
+    told = risk_object(audit)
+    assert (told["stopped"], told["over"], told["max_over"]) == (1, 1, "5.99400000")
+    assert told["max_over_share"] == pytest.approx(5.994 / 10.39)
+    assert (told["worst"]["gap"], told["worst"]["exit_price"], told["worst"]["side"]) == ("5.99400000", "92", "buy")
+
+
+def test_a_short_pays_the_fee_of_its_gap_as_well() -> None:
+    # Stop at 105, filled at 108: the gap costs 2 × 3 × (1 + 0.001) = 6.006.
+    fills = [fill(1, Side.SELL, "2", "100"), fill(2, Side.BUY, "2", "108", "stop_market")]
+    (one,) = audited(fills, [asked(1, "2", "100", "105", "10.41")]).stopped
+    assert (one.over, one.gap) == (D("6.006"), D("6.006"))
+
+
+def test_an_entry_that_fills_worse_than_it_was_sized_at_is_a_gap_too() -> None:
+    # Sized at 100, filled at 101: one more lost per unit, and the fee of it.
+    fills = [fill(1, Side.BUY, "2", "101"), fill(2, Side.SELL, "2", "95", "stop_market")]
+    (one,) = audited(fills, [asked(1, "2", "100", "95", "10.39")]).stopped
+    assert (one.over, one.gap) == (D("2.002"), D("2.002"))
+
+
+def test_funding_paid_is_part_of_what_was_lost_and_funding_received_excuses_nothing() -> None:
+    fills = [fill(1, Side.BUY, "2", "100"), fill(3, Side.SELL, "2", "95", "stop_market")]
+    for rate, over in (("0.01", "2.00"), ("-0.01", "-2.00")):
+        amount = D(-2) * 100 * D(rate)
+        paid = FundingPayment(
+            time_ns=2 * MINUTE, position=D(2), rate=D(rate), price=D(100), price_source="mark_price", amount=amount
+        )
+        (one,) = audited(fills, [asked(1, "2", "100", "95", "10.39")], [paid]).stopped
+        assert one.over == D(over)
+        assert one.unexplained == min(D(over), D(0))
+
+
+def test_only_trades_that_ended_at_a_stop_count_each_with_its_own_answer() -> None:
+    fills = [
+        fill(1, Side.BUY, "2", "100"),
+        fill(2, Side.SELL, "2", "104"),  # closed by the strategy
+        fill(3, Side.SELL, "1", "104"),
+        fill(4, Side.BUY, "1", "106", "stop_market"),
+    ]
+    sized = [asked(1, "2", "100", "95", "10.39"), asked(3, "1", "104", "106", "2.21")]
+    audit = audited(fills, sized)
+    assert [one.asked for one in audit.stopped] == [sized[1]]
+    assert audit.unmatched == 0
+
+
+def test_a_position_in_parts_or_of_another_size_is_counted_as_not_comparable() -> None:
+    parts = [
+        fill(1, Side.BUY, "1", "100"),
+        fill(2, Side.BUY, "1", "101"),
+        fill(3, Side.SELL, "2", "95", "stop_market"),
+        fill(4, Side.BUY, "3", "95"),
+        fill(5, Side.SELL, "3", "90", "stop_market"),
+    ]
+    audit = audited(parts, [asked(1, "1", "100", "95", "5"), asked(4, "2", "95", "90", "5")])
+    assert (audit.stopped, audit.unmatched) == ([], 2)
+    told = risk_object(audit)
+    assert (told["stopped"], told["unmatched"], told["worst"], told["max_over"]) == (0, 2, None, None)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    entry=st.integers(5_000, 2_000_000),
+    reach=st.decimals("0.0002", "0.3", places=4),
+    gap=st.integers(-50, 5_000),
+    late=st.integers(0, 300),
+    long=st.booleans(),
+    fraction=st.decimals("0.001", "0.1", places=3),
+    slippage=st.builds(Slippage, bps=st.integers(0, 20).map(D), ticks=st.integers(0, 5)),
+)
+def test_what_is_over_is_at_most_gap_and_funding_and_what_is_under_at_most_a_step(
+    entry: int,
+    reach: Decimal,
+    gap: int,
+    late: int,
+    long: bool,
+    fraction: Decimal,
+    slippage: Slippage,
+    btc: InstrumentSpecs,
+) -> None:
+    sign, side, away = (1, Side.BUY, Side.SELL) if long else (-1, Side.SELL, Side.BUY)
+    price, tick = D(entry) / 10, btc.tick_size
+    stop = price - sign * max((price * reach).quantize(tick), tick)
+    rules = SizingRules(method="stop", fraction=fraction, leverage=D(100), slippage=slippage)
+    sized = size_position(rules, btc, FEES, equity=D(1_000_000), price=price, stop_price=stop)
+    answer = AskedRisk(
+        time_ns=MINUTE, quantity=sized.quantity, price=price, stop_price=stop, asked=1_000_000 * fraction
+    )
+    first, last = price + sign * late * tick, max(stop - sign * gap * tick, tick)
+    fills = [
+        fill(1, side, sized.quantity, slippage.worse(first, side, tick=tick)),
+        fill(2, away, sized.quantity, slippage.worse(last, away, tick=tick), "stop_market"),
+    ]
+    planned = Planned(taker=FEES.taker, tick=tick, slippage=slippage)
+    (one,) = audited(fills, [answer], planned=planned).stopped
+    step = btc.step_size * loss_per_unit(price, stop, taker=FEES.taker, tick=tick, slippage=slippage)
+    assert one.unexplained <= 0
+    if gap == late == 0 and sized.capped_by is None:
+        assert -step < one.over <= 0
+
+
+def test_slippage_that_sizing_expected_is_no_gap() -> None:
+    # Sized for one tick at both ends: in at 100.1, out at 94.9: 2 × 5.2 + 2 × 195 × 0.001 = 10.79 asked and lost.
+    planned = Planned(taker=FEES.taker, tick=D("0.1"), slippage=Slippage(ticks=1))
+    fills = [
+        replace(fill(1, Side.BUY, "2", "100.1"), reference=D(100)),
+        replace(fill(2, Side.SELL, "2", "94.9", "stop_market"), reference=D(95)),
+    ]
+    audit = audited(fills, [asked(1, "2", "100", "95", "10.79")], planned=planned)
+    (one,) = audit.stopped
+    assert (one.over, one.gap, one.slippage) == (0, 0, D("0.4"))
+    worst = risk_object(audit)["worst"]
+    # 10 by price, 0.4 by slippage, 0.39 in fees.
+    assert (worst["price"], worst["slippage"], worst["fees"]) == ("10.00000000", "0.40000000", "0.39000000")
