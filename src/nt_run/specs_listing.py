@@ -110,8 +110,10 @@ def _summed_up(found: Mapping[str, Any]) -> RenderableType:
             f"{pair[0]} → {pair[1]} ({f'{times:,}' if times > 1 else symbols[pair]})"
             for pair, times in pairs[:_TRANSITIONS]
         ]
-        more = [f"{len(pairs) - _TRANSITIONS:,} others"] if len(pairs) > _TRANSITIONS else []
-        table.add_row(_name(rule), f"{count:,}", ", ".join(shown + more))
+        ways = f"in {len(pairs):,} ways, such as " if len(pairs) > _TRANSITIONS else ""
+        table.add_row(_name(rule), f"{count:,}", ways + ", ".join(shown))
+    # One line a rule, so that all of it is on the screen.
+    table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
     return table
 
 
