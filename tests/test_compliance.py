@@ -79,6 +79,17 @@ def test_a_stop_outside_its_bar_is_named() -> None:
     assert names(fill(0, "105.1", order_type="stop_market")) == ["price outside its bar"]
 
 
+def test_a_limit_the_market_jumped_over_fills_in_the_gap_and_a_stop_does_not() -> None:
+    # Closed at 101, opened at 104: a limit to sell at 103 is filled there, a stop to buy at 103 at the open.
+    bars = klines(("100", "105", "95", "101"), ("104", "110", "104", "109"))
+    limit = {"liquidity": Liquidity.MAKER, "fee": D(103) * RULES.maker, "order_type": "limit"}
+    assert names(fill(1, "103", side=Side.SELL, **limit), bars=bars) == []
+    assert names(fill(1, "100.9", side=Side.SELL, **limit | {"fee": D("100.9") * RULES.maker}), bars=bars) == [
+        "price outside its bar"
+    ]
+    assert names(fill(1, "103", order_type="stop_market"), bars=bars) == ["price outside its bar"]
+
+
 def test_a_fill_before_the_first_bar_has_ended_is_named() -> None:
     assert names(fill(0, "101", time_ns=MINUTE - 1)) == ["time"]
 

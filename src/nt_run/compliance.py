@@ -65,7 +65,9 @@ def check_fills(fills: Sequence[Fill], klines: Klines, rules: Rules) -> list[Vio
     """Return what is wrong with the fills of a run, each by itself.
 
     A market order fills at the close of the bar that has just ended or at the next open, as the run was asked to,
-    every other order between that bar's low and high; orders that take then slip.
+    every other order between that bar's low and high; orders that take then slip. A limit order gets its own price,
+    also where the market jumped over it, to the trader's disadvantage: then it lies between that bar and the close
+    before.
     """
     violations: list[Violation] = []
     bars, position, last_ns = _Bars(klines), ZERO, 0
@@ -111,6 +113,9 @@ def _wrong_price(fill: Fill, bars: _Bars, bar: int, execution: Execution) -> _Wr
             yield "price", "none" if opened is None else f"{opened:f}, the next open", f"{fill.reference:f}"
         return
     low, high = bars.price("low", bar), bars.price("high", bar)
+    if "limit" in fill.order_type:
+        before = bars.price("close", max(bar - 1, 0))
+        low, high = min(low, before), max(high, before)
     if not low <= fill.reference <= high:
         yield "price outside its bar", f"{low:f} … {high:f}", f"{fill.reference:f}"
     elif fill.order_type == "market" and fill.reference != (close := bars.price("close", bar)):

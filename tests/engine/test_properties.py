@@ -1,0 +1,192 @@
+"""Whatever a strategy does on whatever market: the money adds up, a second opinion agrees, fills lie in their bars."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from nautilus_trader.model import Bar, OrderSide
+
+from nt_run.accounting import build_trades, close_books, last_close
+from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
+from nt_run.engine.run import EngineOutput
+from nt_run.equity import equity_curve
+from nt_run.execution import PLAIN, Execution, Slippage
+from nt_run.klines import Klines
+from nt_run.model import Fees, FundingRate
+from nt_run.reconcile import reconcile_trades
+from nt_run.replay import compare_equity, compare_totals, compare_trades, replay
+from nt_run.results import trades_frame
+from nt_run.risk import Planned, audit_risk
+from nt_run.sizing import SizingRules
+from nt_run.specs import InstrumentSpecs
+from nt_run.strategies.resolver import check_params, resolve_strategy
+
+type Run = Callable[..., EngineOutput]
+type Make = Callable[..., Klines]
+BALANCE = Decimal(100_000)
+BARS = 60
+EXECUTIONS = st.builds(
+    Execution,
+    fill=st.sampled_from(["close", "next-open"]),
+    slippage=st.builds(Slippage, bps=st.sampled_from([Decimal(0), Decimal("1.5")]), ticks=st.integers(0, 3)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What every run of these tests is made with."""
+
+    run: Run
+    make_klines: Make
+    specs: InstrumentSpecs
+    fees: Fees
+    kit: Any
+
+
+@pytest.fixture
+def world(run: Run, make_klines: Make, btc: InstrumentSpecs, fees: Fees, kit: Any) -> World:
+    return World(run, make_klines, btc, fees, kit)
+
+
+def wild_market(world: World, rng: np.random.Generator) -> Klines:
+    """Bars around 40,000 with gaps between them and long tails, three settlements among them."""
+    rows: list[tuple[Any, ...]] = []
+    close = 400_000
+    for _ in range(BARS):
+        opened = close + int(rng.integers(-400, 401)) * int(rng.random() < 0.3)
+        close = max(1_000, opened + int(rng.integers(-800, 801)))
+        high = max(opened, close) + int(rng.integers(0, 600))
+        low = max(500, min(opened, close) - int(rng.integers(0, 600)))
+        rows.append((*(Decimal(price) / 10 for price in (opened, high, low, close)), 10))
+    return world.make_klines(rows, start=world.kit.SLOT - BARS // 2 * 60_000)
+
+
+def settlements(kit: Any, rng: np.random.Generator) -> list[FundingRate]:
+    slots = (kit.SLOT - 20 * 60_000, kit.SLOT, kit.SLOT + 20 * 60_000)
+    rates = rng.integers(-30, 31, len(slots))
+    marks = rng.integers(390_000, 410_000, len(slots))
+    return [
+        kit.rate(str(Decimal(int(rate)) / 10_000), str(Decimal(int(mark)) / 10) if rng.random() < 0.7 else None, slot)
+        for rate, mark, slot in zip(rates, marks, slots, strict=True)
+    ]
+
+
+def random_act(rng: np.random.Generator) -> Callable[[Any, Bar], None]:
+    """Something a strategy may do at the close of a bar: sensible, useless or refused."""
+    side = OrderSide.BUY if rng.random() < 0.5 else OrderSide.SELL
+    quantity = f"{int(rng.integers(1, 400)) / 1000:.3f}"
+    ticks, reduce, kind = int(rng.integers(1, 800)), bool(rng.random() < 0.5), int(rng.integers(0, 6))
+
+    def act(strategy: Any, bar: Bar) -> None:
+        instrument, factory = strategy.own["instrument_id"], strategy.order_factory
+        up = (side == OrderSide.BUY) == (kind == 3)
+        price = strategy.price(str(bar.close.as_decimal() + (1 if up else -1) * Decimal(ticks) / 10))
+        if kind <= 1:
+            strategy.submit_order(factory.market(instrument, side, strategy.amount(quantity)))
+        elif kind == 2:
+            strategy.submit_order(factory.limit(instrument, side, strategy.amount(quantity), price))
+        elif kind == 3:
+            amount = strategy.amount(quantity)
+            strategy.submit_order(factory.stop_market(instrument, side, amount, price, reduce_only=reduce))
+        elif kind == 4:
+            strategy.close_all_positions(instrument)
+        else:
+            strategy.cancel_all_orders(instrument)
+
+    return act
+
+
+def second_opinion(output: EngineOutput, klines: Klines, world: World, execution: Execution) -> list[Any]:
+    """Close the books as a run does, and return everything the audit finds in them."""
+    trades = build_trades(output.fills, output.payments)
+    reconcile_trades(trades, output.booked)
+    books = close_books(
+        trades,
+        starting_balance=BALANCE,
+        last_close=last_close(klines),
+        engine_balance=output.balance,
+        engine_open_pnl=output.open_pnl,
+    )
+    parts = (books.price, books.fees, books.funding, books.slippage, books.liquidation, books.rounding)
+    assert sum(parts, Decimal(0)) == books.net
+    specs, fees = world.specs, world.fees
+    rules = Rules(
+        tick_size=specs.tick_size,
+        step_size=specs.step_size,
+        min_quantity=specs.min_quantity,
+        max_quantity=specs.max_quantity,
+        market_max_quantity=specs.market_max_quantity,
+        min_notional=specs.min_notional,
+        maker=fees.maker,
+        taker=fees.taker,
+        execution=execution,
+    )
+    account = replay(output.fills, output.payments, BALANCE)
+    rows = trades_frame(trades).with_columns(pl.col("entry_time", "exit_time").dt.epoch("ns")).to_dicts()
+    curve = equity_curve(klines, output.fills, output.payments, BALANCE)
+    stated = {"final_balance": books.final_balance, "final_equity": books.final_equity, "net": books.net}
+    totals = compare_totals(account, stated, balance=BALANCE, last_close=last_close(klines))
+    return [
+        *check_fills(output.fills, klines, rules),
+        *check_settlements(output.settlements, None, klines),
+        *check_funding(output.settlements, output.payments, output.fills),
+        *compare_trades(account, rows).violations,
+        *compare_equity(account, klines, curve, BALANCE).violations,
+        *totals.violations,
+    ]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32 - 1), execution=st.just(PLAIN) | EXECUTIONS)
+def test_any_strategy_on_any_market_has_books_that_balance_and_an_audit_without_a_finding(
+    seed: int,
+    execution: Execution,
+    world: World,
+) -> None:
+    rng = np.random.default_rng(seed)
+    klines, funding = wild_market(world, rng), settlements(world.kit, rng)
+    script = {
+        bar: [random_act(rng) for _ in range(int(rng.integers(1, 4)))] for bar in range(BARS) if rng.random() < 0.6
+    }
+    rules = SizingRules(leverage=Decimal(20))
+    output = world.run(klines, script, funding=funding, sizing=rules, execution=execution)
+    assert second_opinion(output, klines, world, execution) == []
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    execution=st.just(PLAIN) | EXECUTIONS,
+    fraction=st.decimals("0.001", "0.03", places=3),
+    name=st.sampled_from(["ema_cross", "donchian_breakout"]),
+)
+def test_no_stopped_trade_loses_more_than_asked_but_for_gap_and_funding(
+    seed: int,
+    execution: Execution,
+    fraction: Decimal,
+    name: str,
+    world: World,
+) -> None:
+    rng = np.random.default_rng(seed)
+    klines, funding = wild_market(world, rng), settlements(world.kit, rng)
+    rules = SizingRules(
+        method="stop",
+        fraction=fraction,
+        stop_distance=Decimal("0.001"),
+        leverage=Decimal(50),
+        slippage=execution.slippage,
+    )
+    strategy = resolve_strategy(name)
+    params = check_params(strategy, {"fast": 2, "slow": 3} if name == "ema_cross" else {"period": 2, "target": 0.002})
+    output = world.run(klines, strategy, params=params, funding=funding, sizing=rules, execution=execution)
+    planned = Planned(taker=world.fees.taker, tick=world.specs.tick_size, slippage=execution.slippage)
+    risk = audit_risk(build_trades(output.fills, output.payments), output.fills, output.sizing.asked, planned)
+    assert risk.unmatched == 0
+    assert all(each.unexplained <= Decimal("2e-8") for each in risk.stopped)  # fees are rounded to 1e-8 each
+    assert second_opinion(output, klines, world, execution) == []
