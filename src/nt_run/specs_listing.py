@@ -112,8 +112,10 @@ def _summed_up(found: Mapping[str, Any]) -> RenderableType:
         ]
         ways = f"in {len(pairs):,} ways, such as " if len(pairs) > _TRANSITIONS else ""
         table.add_row(_name(rule), f"{count:,}", ways + ", ".join(shown))
-    # One line a rule, so that all of it is on the screen.
+    # One line a rule, so that all of it is on the screen; where there is no room, the examples give way.
     table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
+    table.columns[0].min_width = max(len(_name(rule)) for rule in found["counts"])
+    table.columns[1].min_width = max(len(f"{count:,}") for count in found["counts"].values())
     return table
 
 
