@@ -63,7 +63,7 @@ def test_every_command_and_flag_shown_exists(run) -> None:  # noqa: ANN001
         )
         for line in lines
     }
-    assert {command for command, _ in commands} == {"backtest", "specs", "chart", "runs", "audit", "data"}
+    assert {command for command, _ in commands} == {"backtest", "specs", "chart", "runs", "audit", "check", "data"}
     helps = {command: run(*filter(None, command), "--help") for command in commands}
     for line in lines:
         command = tuple(

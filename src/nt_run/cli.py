@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nt_run.audit_cli import audit_app
+from nt_run.check_cli import check
 from nt_run.data_cli import data_app
 from nt_run.errors import UsageError
 from nt_run.options import (
@@ -41,6 +42,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(specs_app, name="specs")
 app.add_typer(data_app, name="data")
 app.add_typer(audit_app)
+app.command()(check)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

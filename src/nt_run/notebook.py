@@ -6,6 +6,7 @@ from nt_run import results
 from nt_run.config import load_config
 from nt_run.inputs import CACHE, open_market
 from nt_run.klines import Klines
+from nt_run.lens import shown
 from nt_run.model import Interval
 from nt_run.results import Run
 from nt_run.specs import InstrumentSpecs
@@ -41,7 +42,7 @@ def load_klines(
     """
     config = load_config(None, {"symbol": symbol, "interval": interval, "start": start, "end": end, "demo": demo})
     with open_market(config, cache_dir=Path(cache_dir), offline=offline) as market:
-        return market.load_klines(config.symbol, Interval(interval), config.time_range(0)).klines
+        return shown(market.load_klines(config.symbol, Interval(interval), config.time_range(0)).klines)
 
 
 def load_run(run: str | Path | None = None, *, cache_dir: Path | str = CACHE) -> Run:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -83,18 +84,24 @@ def _run_engine(
         progress.run(bars, total, equity, orders)
 
     return run_engine(
-        EngineInput(
-            specs=inputs.specs.specs,
-            klines=inputs.klines.klines,
-            funding=inputs.funding.rates,
-            fees=config.trading_fees(),
-            sizing=config.sizing_rules(),
-            balance=config.account.balance,
-            strategy=strategy,
-            params=params,
-            execution=config.execution_rules(),
-            progress=show if progress.active else None,
-        )
+        replace(engine_input(config, inputs, strategy, params), progress=show if progress.active else None)
+    )
+
+
+def engine_input(
+    config: RunConfig, inputs: Inputs, strategy: StrategySpec, params: Mapping[str, object]
+) -> EngineInput:
+    """Return what the engine is to run: a configuration, its market and its strategy."""
+    return EngineInput(
+        specs=inputs.specs.specs,
+        klines=inputs.klines.klines,
+        funding=inputs.funding.rates,
+        fees=config.trading_fees(),
+        sizing=config.sizing_rules(),
+        balance=config.account.balance,
+        strategy=strategy,
+        params=params,
+        execution=config.execution_rules(),
     )
 
 

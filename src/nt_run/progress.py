@@ -67,6 +67,10 @@ class ProgressDisplay:
         money = "" if equity is None else f", equity {equity:,.2f}"
         self._bars.update(task, completed=bars, detail=f"{rate}{money}, {trades:,} fills")
 
+    def step(self, label: str, done: int, total: int) -> None:
+        """Show how many of several like steps are done."""
+        self._bars.update(self._task(label, total), completed=done, detail=f"{done} of {total}")
+
     def _task(self, label: str, total: int) -> TaskID:
         if label not in self._tasks:
             self._tasks[label] = self._bars.add_task(label, total=total, detail="")

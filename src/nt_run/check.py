@@ -1,0 +1,165 @@
+"""Check a strategy: the runs that `nt_run.honesty` asks for, one after another, and what they showed as one object.
+
+Run as a module (`python -m nt_run.check CONFIG.toml CACHE`) it prints the orders of one run as JSON: the fresh process
+of the first test.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nt_run.config import RunConfig, load_config
+from nt_run.engine.run import EngineOutput, run_engine
+from nt_run.errors import ResultsError, RunError, UsageError
+from nt_run.honesty import Findings, check_future, check_later_starts, first_difference
+from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
+from nt_run.klines import Klines
+from nt_run.lens import Lens, seen_through
+from nt_run.model import SentOrder
+from nt_run.pipeline import engine_input
+from nt_run.progress import ProgressDisplay
+from nt_run.results import find_run
+from nt_run.strategies.resolver import check_params, resolve_strategy
+from nt_run.summary import exchange_warning
+from nt_run.verdict import check_object
+
+TIMES = 5
+
+
+def check(
+    config: RunConfig,
+    *,
+    times: int = TIMES,
+    seed: int = 1,
+    cache_dir: Path | str = CACHE,
+    offline: bool = False,
+    progress: ProgressDisplay | None = None,
+) -> dict[str, Any]:
+    """Run the three tests of `nt_run.honesty` and return what they showed; no run is kept.
+
+    Sizes do not compound here: a later start would else differ by its equity alone.
+
+    Args:
+        config: What to run, as for a backtest.
+        times: After how many moments the future is replaced.
+        seed: Which moments, and which noise.
+        cache_dir: Folder of market data.
+        offline: Use the cache alone and open no connection.
+        progress: Where progress is shown; `None` shows none.
+
+    Raises:
+        UsageError: `times` is not above zero.
+        NtRunError: As for a backtest.
+    """
+    if times < 1:
+        raise UsageError(f"--times must be at least 1, and is {times}.")
+    progress = progress or ProgressDisplay(quiet=True)
+    config = msgspec.structs.replace(config, sizing=msgspec.structs.replace(config.sizing, compound=False))
+    with open_market(config, cache_dir=Path(cache_dir), offline=offline, progress=progress) as market:
+        inputs = load_inputs(market, config, progress)
+    config = config.resolved(inputs.time_range, config.strategy.params)
+    runs = _Runs(config, inputs, progress, planned=2 + 2 * times + 3)
+    klines, tick = inputs.klines.klines, inputs.specs.specs.tick_size
+    whole = runs(klines, klines, None)
+    orders = whole.sent
+    again = first_difference(orders, runs(klines, klines, None).sent)
+    again = again or first_difference(orders, _fresh_orders(config, Path(cache_dir)))
+    # A strategy that never does the same twice fails the other tests, too, and for no reason of theirs.
+    moments = [] if again else check_future(runs, klines, orders, tick=tick, times=times, seed=seed)
+    starts = [] if again else check_later_starts(runs, klines, whole)
+    found = Findings(orders=len(orders), again=again, moments=moments, starts=starts)
+    market_facts = {
+        "instrument_id": inputs.specs.specs.instrument_id,
+        "bars": len(klines),
+        "seed": seed,
+        "warnings": [*exchange_warning(config), *inputs.warnings],
+    }
+    return check_object(config, found) | market_facts
+
+
+def checked_config(target: str, overrides: Mapping[str, object], runs: Path) -> RunConfig:
+    """Return the configuration of what is to be checked: a strategy, a TOML file, or a kept run in `runs`.
+
+    Raises:
+        UsageError: It cannot be used.
+        ResultsError: More than one run answers to the name.
+    """
+    if target.endswith(".toml"):
+        return load_config(target, overrides)
+    folder = _kept(target, runs)
+    if folder is not None:
+        return load_config(folder / "config.toml", overrides)
+    return load_config(None, {**overrides, "strategy.name": target})
+
+
+def _kept(target: str, runs: Path) -> Path | None:
+    try:
+        return find_run(target, runs)
+    except ResultsError:
+        if (runs / target).exists():
+            raise
+        return None
+
+
+@dataclass
+class _Runs:
+    """Runs the strategy, found anew each time so that what its file does when loaded is done again."""
+
+    config: RunConfig
+    inputs: Inputs
+    progress: ProgressDisplay
+    planned: int
+    done: int = 0
+
+    def __call__(self, klines: Klines, history: Klines, lens: Lens | None) -> EngineOutput:
+        """Run the strategy fed with `klines`, told `history`, all else seen through `lens`."""
+        self.progress.step("runs", self.done, self.planned)
+        self.done += 1
+        with seen_through(lens):
+            strategy = resolve_strategy(self.config.strategy.name)
+            params = check_params(strategy, self.config.strategy.params)
+            whole = engine_input(self.config, self.inputs, strategy, params)
+            return run_engine(replace(whole, klines=klines, history=history, keep_sent=True))
+
+
+def _fresh_orders(config: RunConfig, cache_dir: Path) -> list[SentOrder]:
+    """Return the orders of the same run in a process of its own, with another order of sets."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "config.toml")
+        path.write_text(config.to_toml(), encoding="utf-8")
+        # -P: what lies in the current folder must not take the place of packages.
+        done = subprocess.run(  # noqa: S603 - our own module
+            [sys.executable, "-P", "-m", "nt_run.check", str(path), str(cache_dir)],
+            env={**os.environ, "PYTHONHASHSEED": "20240101"},
+            capture_output=True,
+            check=False,
+        )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise RunError(
+            "The same run in a fresh process failed, though it worked here: "
+            f"{said[-1] if said else f'it ended with {done.returncode}'}. Does the strategy depend on its environment?"
+        )
+    return msgspec.json.decode(done.stdout, type=list[SentOrder])
+
+
+def _print_orders(config: Path, cache_dir: Path) -> None:
+    settings = load_config(config)
+    with redirect_stdout(sys.stderr):
+        with open_market(settings, cache_dir=cache_dir, offline=True) as market:
+            inputs = load_inputs(market, settings)
+        klines = inputs.klines.klines
+        orders = _Runs(settings, inputs, ProgressDisplay(quiet=True), planned=1)(klines, klines, None).sent
+    sys.stdout.buffer.write(msgspec.json.encode(orders))
+
+
+if __name__ == "__main__":
+    _print_orders(Path(sys.argv[1]), Path(sys.argv[2]))
