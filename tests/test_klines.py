@@ -1,16 +1,20 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nt_run.intervals import INTERVALS
 from nt_run.klines import (
     SCHEMA,
     Exponents,
     Gap,
     Klines,
+    bar_numbers,
+    bar_openings,
     find_gaps,
     find_zero_volume_runs,
     no_klines,
@@ -84,3 +88,11 @@ def test_zero_volume_runs_are_ranges_of_bars_in_which_nothing_traded() -> None:
     klines = build([0, 1, 2, 3, 5, 6], volume=[0, 0, 5, 0, 0, 1])
     assert find_zero_volume_runs(klines) == [span(0, 2), span(3, 4), span(5, 6)]
     assert find_zero_volume_runs(build([0, 1])) == []
+
+
+@given(st.sampled_from(sorted(INTERVALS)), st.lists(st.integers(0, 4 * 10**12), max_size=9))
+def test_many_times_are_numbered_as_one_is(name: str, times: list[int]) -> None:
+    interval = Interval(name)
+    numbers = bar_numbers(interval, np.array(times, np.int64))
+    assert numbers.tolist() == [interval.number(time) for time in times]
+    assert bar_openings(interval, numbers).tolist() == [interval.floor(time) for time in times]

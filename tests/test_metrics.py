@@ -43,7 +43,22 @@ def trades(*pnl: float, open_pnl: float | None = None) -> pl.DataFrame:
 
 def test_daily_returns_count_a_midnight_close_to_the_day_that_ends() -> None:
     times = np.array([DAY // 2, DAY, DAY + 60_000, 2 * DAY])
-    assert daily_returns(times, np.array([101.0, 110.0, 120.0, 99.0]), 100.0).tolist() == pytest.approx([0.1, -0.1])
+    assert daily_returns(times, np.array([101.0, 110.0, 120.0, 99.0]), 100.0, start_ms=0).tolist() == pytest.approx(
+        [0.1, -0.1]
+    )
+
+
+def test_a_day_in_which_no_bar_closes_has_a_return_of_zero() -> None:
+    # Bars close on days 0, 1 and 4: 100 → 110 → 121, flat for two days, → 108.9.
+    times = np.array([DAY, 2 * DAY, 5 * DAY])
+    returns = daily_returns(times, np.array([110.0, 121.0, 108.9]), 100.0, start_ms=0)
+    assert returns.tolist() == pytest.approx([0.1, 0.1, 0, 0, -0.1])
+
+
+def test_a_bar_of_a_week_is_seven_days() -> None:
+    assert daily_returns(np.array([7 * DAY]), np.array([107.0]), 100.0, start_ms=0).tolist() == pytest.approx(
+        [0, 0, 0, 0, 0, 0, 0.07]
+    )
 
 
 def test_sharpe_sortino_and_volatility_by_hand() -> None:

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nt_run.errors import UsageError
+from nt_run.intervals import INTERVALS
 from nt_run.model import Interval, TimeRange, format_iso, format_time, parse_symbol, parse_time
 
 
@@ -51,3 +52,41 @@ def test_times_are_utc_unless_they_say_otherwise() -> None:
     assert parse_time("2025-05-04T15:33") == parse_time("2025-05-04T17:33+02:00") == 1746372780000
     assert format_time(1746372780000) == "2025-05-04 15:33"
     assert format_iso(1746372780001) == "2025-05-04T15:33:00.001Z"
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "opens", "ends"),
+    [
+        ("1m", "2026-06-17T12:34:56", "2026-06-17T12:34", "2026-06-17T12:35"),
+        ("1d", "2026-06-17T12:34", "2026-06-17", "2026-06-18"),
+        # 1970-01-01 plus 20,619 = 3 × 6,873 days is 2026-06-15.
+        ("3d", "2026-06-17T12:34", "2026-06-15", "2026-06-18"),
+        # 2026-06-15 is a Monday.
+        ("1w", "2026-06-17T12:34", "2026-06-15", "2026-06-22"),
+        ("1w", "2017-07-03", "2017-07-03", "2017-07-10"),
+        ("1M", "2026-06-17T12:34", "2026-06-01", "2026-07-01"),
+        ("1M", "2024-02-29T23:59", "2024-02-01", "2024-03-01"),
+        ("1M", "2025-12-31", "2025-12-01", "2026-01-01"),
+    ],
+)
+def test_a_bar_opens_and_ends_where_its_grid_says(name: str, at: str, opens: str, ends: str) -> None:
+    interval, time = Interval(name), parse_time(at)
+    assert (interval.floor(time), interval.end(time)) == (parse_time(opens), parse_time(ends))
+
+
+@given(st.sampled_from(sorted(INTERVALS)), st.integers(0, 4 * 10**12))
+def test_every_time_is_in_one_bar_and_bars_are_numbered_without_a_gap(name: str, time: int) -> None:
+    interval = Interval(name)
+    number = interval.number(time)
+    start, end = interval.opening(number), interval.opening(number + 1)
+    assert start <= time < end == interval.end(time)
+    assert end - start <= interval.ms
+    assert (interval.number(start), interval.number(end - 1), interval.number(end)) == (number, number, number + 1)
+    assert interval.ceil(start) == start
+    assert interval.ceil(start + 1) == end
+    assert TimeRange(start, end).bars(interval) == 1
+
+
+def test_months_and_minutes_have_names_that_differ_where_case_does_not_count() -> None:
+    names = [Interval(name).file_name.lower() for name in INTERVALS]
+    assert len(set(names)) == len(names)

@@ -399,3 +399,26 @@ def test_where_a_stop_decides_the_size_the_report_says_whether_it_was_kept(
     assert (risk["stopped"] > 0, risk["unmatched"], risk["over"]) == (True, 0, 0)
     assert float(risk["max_unexplained"]) <= 0
     assert backtest(demo(), cache_dir=cache, offline=True, save=False).summary["risk_audit"] is None
+
+
+@pytest.mark.parametrize(("interval", "bars"), [("3d", 31), ("1w", 13), ("1M", 3)])
+def test_long_bars_run_like_short_ones(tmp_path: Path, interval: str, bars: int) -> None:
+    config = load_config(
+        None,
+        {
+            "demo": True,
+            "interval": interval,
+            "start": "2026-03-01",
+            "end": "2026-06-01",
+            "strategy.params.fast": 1,
+            "strategy.params.slow": 2,
+        },
+    )
+    run = backtest(config, cache_dir=tmp_path)
+    assert run.summary["bars"] == {"expected": bars, "loaded": bars, "fed": bars, "skipped": 0}
+    assert run.summary["fills"] > 0
+    assert run.summary["funding_settlements"] > 0
+    assert run.equity["time"].dt.epoch("ms").to_list() == run.klines.close_times().tolist()
+    assert_books_balance(run)
+    kept = load_run(run.run_id, tmp_path / "runs")
+    assert kept.klines.frame.equals(run.klines.frame)

@@ -44,7 +44,7 @@ class _Bars:
     def __init__(self, klines: Klines) -> None:
         self._columns = {name: klines.frame[name].to_list() for name in PRICES}
         self._starts = klines.open_times() * MS
-        self._ends = self._starts + klines.interval.ms * MS
+        self._ends = klines.close_times() * MS
         self._exponent = klines.exponents.price
 
     def at(self, fills: Sequence[Fill]) -> list[int]:
@@ -206,7 +206,7 @@ def check_settlements(
     """
     violations: list[Violation] = []
     bars = _Bars(klines)
-    ends = (klines.open_times() + klines.interval.ms) * MS
+    ends = klines.close_times() * MS
     for due in settlements:
         if due.price_source == "last_close":
             bar = max(int(np.searchsorted(ends, due.time_ns, side="right")) - 1, 0)

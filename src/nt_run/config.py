@@ -144,9 +144,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def time_range(self, now_ms: int) -> TimeRange:
         """Return the half-open range of the run; `now_ms` is the exchange's time, and bounds what is closed."""
-        step = Interval(self.interval).ms
-        closed = now_ms // step * step
-        end = parse_time(self.end) if self.end else closed
+        end = parse_time(self.end) if self.end else Interval(self.interval).floor(now_ms)
         if self.start:
             return TimeRange(parse_time(self.start), end)
         days = DEFAULT_DAYS if self.days is None else self.days

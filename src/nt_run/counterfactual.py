@@ -34,7 +34,7 @@ def with_other_future(
         seed: Which noise; the same seed gives the same noise for the same rows.
         mirrored: The same noise upside down, so that of the two futures one goes the other way than the real one.
     """
-    kept = int(np.searchsorted(klines.open_times() + klines.interval.ms, known_until_ms, side="right"))
+    kept = int(np.searchsorted(klines.close_times(), known_until_ms, side="right"))
     count = len(klines) - kept
     if count == 0:
         return klines

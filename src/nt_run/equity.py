@@ -37,8 +37,7 @@ def equity_curve(
     quantity) and `drawdown` (fraction of the highest equity so far, ≤ 0); the starting balance is the first peak.
     """
     ledger = _ledger(fills, payments, balance)
-    step = klines.interval.ms
-    times = klines.frame["open_time"].dt.epoch("ms").to_numpy() + step
+    times = klines.close_times()
     closes = klines.column("close")
     after = np.searchsorted(np.asarray(ledger.times), times * MS, side="right") - 1
     position = np.asarray(ledger.position)[after]

@@ -38,6 +38,7 @@ OPTIONAL = ("quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volum
 DAY_MS = 86_400_000
 _FEW = 32
 _NO_ROWS = pl.DataFrame(schema=SCHEMA)
+_EPOCH_MONTH = 1970 * 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,17 @@ class Klines:
     def range(self) -> TimeRange:
         """From the first open time to the last close, `[start, end)`."""
         times = self.open_times()
-        return TimeRange(int(times[0]), int(times[-1]) + self.interval.ms)
+        return TimeRange(int(times[0]), self.interval.end(int(times[-1])))
 
     def open_times(self) -> NDArray[np.int64]:
         """Return the open times in milliseconds."""
         return self.frame["open_time"].to_numpy().astype(np.int64)
+
+    def close_times(self) -> NDArray[np.int64]:
+        """Return when each bar ends, in milliseconds: when the next one opens, if there is no hole."""
+        if self.interval.is_month:
+            return bar_openings(self.interval, bar_numbers(self.interval, self.open_times()) + 1)
+        return self.open_times() + self.interval.ms
 
     def within(self, time_range: TimeRange) -> "Klines":
         """Return the klines that open in `time_range`."""
@@ -103,6 +110,20 @@ class Klines:
         return self.frame.select("open_time").with_columns(
             pl.Series(name, self.column(name)) for name in SCHEMA if name != "open_time"
         )
+
+
+def bar_numbers(interval: Interval, times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the numbers of the bars that are open at some times; see `Interval.number`."""
+    if interval.is_month:
+        return times_ms.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64) + _EPOCH_MONTH
+    return (times_ms - interval.offset_ms) // interval.ms
+
+
+def bar_openings(interval: Interval, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return when the bars of some numbers open, in milliseconds."""
+    if interval.is_month:
+        return (numbers - _EPOCH_MONTH).astype("datetime64[M]").astype("datetime64[ms]").astype(np.int64)
+    return numbers * interval.ms + interval.offset_ms
 
 
 def no_klines(symbol: str, interval: Interval) -> Klines:
@@ -144,13 +165,12 @@ class DataCertificate:
 
 def find_gaps(klines: Klines, expected: TimeRange) -> list[Gap]:
     """Return the holes of `klines` inside `expected`, in time order."""
-    step = klines.interval.ms
-    first = -(-expected.start_ms // step) * step
-    last = -(-expected.end_ms // step) * step
-    times = klines.within(expected).open_times()
-    edges = np.concatenate([[first - step], times, [last]])
-    holes = np.flatnonzero(np.diff(edges) > step)
-    return [Gap(TimeRange(int(edges[at]) + step, int(edges[at + 1]))) for at in holes]
+    interval = klines.interval
+    first, last = (interval.number(interval.ceil(edge)) for edge in (expected.start_ms, expected.end_ms))
+    numbers = bar_numbers(interval, klines.within(expected).open_times())
+    edges = np.concatenate([[first - 1], numbers, [last]])
+    holes = np.flatnonzero(np.diff(edges) > 1)
+    return [Gap(TimeRange(interval.opening(int(edges[at]) + 1), interval.opening(int(edges[at + 1])))) for at in holes]
 
 
 def tight_exponents(klines: Klines) -> Exponents:
@@ -184,8 +204,8 @@ def find_zero_volume_runs(klines: Klines) -> list[TimeRange]:
     still = klines.open_times()[klines.frame["volume"].to_numpy() == 0]
     if not len(still):
         return []
-    step = klines.interval.ms
-    breaks = np.flatnonzero(np.diff(still) != step)
+    interval = klines.interval
+    breaks = np.flatnonzero(np.diff(bar_numbers(interval, still)) != 1)
     firsts = still[np.concatenate([[0], breaks + 1])]
     lasts = still[np.concatenate([breaks, [len(still) - 1]])]
-    return [TimeRange(int(first), int(last) + step) for first, last in zip(firsts, lasts, strict=True)]
+    return [TimeRange(int(first), interval.end(int(last))) for first, last in zip(firsts, lasts, strict=True)]

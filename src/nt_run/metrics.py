@@ -42,7 +42,7 @@ def run_metrics(
     days = (int(times[-1]) - start_ms) / _DAY_MS
     position = equity["position"].to_numpy()
     solvent = bool((curve > 0).all())
-    daily = daily_returns(times, curve, balance) if solvent else np.empty(0)
+    daily = daily_returns(times, curve, balance, start_ms=start_ms) if solvent else np.empty(0)
     worst = drawdown_facts(times, curve, balance, start_ms=start_ms)
     growth = cagr(curve[-1] / balance, days / DAYS_PER_YEAR) if days >= _FEW else None
     exposure = np.abs(position) * closes / curve if solvent else None
@@ -61,12 +61,23 @@ def run_metrics(
     }
 
 
-def daily_returns(times_ms: np.ndarray, equity: np.ndarray, balance: float) -> np.ndarray:
-    """Return close-to-close returns by UTC day; the first day starts from the starting balance."""
+def daily_returns(times_ms: np.ndarray, equity: np.ndarray, balance: float, *, start_ms: int) -> np.ndarray:
+    """Return close-to-close returns by UTC day; the first day starts from the starting balance.
+
+    A day in which no bar closes, inside a hole or a bar of a week, has a return of zero: equity stays where it was
+    last known, and a year keeps its 365 days.
+
+    Args:
+        times_ms: When each bar closed.
+        equity: The curve at these times.
+        balance: Where it starts.
+        start_ms: When the first bar opened.
+    """
     # A bar that closes at midnight belongs to the day that ends there.
     days = (times_ms - 1) // _DAY_MS
-    last = np.append(np.flatnonzero(days[1:] != days[:-1]), len(days) - 1)
-    levels = np.concatenate(([balance], equity[last]))
+    calendar = np.arange(start_ms // _DAY_MS, int(days[-1]) + 1)
+    known = np.concatenate(([balance], equity))
+    levels = np.concatenate(([balance], known[np.searchsorted(days, calendar, side="right")]))
     with np.errstate(divide="ignore", invalid="ignore"):
         returns = levels[1:] / levels[:-1] - 1
     return returns[np.isfinite(returns)]
@@ -161,7 +172,7 @@ def buy_and_hold(times_ms: np.ndarray, closes: np.ndarray, first_open: float, *,
     return {
         "total_return": float(closes[-1] / first_open - 1),
         "max_drawdown": worst["max_drawdown"],
-        "sharpe": sharpe(daily_returns(times_ms, closes, first_open)),
+        "sharpe": sharpe(daily_returns(times_ms, closes, first_open, start_ms=start_ms)),
     }
 
 

@@ -12,28 +12,12 @@ from enum import StrEnum
 from typing import Literal
 
 from nt_run.errors import UsageError
+from nt_run.intervals import Interval
 
 MS = 1_000_000
 """Nanoseconds in a millisecond."""
 
 _MINUTE = 60_000
-_HOUR = 60 * _MINUTE
-_DAY = 24 * _HOUR
-INTERVALS: dict[str, int] = {
-    "1m": _MINUTE,
-    "3m": 3 * _MINUTE,
-    "5m": 5 * _MINUTE,
-    "15m": 15 * _MINUTE,
-    "30m": 30 * _MINUTE,
-    "1h": _HOUR,
-    "2h": 2 * _HOUR,
-    "4h": 4 * _HOUR,
-    "6h": 6 * _HOUR,
-    "8h": 8 * _HOUR,
-    "12h": 12 * _HOUR,
-    "1d": _DAY,
-}
-"""Kline intervals by the exchange's name, in milliseconds; all are aligned to the Unix epoch."""
 
 
 class Side(StrEnum):
@@ -53,29 +37,6 @@ class Liquidity(StrEnum):
 
     MAKER = "maker"
     TAKER = "taker"
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A kline interval such as `1m`.
-
-    Raises:
-        UsageError: The exchange has no such interval, or it has no fixed length.
-    """
-
-    name: str
-
-    def __post_init__(self) -> None:
-        if self.name not in INTERVALS:
-            raise UsageError(f"Interval {self.name!r} is not one of {', '.join(INTERVALS)}.")
-
-    @property
-    def ms(self) -> int:
-        """Length in milliseconds."""
-        return INTERVALS[self.name]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -103,7 +64,7 @@ class TimeRange:
 
     def bars(self, interval: Interval) -> int:
         """How many klines of `interval` open inside the range."""
-        return -(-self.end_ms // interval.ms) - -(-self.start_ms // interval.ms)
+        return interval.number(interval.ceil(self.end_ms)) - interval.number(interval.ceil(self.start_ms))
 
     def __str__(self) -> str:
         return f"{format_time(self.start_ms)} → {format_time(self.end_ms)}"

@@ -7,7 +7,7 @@ from decimal import Decimal
 import polars as pl
 
 from nt_run.errors import UsageError
-from nt_run.klines import OPTIONAL, PRICES, SCHEMA, Klines
+from nt_run.klines import OPTIONAL, PRICES, SCHEMA, Klines, bar_numbers, bar_openings
 from nt_run.model import Interval
 from nt_run.steps import divisor
 
@@ -50,12 +50,15 @@ def aggregate(klines: Klines, interval: Interval) -> Klines:
     Raises:
         UsageError: `interval` is not a multiple of the klines' own.
     """
-    if interval.ms % klines.interval.ms:
+    if not interval.is_made_of(klines.interval):
         raise UsageError(f"Klines of {klines.interval} cannot be put together to {interval}.")
     sums = ("volume", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume")
+    numbers = bar_numbers(interval, klines.open_times())
+    opened, ended = bar_openings(interval, numbers), bar_openings(interval, numbers + 1)
     frame = (
         klines.frame.lazy()
-        .group_by(pl.col("open_time").dt.truncate(f"{interval.ms}ms"), maintain_order=True)
+        .with_columns(open_time=pl.Series(opened).cast(pl.Datetime("ms", "UTC")), ended=pl.Series(ended))
+        .group_by("open_time", maintain_order=True)
         .agg(
             pl.col("open").first(),
             pl.col("high").max(),
@@ -63,8 +66,9 @@ def aggregate(klines: Klines, interval: Interval) -> Klines:
             pl.col("close").last(),
             *(pl.when(pl.col(name).null_count() == 0).then(pl.col(name).sum()) for name in sums),
             bars=pl.len(),
+            length=pl.col("ended").first() - pl.col("open_time").first().dt.epoch("ms"),
         )
-        .filter(pl.col("bars") == interval.ms // klines.interval.ms)
+        .filter(pl.col("bars") == pl.col("length") // klines.interval.ms)
         .select(list(SCHEMA))
         .collect()
     )

@@ -215,7 +215,7 @@ def _compare_trade(ours: ReplayedTrade, row: Mapping[str, Any]) -> tuple[Decimal
 
 def compare_equity(account: Replay, klines: Klines, kept: pl.DataFrame, balance: Decimal) -> Compared:
     """Compare a run's `equity` frame with the replayed account, marked to each bar's close."""
-    closes_at = klines.open_times() + klines.interval.ms
+    closes_at = klines.close_times()
     if kept["time"].dt.epoch("ms").to_list() != closes_at.tolist():
         told = f"{len(closes_at)} bars of the klines", f"{kept.height} rows, or other times"
         return Compared(violations=[Violation("equity", "rows", None, *told)])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nt_run.chart.levels import BLOCK, SPANS, Extremes, Pyramid, envelope
-from nt_run.model import INTERVALS
+from nt_run.intervals import INTERVALS
 
 VALUES = st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=1, max_size=300).map(np.array)
 

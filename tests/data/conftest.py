@@ -17,7 +17,7 @@ from nt_run.klines import Klines
 from nt_run.model import Interval, TimeRange
 
 MINUTE = 60_000
-COLUMNS = [field.name for field in fields(Candles) if field.name not in {"step_ms", "decimals"}]
+COLUMNS = [field.name for field in fields(Candles) if field.name not in {"interval", "decimals"}]
 
 
 def _rows(start_ms: int, count: int, *, step: int = MINUTE, decimals: int = 2, tick: int = 10) -> list[list[Any]]:

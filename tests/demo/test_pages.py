@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nt_run.demo.pages import Pages
 from nt_run.demo.recorded import RecordedMarket
+from nt_run.model import Interval
 
 MINUTE = 60_000
 START = dt.datetime(2025, 5, 4, 15, 33, tzinfo=dt.UTC)
@@ -41,8 +42,8 @@ def pages() -> Pages:
 
 
 @lru_cache
-def every_row(step_ms: int, now_ms: int) -> list[list[Any]]:
-    candles = market().candles("klines", 0, now_ms).as_of(now_ms).aggregate(step_ms)
+def every_row(interval: Interval, now_ms: int) -> list[list[Any]]:
+    candles = market().candles("klines", 0, now_ms).as_of(now_ms).aggregate(interval)
     return json.loads(b"[" + bytes(candles.json_rows())[:-1] + b"]")
 
 
@@ -50,7 +51,7 @@ moments = st.integers(-3 * 1440 * 60, (COUNT + 2000) * 60).map(lambda second: ST
 
 
 @given(
-    step_ms=st.sampled_from([MINUTE, 5 * MINUTE, 60 * MINUTE, 240 * MINUTE, 1440 * MINUTE]),
+    interval=st.sampled_from([*map(Interval, ("1m", "5m", "1h", "4h", "1d", "3d", "1w", "1M"))]),
     start_ms=st.none() | moments,
     end_ms=st.none() | moments,
     limit=st.integers(1, 1500),
@@ -58,12 +59,12 @@ moments = st.integers(-3 * 1440 * 60, (COUNT + 2000) * 60).map(lambda second: ST
 )
 @settings(max_examples=200, deadline=None)
 def test_a_page_is_what_a_plain_reading_of_the_protocol_gives(
-    step_ms: int, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int
+    interval: Interval, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int
 ) -> None:
     inside = [
         row
-        for row in every_row(step_ms, now_ms)
+        for row in every_row(interval, now_ms)
         if (start_ms is None or row[0] >= start_ms) and (end_ms is None or row[0] <= end_ms)
     ]
     expected = inside[-limit:] if start_ms is None else inside[:limit]
-    assert json.loads(pages().json(step_ms, start_ms, end_ms, limit=limit, now_ms=now_ms)) == expected
+    assert json.loads(pages().json(interval, start_ms, end_ms, limit=limit, now_ms=now_ms)) == expected

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nt_run.demo.candles import Candles
+from nt_run.model import Interval
 
 NUMBERS = st.integers(0, 10**15)
 COLUMNS = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "taker_volume", "taker_quote_volume")
@@ -16,7 +17,7 @@ COLUMNS = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "
 def candles(rows: list[list[int]], decimals: tuple[int, int, int]) -> Candles:
     columns = np.array(rows, dtype=np.int64).reshape(-1, len(COLUMNS)).T
     return Candles(
-        step_ms=60_000,
+        interval=Interval("1m"),
         decimals=decimals,
         open_time=1_735_689_600_000 + np.arange(len(rows), dtype=np.int64) * 60_000,
         **dict(zip(COLUMNS, columns, strict=True)),
@@ -42,6 +43,6 @@ def test_scaled_integers_are_written_as_exact_decimals(rows: list[list[int]], de
 @given(st.integers(0, 5), st.integers(0, 5))
 def test_a_slice_of_the_text_is_the_text_of_the_slice(first: int, last: int) -> None:
     whole = candles([[10**place] * 9 for place in range(5)], (2, 3, 5))
-    start, end = (whole.step_ms * place + int(whole.open_time[0]) for place in (first, last))
+    start, end = (whole.interval.ms * place + int(whole.open_time[0]) for place in (first, last))
     assert bytes(whole.csv_rows().between(start, end)) == bytes(whole.between(start, end).csv_rows())
     assert bytes(whole.csv_rows().head(first)) + bytes(whole.csv_rows().tail(5 - first)) == bytes(whole.csv_rows())

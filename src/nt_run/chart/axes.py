@@ -30,10 +30,9 @@ class TimeAxis(_AxisItem):
     def places(self, left: float, right: float, width_px: float) -> list[float]:
         """Return the labelled slots between `left` and `right`."""
         start, end = max(left, -0.5), min(right, self._bars.slots - 0.5)
-        origin, step = int(self._bars.open_ms[0]), self._bars.interval_ms
         share = (end - start) / max(right - left, 1e-9)
         ticks = time_ticks(self._bars.time_ms(start), self._bars.time_ms(end), width_px * share)
-        return [place for tick in ticks if start <= (place := (tick - origin) / step) <= end]
+        return [place for tick in ticks if start <= (place := self._bars.place(tick)) <= end]
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:  # noqa: N802, N803 – pyqtgraph's names
         """Return the places of labels, as pyqtgraph asks for them."""

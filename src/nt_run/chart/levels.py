@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nt_run.model import INTERVALS
+from nt_run.intervals import INTERVALS
 
 type Floats = npt.NDArray[np.float64]
 type Ints = npt.NDArray[np.int64]
@@ -25,9 +25,7 @@ _WEEK = 7 * _DAY
 _MONDAY = 4 * _DAY
 """1970-01-05 was the first Monday."""
 SPANS: dict[str, int] = {
-    **{name: ms for name, ms in INTERVALS.items() if name not in {"6h", "12h"}},
-    "3d": 3 * _DAY,
-    "1w": _WEEK,
+    **{name: ms for name, ms in INTERVALS.items() if name not in {"6h", "12h", "1M"}},
     "4w": 4 * _WEEK,
     "12w": 12 * _WEEK,
 }

@@ -13,6 +13,7 @@ from nt_run.chart.items import Pane
 from nt_run.chart.levels import Extremes, Floats
 from nt_run.chart.qt import colour, fplt, pen, pg
 from nt_run.chart.view import Bars, ChartData
+from nt_run.klines import bar_openings
 
 _pandas: Any = fplt.pd
 _DataSource: Any = fplt.PandasDataSource
@@ -80,7 +81,8 @@ class PaneSource(_DataSource):
     """
 
     def __init__(self, bars: Bars, spec: PaneSpec) -> None:
-        times = (int(bars.open_ms[0]) + bars.interval_ms * np.arange(bars.slots, dtype=np.int64)) * 1_000_000
+        first = bars.interval.number(int(bars.open_ms[0]))
+        times = bar_openings(bars.interval, first + np.arange(bars.slots, dtype=np.int64)) * 1_000_000
         _DataSource.__init__(self, _pandas.DataFrame({"time": times, "value": np.zeros(bars.slots)}))
         # Nothing to scan: `_hilo` below knows all that finplot would look for.
         self.scale_cols: list[int] = []

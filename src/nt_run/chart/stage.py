@@ -244,4 +244,4 @@ def _set_theme() -> None:
 def _pyramid(data: ChartData) -> Pyramid:
     bars = data.bars
     ohlcv = (bars.open, bars.high, bars.low, bars.close, np.nan_to_num(bars.volume))
-    return Pyramid(bars.open_ms, ohlcv, bars.interval)
+    return Pyramid(bars.open_ms, ohlcv, bars.interval.name)

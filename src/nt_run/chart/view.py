@@ -6,6 +6,7 @@ belongs to the bar that closes at or after it, as fills are stamped with the clo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ import numpy as np
 import polars as pl
 
 from nt_run.chart.indicators import Bands, bollinger, ema
-from nt_run.model import format_time, instrument_id
+from nt_run.klines import bar_numbers
+from nt_run.model import Interval, format_time, instrument_id
 
 if TYPE_CHECKING:
     from nt_run.chart.levels import Flags, Floats, Ints
@@ -29,8 +31,7 @@ _QUANTA = 100_000_000
 class Bars:
     """One row per bar; `slot` is its place on the time axis, of `slots` places in all."""
 
-    interval: str
-    interval_ms: int
+    interval: Interval
     open_ms: Ints
     slot: Ints
     open: Floats
@@ -46,7 +47,15 @@ class Bars:
 
     def time_ms(self, slot: float) -> int:
         """Return when the bar at `slot` opens, in milliseconds; works for holes and beyond the ends too."""
-        return int(self.open_ms[0]) + round(slot * self.interval_ms)
+        number = self.interval.number(int(self.open_ms[0])) + math.floor(slot)
+        start = self.interval.opening(number)
+        return start + round((slot - math.floor(slot)) * (self.interval.opening(number + 1) - start))
+
+    def place(self, time_ms: int) -> float:
+        """Return the slot of a time, as a fraction inside its bar."""
+        start, end = self.interval.floor(time_ms), self.interval.end(time_ms)
+        number = self.interval.number(time_ms) - self.interval.number(int(self.open_ms[0]))
+        return number + (time_ms - start) / (end - start)
 
     def row(self, slot: float) -> int:
         """Return the row of the bar at `slot`, or of the nearest bar before it; the first row when there is none."""
@@ -153,7 +162,7 @@ def chart_data(run: Run) -> ChartData:
         overlays=Overlays(ema(bars.close, fast), ema(bars.close, slow), fast, slow, bollinger(bars.close)),
         fills=_fills(run.fills, bars),
         trades=_trades(run, bars),
-        account=_account(run, bars),
+        account=_account(run),
         funding=Funding(_slots(run.funding["time"], bars), _floats(run.funding["amount"])),
         price_decimals=_used_decimals(closes, run.klines.exponents.price),
         quantity_decimals=_used_decimals(quantities, run.klines.exponents.quantity),
@@ -164,12 +173,13 @@ def _bars(run: Run) -> Bars:
     frame = run.klines.floats()
     open_ms = frame["open_time"].dt.epoch("ms").to_numpy()
     interval = run.klines.interval
+    number = bar_numbers(interval, open_ms)
     columns = (_floats(frame[name]) for name in ("open", "high", "low", "close", "volume"))
-    return Bars(interval.name, interval.ms, open_ms, (open_ms - open_ms[0]) // interval.ms, *columns)
+    return Bars(interval, open_ms, number - number[0], *columns)
 
 
-def _account(run: Run, bars: Bars) -> Account:
-    closes = bars.open_ms + bars.interval_ms
+def _account(run: Run) -> Account:
+    closes = run.klines.close_times()
     times = run.equity["time"].dt.epoch("ms").to_numpy()
     row = np.searchsorted(times, closes, side="right") - 1
     known = row >= 0
@@ -214,8 +224,8 @@ def _trades(run: Run, bars: Bars) -> Trades:
 
 def _slots(times: pl.Series, bars: Bars) -> Ints:
     time_ns = times.cast(pl.Datetime("ns", "UTC")).dt.epoch("ns").fill_null(0).to_numpy().astype(np.int64)
-    step = bars.interval_ms * 1_000_000
-    slot = -(-(time_ns - int(bars.open_ms[0]) * 1_000_000) // step) - 1
+    # What happens at the end of a bar belongs to it, not to the next one.
+    slot = bar_numbers(bars.interval, (time_ns - 1) // 1_000_000) - bars.interval.number(int(bars.open_ms[0]))
     return np.clip(slot, 0, bars.slots - 1)
 
 

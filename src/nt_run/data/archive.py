@@ -20,7 +20,7 @@ from typing import Literal, NoReturn
 
 from nt_run.data.archive_http import HttpSource, LastingError, PassingError
 from nt_run.errors import SourceError
-from nt_run.model import TimeRange
+from nt_run.model import Interval, TimeRange
 
 Pace = Literal["monthly", "daily"]
 
@@ -31,7 +31,6 @@ _ROOT = "data/futures/um"
 _CHECKSUM_RETRIES = 1
 _BACKOFF_S = 0.5
 _LARGEST_TEXT = 1 << 28
-_SPELLING = {"1M": "1mo"}  # file systems that ignore case would mix months and minutes up
 _CHECKSUM = re.compile(rb"\s*([0-9a-f]{64})[ *]+(\S+)\s*")
 
 
@@ -52,17 +51,17 @@ class ArchiveFile:
     @property
     def name(self) -> str:
         """The zip's name without its ending, which is also its member's."""
-        return f"{self.symbol}-{self._spelling or self.kind}-{self.period}"
+        return f"{self.symbol}-{self._interval or self.kind}-{self.period}"
 
     @property
     def key(self) -> str:
         """Where it is, from the archive's root."""
-        folders = (self.pace, self.kind, self.symbol, *((self._spelling,) if self.interval else ()))
+        folders = (self.pace, self.kind, self.symbol, *((self._interval,) if self.interval else ()))
         return f"{_ROOT}/{'/'.join(folders)}/{self.name}.zip"
 
     @property
-    def _spelling(self) -> str:
-        return _SPELLING.get(self.interval, self.interval)
+    def _interval(self) -> str:
+        return Interval(self.interval).file_name if self.interval else ""
 
 
 def file_range(file: ArchiveFile) -> TimeRange:

@@ -66,9 +66,9 @@ def parse_csv(symbol: str, interval: Interval, text: bytes, period: TimeRange, w
     except pl.exceptions.PolarsError as exc:
         raise InvalidKlinesError(what, "it is not a CSV of the exchange's twelve columns", [repr(text[:60])]) from exc
     klines, repeated = parts[0] if len(parts) == 1 else _together(parts, what)
-    if len(klines) and not (period.start_ms <= klines.range.start_ms and klines.range.end_ms <= period.end_ms):
-        outside = [format_time(klines.range.start_ms), format_time(klines.range.end_ms)]
-        raise InvalidKlinesError(what, f"it holds rows outside {period}", outside)
+    outside = [int(opened) for opened in klines.open_times()[[0, -1]]] if len(klines) else []
+    if not all(period.start_ms <= opened < period.end_ms for opened in outside):
+        raise InvalidKlinesError(what, f"it holds rows outside {period}", [format_time(each) for each in outside])
     return klines, repeated
 
 
@@ -76,7 +76,8 @@ def write_csv(klines: Klines, form: CsvForm = CsvForm()) -> bytes:
     """Return klines as the archive writes them: fixed decimals, twelve columns, the last one zero."""
     opened = pl.col("open_time").dt.epoch("ms")
     texts = {name: _decimal_text(name, klines.exponents, form) for name in SCHEMA if name != "open_time"}
-    columns = {"open_time": opened, "close_time": opened + (klines.interval.ms - 1), "ignore": pl.lit("0"), **texts}
+    closed = pl.lit(pl.Series(klines.close_times() - 1))
+    columns = {"open_time": opened, "close_time": closed, "ignore": pl.lit("0"), **texts}
     frame = klines.frame.select(columns[name].alias(name) for name in _COLUMNS)
     return (HEADER if form.header else b"") + frame.write_csv(include_header=False, quote_style="never").encode()
 

@@ -18,7 +18,9 @@ from nt_run.data.manifest import FILE, DamagedManifestError, Day, Manifest, Part
 from nt_run.data.selection import Selection, SeriesRef, find_series
 from nt_run.data.snapshots import SnapshotStore
 from nt_run.errors import InvalidKlinesError, SourceError, StoreError
+from nt_run.intervals import INTERVALS
 from nt_run.klines import SCHEMA, Exponents, Klines
+from nt_run.model import Interval
 
 ProblemKind = Literal["damaged", "lost", "contradicts", "conflict", "replaced", "unreachable"]
 
@@ -98,6 +100,7 @@ def archive_file(key: str) -> ArchiveFile:
     """Return the file of a key such as `data/futures/um/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2026-05.zip`."""
     _, _, _, pace, kind, symbol, interval, name = key.split("/")
     length = len("2026-05") if pace == "monthly" else len("2026-05-07")
+    interval = next(each for each in INTERVALS if Interval(each).file_name == interval)
     return ArchiveFile(kind, symbol, interval, name.removesuffix(".zip")[-length:])
 
 

@@ -14,7 +14,7 @@ from nt_run.data.manifest import Conflict, Day, Manifest, Source, SourceKind
 from nt_run.data.ranges import in_words
 from nt_run.errors import SourcesDisagreeError
 from nt_run.klines import DAY_MS, OPTIONAL, SCHEMA, Klines
-from nt_run.model import TimeRange
+from nt_run.model import Interval, TimeRange
 
 Family = Literal["archive", "rest", "import"]
 """What a user can prefer; a later file of the archive is preferred over an earlier one."""
@@ -73,7 +73,7 @@ def record_conflicts(
     clashes: Mapping[int, tuple[str, ...]],
     source: Source,
     *,
-    step_ms: int,
+    interval: Interval,
     kept: SourceKind | Literal["stored"] | None,
 ) -> dict[int, tuple[Conflict, ...]]:
     """Return the conflicts of each day (its start in ms), known ones that overlap replaced."""
@@ -84,7 +84,7 @@ def record_conflicts(
         fresh = [
             Conflict(
                 from_ms=run[0],
-                to_ms=run[-1] + step_ms,
+                to_ms=interval.end(run[-1]),
                 columns=_columns_of(run, clashes),
                 stored=kinds,
                 other=source.kind,
@@ -92,7 +92,7 @@ def record_conflicts(
                 at_ms=source.fetched_at_ms,
                 kept=kept,
             )
-            for run in _runs(list(group), step_ms)
+            for run in _runs(list(group), interval)
         ]
         old = [
             one
@@ -132,18 +132,18 @@ def is_stored(conflict: Conflict, prefer: Family) -> bool:
     return {family(kind) for kind in conflict.stored} == {prefer} and family(conflict.other) != prefer
 
 
-def disagreement(what: str, open_conflicts: Sequence[Conflict], step_ms: int) -> SourcesDisagreeError:
+def disagreement(what: str, open_conflicts: Sequence[Conflict], interval: Interval) -> SourcesDisagreeError:
     """Return the error of conflicts nobody has decided."""
     ranges = [TimeRange(one.from_ms, one.to_ms) for one in open_conflicts]
-    bars = sum(one.ms // step_ms for one in ranges)
+    bars = sum(one.bars(interval) for one in ranges)
     sources = sorted({kind for one in open_conflicts for kind in (*one.stored, one.other)})
     columns = [name for name in SCHEMA if any(name in one.columns for one in open_conflicts)]
     return SourcesDisagreeError(what, bars, in_words(ranges), sources, columns)
 
 
-def told(what: str, conflicts: Sequence[Conflict], step_ms: int) -> list[str]:
+def told(what: str, conflicts: Sequence[Conflict], interval: Interval) -> list[str]:
     """Return one warning about conflicts that a preference has decided."""
-    bars = sum((one.to_ms - one.from_ms) // step_ms for one in conflicts)
+    bars = sum(TimeRange(one.from_ms, one.to_ms).bars(interval) for one in conflicts)
     return [f"{what}: sources disagree on {bars} bars; the preferred rows are used."] if bars else []
 
 
@@ -164,10 +164,10 @@ def _without(klines: Klines, times: Sequence[int]) -> Klines:
     return Klines(klines.symbol, klines.interval, klines.exponents, kept)
 
 
-def _runs(times: Sequence[int], step_ms: int) -> list[list[int]]:
+def _runs(times: Sequence[int], interval: Interval) -> list[list[int]]:
     runs: list[list[int]] = []
     for time in times:
-        if runs and time - runs[-1][-1] == step_ms:
+        if runs and time == interval.end(runs[-1][-1]):
             runs[-1].append(time)
         else:
             runs.append([time])

@@ -1,6 +1,5 @@
 """`coverage`: month by month, what of a series is complete, short, absent, open or was never fetched."""
 
-import calendar
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +7,12 @@ from typing import Literal
 
 from nt_run.data.archive import ArchiveFile, file_range
 from nt_run.data.days import day_name, days_of
-from nt_run.data.manifest import FILE, DamagedManifestError, Day, Manifest, load_manifest
+from nt_run.data.manifest import FILE, DamagedManifestError, Day, Hole, Manifest, load_manifest
 from nt_run.data.ranges import subtract
 from nt_run.data.selection import Selection, SeriesRef, find_series
 from nt_run.errors import StoreError
 from nt_run.klines import DAY_MS
-from nt_run.model import TimeRange
+from nt_run.model import Interval, TimeRange
 
 MonthState = Literal["complete", "short", "absent", "open", "part", "none"]
 """`short`: a day lacks bars that some source may have. `absent`: it lacks only bars that no source has. `open`: a day
@@ -68,41 +67,49 @@ def _cover(ref: SeriesRef) -> SeriesCover:
 
 def _month(manifest: Manifest, month: str) -> MonthCover:
     days = [day for name, day in manifest.days.items() if name.startswith(month)]
-    length = calendar.monthrange(int(month[:4]), int(month[5:]))[1]
+    interval = Interval(manifest.interval)
+    length = _days_with_bars(month, interval)
     holes = [hole for day in days for hole in day.missing]
-    step = min((DAY_MS // day.expected for day in days if day.expected), default=DAY_MS) if days else DAY_MS
     return MonthCover(
         month=month,
-        state=_state(days, length),
+        state=_state(days, length, interval),
         days=len(days),
         of=length,
         rows=sum(day.rows for day in days),
-        missing=sum((hole.to_ms - hole.from_ms) // step for hole in holes),
+        missing=sum(_bars(hole, interval) for hole in holes),
         sources=tuple(sorted({source.kind for day in days for source in day.sources})),
     )
 
 
-def _state(days: Iterable[Day], length: int) -> MonthState:
-    known = list(days)
+def _days_with_bars(month: str, interval: Interval) -> int:
+    """How many days of a month have a bar that opens on them: all, but for intervals longer than a day."""
+    whole = file_range(ArchiveFile("", "", "", month))
+    days = (TimeRange(start, start + DAY_MS) for start in days_of(whole))
+    return sum(day.bars(interval) > 0 for day in days)
+
+
+def _bars(hole: Hole, interval: Interval) -> int:
+    return TimeRange(hole.from_ms, hole.to_ms).bars(interval)
+
+
+def _state(days: Iterable[Day], length: int, interval: Interval) -> MonthState:
+    known = [day for day in days if day.expected]
     if not known:
         return "none"
     if any(day.state == "open" for day in known):
         return "open"
     lacking = [day for day in known if day.rows < day.expected]
-    if any(not _is_explained(day) for day in lacking):
+    if any(not _is_explained(day, interval) for day in lacking):
         return "short"
     if lacking:
         return "absent"
     return "complete" if len(known) == length else "part"
 
 
-def _is_explained(day: Day) -> bool:
+def _is_explained(day: Day, interval: Interval) -> bool:
     """Whether all that a day lacks is confirmed not to exist."""
-    if not day.expected:
-        return True
-    step = DAY_MS // day.expected
-    absent = sum(hole.to_ms - hole.from_ms for hole in day.missing if hole.status == "confirmed_absent")
-    return day.rows + absent // step >= day.expected
+    absent = sum(_bars(hole, interval) for hole in day.missing if hole.status == "confirmed_absent")
+    return day.rows + absent >= day.expected
 
 
 def _months_of_events(manifest: Manifest) -> list[MonthCover]:

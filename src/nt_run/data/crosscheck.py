@@ -164,7 +164,7 @@ def _narrow(finding: Finding, klines: Klines, tick_size: Decimal, reach_ms: int)
     if 2 * off.sum() < finding.rows:
         return finding
     times = around.open_times()[off]
-    where = TimeRange(int(times[0]), int(times[-1]) + klines.interval.ms)
+    where = TimeRange(int(times[0]), klines.interval.end(int(times[-1])))
     reason = f"{finding.reason}; {off.sum():,} of them are off the tick size {tick_size}"
     return replace(finding, range=where, rows=len(klines.within(where)), reason=reason)
 

@@ -111,22 +111,26 @@ def _holes(rows: Klines, day: TimeRange, known: Sequence[Hole]) -> tuple[Hole, .
     """The known holes that are still holes, later knowledge over earlier."""
     if not known:
         return ()
-    step = rows.interval.ms
-    empty = {time for gap in find_gaps(rows, day) for time in range(gap.range.start_ms, gap.range.end_ms, step)}
+    interval = rows.interval
+    empty = {bar for gap in find_gaps(rows, day) for bar in _bars(gap.range, interval)}
     latest = {
-        time: hole
-        for hole in known
-        for time in range(max(hole.from_ms, day.start_ms), min(hole.to_ms, day.end_ms), step)
-        if time in empty
+        bar: hole for hole in known for bar in _bars(TimeRange(hole.from_ms, hole.to_ms), interval) if bar in empty
     }
     ordered = sorted(latest.items())
     holes: list[Hole] = []
-    # Bars of one hole lie one step apart, so time − position is the same for all of them.
-    for _, group in groupby(enumerate(ordered), lambda item: (item[1][0] - item[0] * step, item[1][1])):
+    # Bars of one hole are numbered without a gap, so number − position is the same for all of them.
+    for _, group in groupby(enumerate(ordered), lambda item: (item[1][0] - item[0], item[1][1])):
         bars = [bar for _, bar in group]
         hole = bars[0][1]
-        holes.append(Hole(bars[0][0], bars[-1][0] + step, hole.status, hole.by, hole.at_ms))
+        start, end = interval.opening(bars[0][0]), interval.opening(bars[-1][0] + 1)
+        holes.append(Hole(start, end, hole.status, hole.by, hole.at_ms))
     return tuple(holes)
+
+
+def _bars(time_range: TimeRange, interval: Interval) -> range:
+    """The numbers of the bars that open in a range."""
+    first, end = (interval.number(interval.ceil(edge)) for edge in (time_range.start_ms, time_range.end_ms))
+    return range(first, end)
 
 
 def _sources(known: Sequence[Source], new: Source, rows: int) -> tuple[Source, ...]:

@@ -72,7 +72,7 @@ class Download:
         self._count = count
         self._prefer: Family | None = prefer
         self._mark = store.kind == MARK_KLINES
-        self._step = store.interval.ms
+        self._interval = store.interval
         self._pending: list[list[object]] = []
 
     def fill(self, gaps: Sequence[TimeRange]) -> list[TimeRange]:
@@ -95,7 +95,7 @@ class Download:
         missing = [hole for gap in gaps for hole in self._missing(gap)]
         if not missing:
             return []
-        for hull in hulls(missing, BULK_LIMIT * self._step):
+        for hull in hulls(missing, BULK_LIMIT * self._interval.ms):
             self._fetch(hull)
         self._flush()
         return [hole for gap in missing for hole in self._missing(gap)]
@@ -126,9 +126,10 @@ class Download:
             closed = [row for row in rows if self._is_closed(row)]
             self._pending += closed
             # An empty page, not a short one, says that nothing follows: a page may lack rows in its middle.
-            upto = self._last_open(closed) + self._step if closed else gap.end_ms
-            self._count.add((max(upto, cursor + self._step) - cursor) // self._step, len(closed))
-            cursor = max(upto, cursor + self._step)
+            upto = self._interval.end(self._last_open(closed)) if closed else gap.end_ms
+            upto = max(upto, self._interval.end(cursor))
+            self._count.add(TimeRange(cursor, upto).bars(self._interval), len(closed))
+            cursor = upto
             pages += 1
             if pages % _PAGES_A_COMMIT == 0:
                 self._flush()
@@ -148,7 +149,7 @@ class Download:
     def _is_closed(self, row: Sequence[object]) -> bool:
         opened = row[0] if row else None
         # What is not a time at all is left to the ingest rules, which refuse it with a message.
-        return not isinstance(opened, int) or opened + self._step <= self._now_ms - CLOSED_AFTER_MS
+        return not isinstance(opened, int) or self._interval.end(opened) <= self._now_ms - CLOSED_AFTER_MS
 
     def _last_open(self, rows: Sequence[Sequence[object]]) -> int:
         return max((row[0] for row in rows if row and isinstance(row[0], int)), default=0)

@@ -38,7 +38,7 @@ def export_klines(klines: Klines, kind: str, manifest: Manifest, target: Path, f
             for file, part in _months(klines, kind)
         ]
     first, last = day_name(klines.range.start_ms), day_name(klines.range.end_ms - 1)
-    name = f"{klines.symbol}-{klines.interval}-{first}-{last}"
+    name = f"{klines.symbol}-{klines.interval.file_name}-{first}-{last}"
     if form == "csv":
         exact = [_decimals(name, klines.exponents.of(name)) for name in SCHEMA if name != "open_time"]
         frame = klines.frame.select(pl.col("open_time").dt.strftime("%Y-%m-%dT%H:%M:%SZ"), *exact)
@@ -63,7 +63,7 @@ def _months(klines: Klines, kind: str) -> list[tuple[ArchiveFile, Klines]]:
 
 
 def _covers(whole: TimeRange, period: TimeRange, interval: Interval) -> bool:
-    return whole.start_ms < period.start_ms + interval.ms and period.end_ms - interval.ms < whole.end_ms
+    return whole.start_ms <= interval.ceil(period.start_ms) and interval.ceil(period.end_ms) <= whole.end_ms
 
 
 def _form(manifest: Manifest, period: str) -> CsvForm:

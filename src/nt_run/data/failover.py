@@ -20,7 +20,7 @@ from nt_run.data.days import day_name, days_of
 from nt_run.data.download import Counter, Download
 from nt_run.data.kline_store import KlineStore
 from nt_run.data.manifest import Hole, Source, SourceKind
-from nt_run.data.ranges import in_words, join, subtract
+from nt_run.data.ranges import in_words, join, subtract, to_grid
 from nt_run.data.rest import BULK_LIMIT
 from nt_run.errors import AllSourcesError, DataError, InvalidKlinesError, SourceError, UnknownSymbolError
 from nt_run.klines import DAY_MS, find_gaps, no_klines
@@ -31,6 +31,7 @@ SMALL_MS = 2 * DAY_MS
 
 _SETTLED_AFTER_MS = 600_000  # a bar missing for less may be late; one missing for longer does not come any more
 _OVERDUE_MS = 45 * DAY_MS  # a month's file appears on the first Monday of the next; this one does not come any more
+_MONTH_NAME, _DAY_NAME = len("2026-05"), len("2026-05-07")
 _KINDS: dict[str, SourceKind] = {"monthly": "archive_monthly", "daily": "archive_daily"}
 
 
@@ -44,6 +45,9 @@ def keep_file(
     """
     period = file_range(arrived.file)
     klines, _ = parse_csv(store.symbol, store.interval, arrived.text, period, f"{arrived.file.name}.zip")
+    if store.interval.ms > DAY_MS and len(klines):
+        # A bar that ends behind its month may have been open yet when the file was made: REST has it.
+        klines = klines.within(TimeRange(period.start_ms, store.interval.floor(period.end_ms)))
     form = form_of(arrived.text, klines)
     source = Source(
         kind=_KINDS[arrived.file.pace],
@@ -122,14 +126,16 @@ class Failover:
         large = sum(one.ms for one in left) >= SMALL_MS
         if not (every or large):
             return left
-        months = [file for file in self._files(left, 7) if every or self._is_worth(file, left)]
+        months = [file for file in self._files(left, _MONTH_NAME) if every or self._is_worth(file, left)]
         left = self._take(months, left)
-        days = [file for file in self._files(left, 10) if every or self._is_worth_a_day(file)]
+        days = [file for file in self._files(left, _DAY_NAME) if every or self._is_worth_a_day(file)]
         return self._take(days, left)
 
     def _files(self, left: Iterable[TimeRange], length: int) -> list[ArchiveFile]:
-        """The files of ended months (`length` 7) or days (10) that hold a part of `left`, not asked for yet."""
+        """The files of ended months or days, as long as their names are, with a part of `left`, not asked for yet."""
         store = self._store
+        if store.interval.ms > DAY_MS and length == _DAY_NAME:
+            return []  # such a bar is in no file of a day
         periods = dict.fromkeys(day_name(start)[:length] for one in left for start in days_of(one))
         files = (ArchiveFile(store.kind, store.symbol, store.interval.name, period) for period in periods)
         return [one for one in files if one not in self._outcomes and file_range(one).end_ms <= self._now_ms]
@@ -147,7 +153,11 @@ class Failover:
         if self._archive is None or not files:
             return left
         for file, outcome in self._archive.fetch_all(files):
-            holes = [file_range(file)]
+            # In whole bars: the last week of a month ends in the next one.
+            period = to_grid(file_range(file), self._store.interval)
+            if period is None:
+                continue
+            holes = [period]
             self._outcomes[file] = outcome
             if isinstance(outcome, Arrived):
                 # The text has served once it is kept; what is remembered is that the file came.
@@ -157,7 +167,7 @@ class Failover:
                 except InvalidKlinesError as exc:
                     self._outcomes[file] = SourceError(exc.what, f"was refused: {exc.rule}, at {exc.where[0]}")
             self._note(file, self._outcomes[file])
-            settled = subtract([file_range(file)], holes)
+            settled = subtract([period], holes)
             still = subtract(left, settled)
             self._counter.add(self._bars(left) - self._bars(still), self._bars(settled))
             left = still
@@ -190,6 +200,7 @@ class Failover:
             for one in left
             for start in days_of(one)
             for part in _inside([one], TimeRange(start, start + DAY_MS))
+            if part.bars(self._store.interval)
         ]
         nothing = no_klines(self._store.symbol, self._store.interval)
         source = Source(kind="rest", key="", fetched_at_ms=self._now_ms, rows=0)

@@ -17,8 +17,9 @@ from nt_run.data.import_table import SYMBOL, read_table
 from nt_run.data.import_values import plain_text, times_ms, whole_numbers
 from nt_run.data.ingest import RAW_COLUMNS, parse_klines
 from nt_run.errors import DataError, ImportFileError, UsageError
+from nt_run.intervals import INTERVALS
 from nt_run.klines import OPTIONAL, SCHEMA, Klines
-from nt_run.model import INTERVALS, Interval, format_time, parse_symbol
+from nt_run.model import Interval, format_time, parse_symbol
 
 _SYMBOL = re.compile(r"(?<![A-Z0-9])([A-Z0-9]+?)[_-]?(USDT|USDC|BUSD)(?:[_-]\2)?(?![A-Z0-9])")
 _INTERVAL = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(INTERVALS)})(?![A-Za-z0-9])")

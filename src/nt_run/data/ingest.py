@@ -115,7 +115,7 @@ def refuse_impossible(klines: Klines, what: str) -> None:
     """
     opened = pl.col("open_time").dt.epoch("ms")
     rules = _value_rules(OPTIONAL) | {
-        f"open time is off the grid of {klines.interval}": opened % klines.interval.ms == 0,
+        f"open time is off the grid of {klines.interval}": _opening(klines.interval, opened) == opened,
         "open times do not increase": (opened.diff() > 0).fill_null(value=True),
     }
     _refuse_where(klines.frame, rules, what)
@@ -174,12 +174,21 @@ def scaled(text: pl.Series, exponent: int) -> pl.Series:
 
 
 def _clock_rules(interval: Interval) -> dict[str, pl.Expr]:
-    opened = pl.col("open_time")
+    plausible = pl.col("open_time").is_between(_OLDEST_MS, _NEWEST_MS)
+    # What is no time at all is not asked for its month.
+    opened = pl.when(plausible).then(pl.col("open_time"))
     return {
-        "open time is not in milliseconds (futures never use microseconds)": opened.is_between(_OLDEST_MS, _NEWEST_MS),
-        f"open time is off the grid of {interval}": opened % interval.ms == 0,
-        "close time is not the last millisecond of the bar": pl.col("close_time") == opened + interval.ms - 1,
+        "open time is not in milliseconds (futures never use microseconds)": plausible,
+        f"open time is off the grid of {interval}": _opening(interval, opened) == opened,
+        "close time is not the last millisecond of the bar": pl.col("close_time") == _opening(interval, opened, 1) - 1,
     }
+
+
+def _opening(interval: Interval, time: pl.Expr, later: int = 0) -> pl.Expr:
+    """When the bar that is open at a time opens, or one that many bars `later`; all in milliseconds."""
+    if interval.is_month:
+        return pl.from_epoch(time, "ms").dt.truncate("1mo").dt.offset_by(f"{later}mo").dt.epoch("ms")
+    return (time - interval.offset_ms) // interval.ms * interval.ms + interval.offset_ms + later * interval.ms
 
 
 def _value_rules(unknown: Collection[str]) -> dict[str, pl.Expr]:

@@ -8,7 +8,8 @@ from nt_run.data.kline_store import MARKET
 from nt_run.data.manifest import FILE, DamagedManifestError, Manifest, load_manifest
 from nt_run.data.snapshots import SnapshotStore
 from nt_run.errors import StoreError
-from nt_run.model import INTERVALS
+from nt_run.intervals import INTERVALS
+from nt_run.model import Interval, TimeRange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +79,11 @@ def _series(path: Path, place: tuple[str, ...]) -> CachedSeries | None:
         return _damaged(place, exc.reason)
     if manifest is None or not manifest.partitions:
         return None
-    step = INTERVALS.get(manifest.interval, 0)
+    interval = Interval(manifest.interval) if manifest.interval in INTERVALS else None
     partitions = manifest.partitions.values()
     first = min(one.first_ms for one in partitions)
-    last = max(one.last_ms for one in partitions) + step
+    last = max(one.last_ms for one in partitions)
+    last = interval.end(last) if interval else last
     rows = sum(one.rows for one in partitions)
     holes = [hole for day in manifest.days.values() for hole in day.missing if hole.status == "confirmed_absent"]
     return CachedSeries(
@@ -91,9 +93,9 @@ def _series(path: Path, place: tuple[str, ...]) -> CachedSeries | None:
         first_ms=first,
         last_ms=last,
         rows=rows,
-        expected=(last - first) // step if step else rows,
+        expected=TimeRange(first, last).bars(interval) if interval else rows,
         bytes=sum(one.bytes for one in partitions),
-        holes=sum((hole.to_ms - hole.from_ms) // step for hole in holes) if step else 0,
+        holes=sum(TimeRange(hole.from_ms, hole.to_ms).bars(interval) for hole in holes) if interval else 0,
     )
 
 

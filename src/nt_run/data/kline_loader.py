@@ -140,11 +140,11 @@ class KlineLoader:
     def _refuse_conflicts(self, manifest: Manifest, wanted: TimeRange) -> None:
         undecided = [one for one in conflicts_in(manifest, wanted) if one.kept is None]
         if undecided:
-            raise disagreement(self._store.what, undecided, self._store.interval.ms)
+            raise disagreement(self._store.what, undecided, self._store.interval)
 
     def _remarks(self, manifest: Manifest, wanted: TimeRange) -> list[str]:
         decided = conflicts_in(manifest, wanted)
-        return [*told(self._store.what, decided, self._store.interval.ms), *oddities(manifest, wanted)]
+        return [*told(self._store.what, decided, self._store.interval), *oddities(manifest, wanted)]
 
     def _passed_over(self) -> list[str]:
         """What failed on the way, though other sources made up for it."""

@@ -31,7 +31,7 @@ class KlineStore:
         self.interval = interval
         self.kind = kind
         self.what = f"{symbol} {interval} {'mark price klines' if kind == MARK_KLINES else 'klines'}"
-        folder = root / MARKET / kind / symbol / interval.name
+        folder = root / MARKET / kind / symbol / interval.file_name
         empty = Manifest(kind=kind, symbol=symbol, interval=interval.name)
         self.series = Series(folder, empty, "open_time", repair=repair)
 
@@ -53,7 +53,7 @@ class KlineStore:
         if not partitions:
             return no_klines(self.symbol, self.interval)
         first, last = min(one.first_ms for one in partitions), max(one.last_ms for one in partitions)
-        return self.read(TimeRange(first, last + self.interval.ms))
+        return self.read(TimeRange(first, self.interval.end(last)))
 
     def commit(
         self,
@@ -134,7 +134,7 @@ class KlineStore:
         part = merged.klines.within(TimeRange(days[0], days[-1] + DAY_MS))
         plain = self.kind == MARK_KLINES or not ((part.frame["volume"] == 0).any() or count_oddities(part))
         by_day, hashes, none = split_days(part), hash_days(part), no_klines(self.symbol, self.interval)
-        conflicts = commit.conflicts(manifest.days, clashes, self.interval.ms)
+        conflicts = commit.conflicts(manifest.days, clashes, self.interval)
         changed = {time // DAY_MS * DAY_MS for time in clashes} if commit.fresh_wins else set[int]()
         for start in days:
             name, rows = day_name(start), by_day.get(start, none)
@@ -179,14 +179,14 @@ class _Commit:
         return self.replace or self.prefer == family(self.source.kind)
 
     def conflicts(
-        self, days: Mapping[str, Day], clashes: Mapping[int, tuple[str, ...]], step_ms: int
+        self, days: Mapping[str, Day], clashes: Mapping[int, tuple[str, ...]], interval: Interval
     ) -> dict[int, tuple[Conflict, ...]]:
         """Return what is to be kept on record of clashes with other sources, by day."""
         foreign = {
             time: names for time, names in clashes.items() if not _only_from(days.get(day_name(time)), self.source)
         }
         kept = self.source.kind if self.fresh_wins else "stored" if self.prefer else None
-        return record_conflicts(days, foreign, self.source, step_ms=step_ms, kept=kept)
+        return record_conflicts(days, foreign, self.source, interval=interval, kept=kept)
 
 
 def _only_from(day: Day | None, source: Source) -> bool:

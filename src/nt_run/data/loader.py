@@ -218,7 +218,7 @@ class MarketData:
         partitions = store.series.manifest().partitions.values()
         if not partitions:
             return None
-        whole = TimeRange(min(one.first_ms for one in partitions), max(one.last_ms for one in partitions) + interval.ms)
+        whole = TimeRange(min(one.first_ms for one in partitions), interval.end(max(one.last_ms for one in partitions)))
         gaps = find_gaps(store.read(whole), whole)
         return TimeRange(gaps[-1].range.end_ms, whole.end_ms) if gaps else whole
 

@@ -72,9 +72,8 @@ class Mender:
         if any(not problem.partition for problem in problems):
             found = (_period(path.name) for path in ref.folder.glob("*.parquet*"))
             return [self._closed(one) for one in found if one is not None]
-        step = ref.step.ms if ref.step else 0
         held = [manifest.partitions[one.partition] for one in problems if one.partition in manifest.partitions]
-        return [TimeRange(one.first_ms, one.last_ms + step) for one in held if step]
+        return [TimeRange(one.first_ms, store.interval.end(one.last_ms)) for one in held]
 
     def _closed(self, period: TimeRange) -> TimeRange:
         """What of a period has certainly closed."""

@@ -45,8 +45,7 @@ def hulls(ranges: Sequence[TimeRange], longest_ms: int) -> list[TimeRange]:
 
 def to_grid(time_range: TimeRange, interval: Interval) -> TimeRange | None:
     """Return the range from the first bar that opens in `time_range` to the end of the last; `None` without a bar."""
-    step = interval.ms
-    start, end = -(-time_range.start_ms // step) * step, -(-time_range.end_ms // step) * step
+    start, end = interval.ceil(time_range.start_ms), interval.ceil(time_range.end_ms)
     return TimeRange(start, end) if start < end else None
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from nt_run.data.kline_store import MARKET
 from nt_run.data.manifest import FILE
-from nt_run.model import INTERVALS, Interval
+from nt_run.intervals import INTERVALS
+from nt_run.model import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,13 @@ def find_series(root: Path, selection: Selection) -> list[SeriesRef]:
 
 
 def _all_series(base: Path) -> Iterable[SeriesRef]:
+    names = {Interval(name).file_name: name for name in INTERVALS}
     for folder in base.glob("*/*"):
         if _has_data(folder):
             yield SeriesRef(folder.parent.name, folder.name, "", folder)
         for inner in folder.glob("*/"):
-            if inner.name in INTERVALS and _has_data(inner):
-                yield SeriesRef(folder.parent.name, folder.name, inner.name, inner)
+            if inner.name in names and _has_data(inner):
+                yield SeriesRef(folder.parent.name, folder.name, names[inner.name], inner)
 
 
 def _has_data(folder: Path) -> bool:

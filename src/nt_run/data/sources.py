@@ -84,4 +84,4 @@ class Sources:
             self.progress(text, 0, 0, 0)
 
     def _closed(self, interval: Interval, now_ms: int) -> int:
-        return (now_ms - CLOSED_AFTER_MS) // interval.ms * interval.ms
+        return interval.floor(now_ms - CLOSED_AFTER_MS)

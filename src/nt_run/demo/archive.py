@@ -17,7 +17,8 @@ from typing import NamedTuple, cast
 from nt_run.demo.answers import Answer, Clock
 from nt_run.demo.candles import Candles, Kind, Market
 from nt_run.demo.text import CSV_HEADER
-from nt_run.model import INTERVALS
+from nt_run.intervals import INTERVALS
+from nt_run.model import Interval
 
 type Amendment = Callable[[Candles], Candles]
 """Takes the candles a file would hold and returns those it shall hold."""
@@ -107,10 +108,13 @@ class Archive:
         return content.getvalue()
 
     def _klines(self, market: Market, file: _File) -> bytes | None:
-        step = INTERVALS.get(file.interval)
-        if step is None or step % market.step_ms:
+        interval = next((each for each in map(Interval, INTERVALS) if each.file_name == file.interval), None)
+        if interval is None or not interval.is_made_of(market.interval):
             return None
-        candles = market.candles(cast("Kind", file.kind), _ms(file.start), _ms(file.end)).aggregate(step)
+        if file.pace == "daily" and interval.ms > _DAY // dt.timedelta(milliseconds=1):
+            return None
+        start, end = interval.ceil(_ms(file.start)), interval.ceil(_ms(file.end))
+        candles = market.candles(cast("Kind", file.kind), start, end).aggregate(interval)
         for match, change in self._amendments:
             candles = change(candles) if match in f"{file.pace}/{file.kind}/{file.name}" else candles
         return CSV_HEADER + bytes(candles.csv_rows()) if len(candles) else None

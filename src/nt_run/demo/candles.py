@@ -8,7 +8,8 @@ import numpy as np
 
 from nt_run.demo.noise import Ints
 from nt_run.demo.text import CSV_MARKS, JSON_MARKS, Rows, write_rows
-from nt_run.model import FundingRate
+from nt_run.klines import bar_numbers, bar_openings
+from nt_run.model import FundingRate, Interval
 
 Kind = Literal["klines", "markPriceKlines"]
 """Last-price klines and mark-price klines, by the name the exchange uses in both protocols."""
@@ -34,7 +35,7 @@ class Candles:
     Prices are scaled by 10^decimals[0], base volumes by 10^decimals[1], quote volumes by 10^decimals[2].
     """
 
-    step_ms: int
+    interval: Interval
     decimals: tuple[int, int, int]
     open_time: Ints
     open: Ints
@@ -55,17 +56,17 @@ class Candles:
         first, last = np.searchsorted(self.open_time, (start_ms, max(start_ms, end_ms)))
         return _mapped(self, lambda column: column[first:last])
 
-    def aggregate(self, step_ms: int) -> Self:
-        """Return candles of `step_ms`, a multiple of the present length; only what is there is aggregated."""
-        if step_ms == self.step_ms or not len(self):
-            return replace(self, step_ms=step_ms)
-        slots = self.open_time // step_ms
+    def aggregate(self, interval: Interval) -> Self:
+        """Return candles of an interval that is made of the present one; only what is there is aggregated."""
+        if interval == self.interval or not len(self):
+            return replace(self, interval=interval)
+        slots = bar_numbers(interval, self.open_time)
         starts = np.flatnonzero(np.diff(slots, prepend=slots[0] - 1))
         ends = np.append(starts[1:], len(slots)) - 1
         return replace(
             self,
-            step_ms=step_ms,
-            open_time=slots[starts] * step_ms,
+            interval=interval,
+            open_time=bar_openings(interval, slots[starts]),
             open=self.open[starts],
             high=np.maximum.reduceat(self.high, starts),
             low=np.minimum.reduceat(self.low, starts),
@@ -80,14 +81,15 @@ class Candles:
     def as_of(self, now_ms: int) -> Self:
         """Return what could be seen at `now_ms`: a candle still open has traded at its opening price only."""
         seen = self.between(0, now_ms)
-        if not len(seen) or int(seen.open_time[-1]) + self.step_ms <= now_ms:
+        if not len(seen) or self.interval.end(int(seen.open_time[-1])) <= now_ms:
             return seen
         seen = _mapped(seen, np.copy)
-        elapsed = now_ms - int(seen.open_time[-1])
+        opened = int(seen.open_time[-1])
+        elapsed, length = now_ms - opened, self.interval.end(opened) - opened
         for column in (seen.high, seen.low, seen.close):
             column[-1] = seen.open[-1]
         for column in (seen.volume, seen.taker_volume, seen.trades):
-            column[-1] = column[-1] * elapsed // self.step_ms
+            column[-1] = column[-1] * elapsed // length
         seen.quote_volume[-1] = self._quote(int(seen.volume[-1]), int(seen.open[-1]))
         seen.taker_quote_volume[-1] = self._quote(int(seen.taker_volume[-1]), int(seen.open[-1]))
         return seen
@@ -114,7 +116,7 @@ class Candles:
             (self.low, price),
             (self.close, price),
             (self.volume, quantity),
-            (self.open_time + (self.step_ms - 1), 0),
+            (bar_openings(self.interval, bar_numbers(self.interval, self.open_time) + 1) - 1, 0),
             (self.quote_volume, quote),
             (self.trades, 0),
             (self.taker_volume, quantity),
@@ -136,8 +138,8 @@ class Market(Protocol):
         ...
 
     @property
-    def step_ms(self) -> int:
-        """Length of the shortest candles there are."""
+    def interval(self) -> Interval:
+        """The shortest candles there are."""
         ...
 
     @property

@@ -14,14 +14,15 @@ from nt_run.demo.candles import Candles, Kind
 from nt_run.demo.noise import Floats, Ints, Stream
 from nt_run.demo.regimes import CONTRACTS
 from nt_run.demo.walk import STRETCH, Path, Walk
-from nt_run.model import FundingRate
+from nt_run.model import FundingRate, Interval
 
 DEMO_START_MS = int(dt.datetime(2025, 1, 1, tzinfo=dt.UTC).timestamp() * 1000)
 """Open time of the first kline."""
 DEMO_NOW_MS = int(dt.datetime(2026, 7, 1, 0, 0, 30, tzinfo=dt.UTC).timestamp() * 1000)
 """The demo exchange's clock, which stands still so that everybody sees the same market."""
 
-_MINUTE_MS = 60_000
+_MINUTE = Interval("1m")
+_MINUTE_MS = _MINUTE.ms
 _STRETCH_MS = STRETCH * _MINUTE_MS
 _DECIMALS = (2, 3, 5)
 _MARK_DECIMALS = (8, 0, 0)
@@ -38,7 +39,7 @@ class SyntheticMarket:
         KeyError: There is no synthetic market of that name.
     """
 
-    step_ms = _MINUTE_MS
+    interval = _MINUTE
     start_ms = DEMO_START_MS
     now_ms = DEMO_NOW_MS
     funding_hours = STRETCH // 60
@@ -111,7 +112,7 @@ class SyntheticMarket:
         place = self._stream("mean price").uniforms(start, count)
         mean = (bottom + np.rint((top - bottom) * place).astype(np.int64)) * tick
         return Candles(
-            step_ms=_MINUTE_MS,
+            interval=_MINUTE,
             decimals=_DECIMALS,
             open_time=_times(start, count),
             open=opens * tick,
@@ -134,7 +135,7 @@ class SyntheticMarket:
         top, bottom = self._extremes(start, opens, closes, 0.5 * path.volatility * opens)
         none = np.zeros(count, np.int64)
         return Candles(
-            step_ms=_MINUTE_MS,
+            interval=_MINUTE,
             decimals=_MARK_DECIMALS,
             open_time=_times(start, count),
             open=opens,

@@ -8,9 +8,11 @@ from functools import lru_cache
 
 from nt_run.demo.candles import Kind, Market
 from nt_run.demo.text import Rows
+from nt_run.model import Interval
 
 _DAY_MS = 86_400_000
 _BLOCK_MS = 4 * _DAY_MS
+"""Length of a block; one candle where those are longer than half of it."""
 _BLOCKS_KEPT = 24
 
 
@@ -22,26 +24,26 @@ class Pages:
         self._kind: Kind = kind
         self._block = lru_cache(_BLOCKS_KEPT)(self._make_block)
 
-    def json(self, step_ms: int, start_ms: int | None, end_ms: int | None, *, limit: int, now_ms: int) -> bytes:
+    def json(self, interval: Interval, start_ms: int | None, end_ms: int | None, *, limit: int, now_ms: int) -> bytes:
         """Return a list of at most `limit` klines whose open times lie in `[start_ms, end_ms]`, both included.
 
         With `start_ms` they are the first ones, without it the newest. The kline open at `now_ms` counts.
         """
-        first = max(start_ms or 0, self._market.start_ms // step_ms * step_ms)
+        first = max(start_ms or 0, interval.floor(self._market.start_ms))
         last = now_ms if end_ms is None else min(end_ms + 1, now_ms)
-        parts = self._collect(step_ms, (first, last), limit, now_ms, newest=start_ms is None)
+        parts = self._collect(interval, (first, last), limit, now_ms, newest=start_ms is None)
         return b"[" + b"".join(bytes(part) for part in parts)[:-1] + b"]"
 
     def _collect(
         self,
-        step_ms: int,
+        interval: Interval,
         bounds: tuple[int, int],
         limit: int,
         now_ms: int,
         *,
         newest: bool,
     ) -> list[Rows]:
-        pieces = self._pieces(step_ms, *bounds, now_ms, newest=newest)
+        pieces = self._pieces(interval, *bounds, now_ms, newest=newest)
         parts: list[Rows] = []
         for piece in pieces:
             part = piece.tail(limit) if newest else piece.head(limit)
@@ -51,22 +53,25 @@ class Pages:
                 break
         return parts[::-1] if newest else parts
 
-    def _pieces(self, step_ms: int, first: int, last: int, now_ms: int, *, newest: bool) -> Iterator[Rows]:
+    def _pieces(self, interval: Interval, first: int, last: int, now_ms: int, *, newest: bool) -> Iterator[Rows]:
         """Yield the klines that open in `[first, last)` block by block: all closed ones, then the open one."""
-        open_ms = now_ms // step_ms * step_ms
+        open_ms = interval.floor(now_ms)
         closed = min(last, open_ms)
         if newest and first <= open_ms < last:
-            yield self._forming(step_ms, open_ms, now_ms)
-        blocks: Iterable[int] = range(first // _BLOCK_MS, -(-closed // _BLOCK_MS))
+            yield self._forming(interval, open_ms, now_ms)
+        numbers = range(interval.number(first), interval.number(interval.ceil(closed)))
+        many = max(1, _BLOCK_MS // interval.ms)
+        blocks: Iterable[int] = range(numbers.start // many, -(-numbers.stop // many))
         for block in reversed(list(blocks)) if newest else blocks:
-            yield self._block(step_ms, block).between(first, closed)
+            yield self._block(interval, block).between(first, closed)
         if not newest and first <= open_ms < last:
-            yield self._forming(step_ms, open_ms, now_ms)
+            yield self._forming(interval, open_ms, now_ms)
 
-    def _make_block(self, step_ms: int, block: int) -> Rows:
-        candles = self._market.candles(self._kind, block * _BLOCK_MS, (block + 1) * _BLOCK_MS)
-        return candles.aggregate(step_ms).json_rows()
+    def _make_block(self, interval: Interval, block: int) -> Rows:
+        many = max(1, _BLOCK_MS // interval.ms)
+        start, end = interval.opening(block * many), interval.opening((block + 1) * many)
+        return self._market.candles(self._kind, start, end).aggregate(interval).json_rows()
 
-    def _forming(self, step_ms: int, open_ms: int, now_ms: int) -> Rows:
+    def _forming(self, interval: Interval, open_ms: int, now_ms: int) -> Rows:
         seen = self._market.candles(self._kind, open_ms, now_ms).as_of(now_ms)
-        return seen.aggregate(step_ms).json_rows()
+        return seen.aggregate(interval).json_rows()

@@ -50,16 +50,16 @@ class RecordedMarket:
         now_ms: int | None = None,
     ) -> None:
         self.symbol = symbol
-        self.step_ms = Interval(interval).ms
+        self.interval = Interval(interval)
         self.funding_hours = funding_hours
         self._funding = tuple(funding)
-        last = _read(frame, self.step_ms, exponents)
+        last = _read(frame, self.interval, exponents)
         self._candles: dict[Kind, Candles] = {
             "klines": last,
-            "markPriceKlines": _without_volume(last) if mark is None else _read(mark, self.step_ms, _MARK),
+            "markPriceKlines": _without_volume(last) if mark is None else _read(mark, self.interval, _MARK),
         }
         self.start_ms = int(last.open_time[0])
-        self.now_ms = int(last.open_time[-1]) + self.step_ms + _SETTLE_MS if now_ms is None else now_ms
+        self.now_ms = self.interval.end(int(last.open_time[-1])) + _SETTLE_MS if now_ms is None else now_ms
 
     def candles(self, kind: Kind, start_ms: int, end_ms: int) -> Candles:
         """Return the recorded candles that open in `[start_ms, end_ms)`."""
@@ -70,7 +70,7 @@ class RecordedMarket:
         return [row for row in self._funding if start_ms <= row.time_ms < end_ms]
 
 
-def _read(frame: pl.DataFrame, step_ms: int, exponents: Exponents) -> Candles:
+def _read(frame: pl.DataFrame, interval: Interval, exponents: Exponents) -> Candles:
     times = frame["open_time"].dt.epoch("ms").to_numpy().astype(np.int64)
     if not len(times) or (np.diff(times) <= 0).any():
         raise ValueError("open times of a recording must ascend, and there must be some")
@@ -88,7 +88,7 @@ def _read(frame: pl.DataFrame, step_ms: int, exponents: Exponents) -> Candles:
         }.items()
     }
     return Candles(
-        step_ms=step_ms,
+        interval=interval,
         decimals=(exponents.price, exponents.quantity, exponents.quote),
         open_time=times,
         **prices,
@@ -113,7 +113,7 @@ def _without_volume(candles: Candles) -> Candles:
     up = 10 ** (_MARK.price - candles.decimals[0])
     none = np.zeros(len(candles), np.int64)
     return Candles(
-        step_ms=candles.step_ms,
+        interval=candles.interval,
         decimals=(_MARK.price, _MARK.quantity, _MARK.quote),
         open_time=candles.open_time,
         open=candles.open * up,
@@ -122,7 +122,7 @@ def _without_volume(candles: Candles) -> Candles:
         close=candles.close * up,
         volume=none,
         quote_volume=none,
-        trades=none + candles.step_ms // 1000,
+        trades=none + candles.interval.ms // 1000,
         taker_volume=none,
         taker_quote_volume=none,
     )

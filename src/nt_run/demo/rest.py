@@ -10,7 +10,8 @@ from typing import Any, get_args
 from nt_run.demo.answers import Answer, Clock, Query, RefusedError, invalid, missing, to_json, whole
 from nt_run.demo.candles import Kind, Market
 from nt_run.demo.pages import Pages
-from nt_run.model import INTERVALS, FundingRate
+from nt_run.intervals import INTERVALS
+from nt_run.model import FundingRate, Interval
 
 _DAY_MS = 86_400_000
 _KLINES_DEFAULT, _KLINES_MOST = 500, 1500
@@ -62,8 +63,7 @@ class RestApi:
         interval = query.get("interval")
         if not interval:
             raise missing("interval")
-        step = INTERVALS.get(interval)
-        if step is None or (market is not None and step % market.step_ms):
+        if interval not in INTERVALS or (market and not Interval(interval).is_made_of(market.interval)):
             raise RefusedError(-1120, "Invalid interval.")
         limit = _limit(query, _KLINES_DEFAULT, _KLINES_MOST)
         start, end = _times(query)
@@ -71,7 +71,7 @@ class RestApi:
         if market is None:
             return Answer(b"[]", weight=weight)
         pages = self._pages[market.symbol, kind]
-        return Answer(pages.json(step, start, end, limit=limit, now_ms=self._clock()), weight=weight)
+        return Answer(pages.json(Interval(interval), start, end, limit=limit, now_ms=self._clock()), weight=weight)
 
     def _funding_rate(self, query: Query) -> Answer:
         market = self._market(query, required=False)
@@ -121,7 +121,7 @@ class RestApi:
     def _premium(self, market: Market) -> dict[str, Any]:
         now = self._clock()
         # The newest candle may be older than one step where a recording has a hole or has ended.
-        seen = market.candles("markPriceKlines", now - market.step_ms - _DAY_MS, now + 1).as_of(now)
+        seen = market.candles("markPriceKlines", now - market.interval.ms - _DAY_MS, now + 1).as_of(now)
         price = f"{int(seen.close[-1]) / 10 ** seen.decimals[0]:.8f}" if len(seen) else "0.00000000"
         slot = market.funding_hours * 3_600_000
         last = market.funding(now - 2 * slot, now + 1)

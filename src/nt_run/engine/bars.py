@@ -24,7 +24,7 @@ CHUNK = 10_000
 _FIXED = pa.decimal128(38, 16)
 _TIME = pa.timestamp("ns", "UTC")
 _SCHEMA = pa.schema([*((name, _FIXED) for name in (*PRICES, "volume")), ("ts_event", _TIME), ("ts_init", _TIME)])
-_STEPS = {"m": "MINUTE", "h": "HOUR", "d": "DAY"}
+_STEPS = {"m": "MINUTE", "h": "HOUR", "d": "DAY", "w": "WEEK", "M": "MONTH"}
 
 
 def bar_type_name(instrument_id: str, interval: Interval) -> str:
@@ -64,10 +64,10 @@ def _wrangle(wrangler: BarDataWrangler, batch: Any) -> list[Bar]:  # noqa: ANN40
 
 
 def _record_batches(klines: Klines) -> Iterator[Any]:
+    closes = klines.close_times() * MS
     for start in range(0, len(klines), CHUNK):
         rows = klines.frame.slice(start, CHUNK)
-        opened = rows["open_time"].to_physical().to_numpy()
-        closed = _from_buffer(_TIME, (opened + klines.interval.ms) * MS)
+        closed = _from_buffer(_TIME, closes[start : start + CHUNK])
         numbers = [_decimals(rows[name].to_numpy(), klines.exponents.of(name)) for name in (*PRICES, "volume")]
         yield pa.RecordBatch.from_arrays([*numbers, closed, closed], schema=_SCHEMA)
 

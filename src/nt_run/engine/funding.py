@@ -93,13 +93,13 @@ class FundingPlan:
 
 
 def _settlement_prices(rates: Sequence[FundingRate], klines: Klines) -> dict[int, Decimal]:
-    opened = klines.frame["open_time"].dt.epoch("ms")
+    ended = klines.close_times()
     closes = klines.frame["close"]
     prices: dict[int, Decimal] = {}
     for rate in rates:
         if rate.mark_price is not None:
             prices[rate.slot_ms] = rate.mark_price
             continue
-        last = opened.search_sorted(rate.slot_ms - klines.interval.ms, side="right") - 1
+        last = int(ended.searchsorted(rate.slot_ms, side="right")) - 1
         prices[rate.slot_ms] = Decimal(int(closes[max(last, 0)])).scaleb(-klines.exponents.price)
     return prices

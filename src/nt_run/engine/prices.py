@@ -58,7 +58,7 @@ class PriceModel(FillModel):
         self._opened = klines.frame["open_time"].dt.epoch("ms").to_numpy()
         self._opens = klines.frame["open"].to_numpy()
         self._exponent = klines.exponents.price
-        self._step_ms = klines.interval.ms
+        self._interval = klines.interval
         self._forced: dict[str, Decimal] = {}
         self._clock: Clock | None = None
 
@@ -128,7 +128,7 @@ class PriceModel(FillModel):
         """
         trigger: Decimal = order.trigger_price.as_decimal()
         now_ms = self._now_ms()
-        row = self._row_from(now_ms - self._step_ms)
+        row = self._row_from(self._interval.floor(now_ms - 1))
         if order.ts_last >= now_ms * MS or row == len(self._opens):
             return trigger
         opened = self._open(row)
