@@ -1,3 +1,4 @@
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -108,6 +109,33 @@ def test_the_books_of_an_open_short_by_hand() -> None:
     assert books.net == books.price + books.fees + books.funding == D("5.9202")
 
 
+def test_slippage_is_split_from_the_price_by_hand() -> None:
+    # Long 2: paid 100.3 where the market was at 100 (−0.6), got 104.8 at 105 (−0.4). At the market's prices +10.
+    bought = replace(fill(0, Side.BUY, "2", "100.3"), reference=D(100))
+    sold = replace(fill(1, Side.SELL, "2", "104.8"), reference=D(105))
+    # Then short 1 at 105.9 where the market was at 106 (−0.1), still open at 104: +2 at the market's price.
+    short = replace(fill(2, Side.SELL, "1", "105.9"), reference=D(106))
+    trades = build_trades([bought, sold, short], [])
+    assert [(trade.price_pnl, trade.slippage) for trade in trades] == [(D(10), D(-1)), (D("0.1"), D("-0.1"))]
+    # Fees 0.0005 × (200.6 + 209.6 + 105.9) = 0.25805
+    assert trades[0].pnl + trades[1].pnl == 9 - D("0.25805")
+    books = close_books(
+        trades,
+        starting_balance=D(1000),
+        last_close=D(104),
+        engine_balance=1009 - D("0.25805"),
+        engine_open_pnl=D("1.9"),
+    )
+    assert (books.price, books.slippage, books.fees, books.rounding) == (D(12), D("-1.1"), D("-0.25805"), 0)
+    assert books.net == books.price + books.slippage + books.fees == D("10.64195")
+
+
+def test_a_fill_that_flips_splits_its_slippage() -> None:
+    # Sell 3 at 99.9 where the market was at 100, against 1 long: −0.1 closes, −0.2 opens.
+    fills = [fill(0, Side.BUY, "1", "100"), replace(fill(1, Side.SELL, "3", "99.9"), reference=D(100))]
+    assert [trade.slippage for trade in build_trades(fills, [])] == [D("-0.1"), D("-0.2")]
+
+
 def test_books_that_do_not_balance_fail_the_run() -> None:
     trades = build_trades([fill(0, Side.SELL, "2", "100")], [])
     with pytest.raises(BooksError, match="do not balance") as caught:
@@ -131,12 +159,15 @@ def test_the_curve_is_marked_at_every_close_and_a_bar_includes_the_fills_at_its_
 
 
 sides = st.sampled_from([Side.BUY, Side.SELL])
-steps = st.tuples(sides, st.integers(1, 2000), st.integers(500, 1_500_000))
+steps = st.tuples(sides, st.integers(1, 2000), st.integers(500, 1_500_000), st.integers(0, 300))
 
 
 @given(st.lists(steps, max_size=30))
-def test_the_identity_holds_for_any_fills(orders: list[tuple[Side, int, int]]) -> None:
-    fills = [fill(i, side, D(q).scaleb(-3), D(p).scaleb(-1)) for i, (side, q, p) in enumerate(orders)]
+def test_the_identity_holds_for_any_fills(orders: list[tuple[Side, int, int, int]]) -> None:
+    fills = [
+        replace(fill(i, side, D(q).scaleb(-3), D(p).scaleb(-1)), reference=D(p - side.sign * slipped).scaleb(-1))
+        for i, (side, q, p, slipped) in enumerate(orders)
+    ]
     closes = [float(f.price) for f in fills] or [100.0]
     trades = build_trades(fills, [])
     cash = D(10_000) - sum((f.side.sign * f.quantity * f.price + f.fee for f in fills), D(0))
@@ -150,7 +181,10 @@ def test_the_identity_holds_for_any_fills(orders: list[tuple[Side, int, int]]) -
         engine_open_pnl=held * last,
     )
     assert books.rounding == 0
-    assert books.net == books.price + books.fees + books.funding
+    assert books.net == books.price + books.fees + books.funding + books.slippage
+    assert books.slippage == sum((f.side.sign * f.quantity * (f.reference - f.price) for f in fills), D(0)) <= 0
+    # An average of prices may have no end of digits.
+    assert abs(sum((t.pnl for t in trades), books.open_pnl) - books.net) < D("1e-15")
     curve = equity_curve(klines(closes), fills, [], D(10_000))
     assert curve["equity"][-1] == pytest.approx(float(books.final_equity), abs=1e-6)
     assert np.isclose(curve["balance"][-1] + float(books.open_pnl), curve["equity"][-1], atol=1e-6)

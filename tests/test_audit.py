@@ -113,7 +113,7 @@ def test_a_fill_moved_by_a_tick_is_named(cache: Path, kept: Path) -> None:
     names = found(kept, cache)
     assert names[0][0] == "fills"
     assert ("fills", "fee") in names
-    assert ("trades", "price_pnl") in names
+    assert ("trades", "slippage") in names
 
 
 def test_a_fill_off_the_tick_is_named(cache: Path, kept: Path) -> None:
@@ -222,6 +222,11 @@ def test_a_folder_with_a_column_missing_is_a_damaged_run(cache: Path, kept: Path
     ids=lambda strategy: strategy["strategy.name"],
 )
 @pytest.mark.parametrize(
+    "execution",
+    [{}, {"execution.fill": "next-open"}, {"costs.slippage_bps": "2.5", "costs.slippage_ticks": 3}],
+    ids=["close", "next open", "slippage"],
+)
+@pytest.mark.parametrize(
     "sizing",
     [
         {"sizing.method": "notional", "sizing.fraction": "0.3"},
@@ -231,10 +236,11 @@ def test_a_folder_with_a_column_missing_is_a_damaged_run(cache: Path, kept: Path
     ids=["notional", "stop", "atr"],
 )
 def test_every_strategy_and_sizing_is_audited_clean(
-    cache: Path, tmp_path: Path, strategy: dict[str, Any], sizing: dict[str, Any]
+    cache: Path, tmp_path: Path, strategy: dict[str, Any], sizing: dict[str, Any], execution: dict[str, Any]
 ) -> None:
-    run = backtest(load_config(None, {**WEEK, **sizing, **strategy}), cache_dir=cache, save=False)
+    run = backtest(load_config(None, {**WEEK, **sizing, **strategy, **execution}), cache_dir=cache, save=False)
     assert run.summary["fills"] > 2
+    assert (D(run.summary["pnl"]["slippage"]) < 0) == ("costs.slippage_bps" in execution)
     save_run(run, tmp_path)
     report = audit(str(tmp_path / run.run_id), cache)
     assert report["violations"] == report["unchecked"] == []

@@ -23,8 +23,8 @@ TOLERANCE = Decimal("1e-8")
 class Trade:
     """A position from flat to flat; `exit_time_ns` is `None` while it is open.
 
-    Money is in the quote asset: `price_pnl` is realised by the exits so far, `fee` is positive when paid, `funding`
-    negative when paid. `quantity` is the largest position held.
+    Money is in the quote asset: `price_pnl` is realised by the exits so far, `fee` is positive when paid, `funding` and
+    `slippage` are negative when paid. `quantity` is the largest position held.
     """
 
     side: Side
@@ -43,6 +43,8 @@ class Trade:
     """Average entry price of what is still held: adding averages, reducing keeps it."""
     fee: Decimal = ZERO
     funding: Decimal = ZERO
+    slippage: Decimal = ZERO
+    """What the fills cost beyond the market's prices, of what is still open as well."""
     fills: int = 0
 
     @property
@@ -58,16 +60,17 @@ class Trade:
 
     @property
     def price_pnl(self) -> Decimal:
-        """Realised price PnL; what is open is valued at its average entry price."""
-        return self.received - self.paid + self.position * self.average
+        """Realised price PnL at the market's prices; what is open is valued at its average entry price."""
+        return self.received - self.paid + self.position * self.average - self.slippage
 
     @property
     def pnl(self) -> Decimal:
-        """Net: price − fee + funding."""
-        return self.price_pnl - self.fee + self.funding
+        """Net: price − fee + funding + slippage."""
+        return self.price_pnl - self.fee + self.funding + self.slippage
 
-    def add(self, side: Side, quantity: Decimal, price: Decimal, fee: Decimal) -> None:
+    def add(self, fill: Fill, quantity: Decimal, fee: Decimal) -> None:
         """Book one execution, or the part of one that belongs to this trade."""
+        side, price = fill.side, fill.price
         buys = side is Side.BUY
         signed = quantity if buys else -quantity
         self.average = average_entry(self.position, self.average, signed, price)
@@ -80,6 +83,7 @@ class Trade:
         self.position += signed
         if side is self.side and (held := abs(self.position)) > self.quantity:
             self.quantity = held
+        self.slippage -= signed * (price - fill.reference)
         self.fee += fee
         self.fills += 1
 
@@ -88,8 +92,9 @@ class Trade:
 class Books:
     """Where the change of equity comes from, in the quote asset; the parts add up to `net` exactly.
 
-    `fees` and losses are negative. `open_pnl` is the unrealised part of `price`, at the last close. `rounding` is what
-    the engine's eight decimals add to the exact arithmetic.
+    `fees` and losses are negative. `price` is what the market's own prices made, `slippage` what the fills cost beyond
+    them. `open_pnl` is what is unrealised, at the last close. `rounding` is what the engine's eight decimals add to the
+    exact arithmetic.
     """
 
     starting_balance: Decimal
@@ -136,7 +141,7 @@ def build_trades(fills: Sequence[Fill], payments: Sequence[FundingPayment]) -> l
             part = left if event.side is current.side else min(left, held)
             # The last part takes what is left of the fee, so that the parts add up exactly.
             fee = fee_left if part == left else event.fee * part / event.quantity
-            current.add(event.side, part, event.price, fee)
+            current.add(event, part, fee)
             left, fee_left = left - part, fee_left - fee
             if not current.position:
                 current.exit_time_ns = event.time_ns
@@ -168,11 +173,12 @@ def close_books(
     open_trade = trades[-1] if trades and trades[-1].exit_time_ns is None else None
     price = sum((trade.received - trade.paid for trade in trades), ZERO)
     position = open_trade.position if open_trade else ZERO
-    price += position * last_close
+    slippage = sum((trade.slippage for trade in trades), ZERO)
+    price += position * last_close - slippage
     open_pnl = position * (last_close - open_trade.average) if open_trade else ZERO
     fees = -sum((trade.fee for trade in trades), ZERO)
     funding = sum((trade.funding for trade in trades), ZERO)
-    exact = starting_balance + price + fees + funding
+    exact = starting_balance + price + fees + funding + slippage
     engine_equity = engine_balance + engine_open_pnl
     rounding = engine_equity - exact
     if abs(rounding) > TOLERANCE + sum((rounding_bound(trade) for trade in trades), ZERO):
@@ -184,7 +190,7 @@ def close_books(
         price=price,
         fees=fees,
         funding=funding,
-        slippage=ZERO,
+        slippage=slippage,
         liquidation=ZERO,
         rounding=rounding,
         open_pnl=open_pnl,

@@ -23,7 +23,7 @@ ZERO = Decimal(0)
 _EIGHT = Decimal("1e-8")
 _ULPS = 2.0**-50
 """What a float of an amount may be off by, as a share of it."""
-_MONEY = ("pnl", "price_pnl", "fee", "funding")
+_MONEY = ("pnl", "price_pnl", "fee", "funding", "slippage")
 _EXACT = ("side", "exit_time", "quantity", "fills")
 _AVERAGES = ("entry_price", "exit_price")
 
@@ -46,17 +46,19 @@ class ReplayedTrade:
     reduced_notional: Decimal = ZERO
     fee: Decimal = ZERO
     funding: Decimal = ZERO
+    slippage: Decimal = ZERO
+    """What the fills cost beyond the market's prices, negative."""
     fills: int = 0
 
     @property
     def price_pnl(self) -> Decimal:
-        """Realised: what the reductions fetched less what that part had cost."""
-        return self.side.sign * (self.reduced_notional - (self.opened_notional - self.cost))
+        """Realised: what the reductions fetched less what that part had cost, without slippage."""
+        return self.side.sign * (self.reduced_notional - (self.opened_notional - self.cost)) - self.slippage
 
     @property
     def pnl(self) -> Decimal:
-        """Net of fees and funding."""
-        return self.price_pnl - self.fee + self.funding
+        """Net of fees, funding and slippage."""
+        return self.price_pnl - self.fee + self.funding + self.slippage
 
     @property
     def entry_price(self) -> Decimal:
@@ -68,9 +70,10 @@ class ReplayedTrade:
         """Average price of what was reduced."""
         return self.reduced_notional / self.reduced if self.reduced else None
 
-    def book(self, side: Side, quantity: Decimal, price: Decimal, fee: Decimal) -> None:
-        """Open, add to or reduce the position; `quantity` never turns it round."""
-        if side is self.side:
+    def book(self, fill: Fill, quantity: Decimal, fee: Decimal) -> None:
+        """Open, add to or reduce the position with a part of a fill that does not turn it round."""
+        price = fill.price
+        if fill.side is self.side:
             self.opened += quantity
             self.opened_notional += quantity * price
             self.held += quantity
@@ -81,6 +84,7 @@ class ReplayedTrade:
             self.reduced_notional += quantity * price
             self.cost = self.cost * (self.held - quantity) / self.held if quantity < self.held else ZERO
             self.held -= quantity
+        self.slippage += fill.side.sign * quantity * (fill.reference - price)
         self.fee += fee
         self.fills += 1
 
@@ -124,12 +128,12 @@ class Replay:
         closing_fee = fill.fee * closing / fill.quantity if opening else fill.fee
         if closing:
             trade = self.trades[-1]
-            trade.book(fill.side, closing, fill.price, closing_fee)
+            trade.book(fill, closing, closing_fee)
             trade.exit_time = None if trade.held else fill.time_ns
         if opening:
             if self.open_trade is None:
                 self.trades.append(ReplayedTrade(side=fill.side, entry_time=fill.time_ns))
-            self.trades[-1].book(fill.side, opening, fill.price, fill.fee - closing_fee if closing else fill.fee)
+            self.trades[-1].book(fill, opening, fill.fee - closing_fee if closing else fill.fee)
         self.position += signed
         self._note(fill.time_ns)
 
@@ -257,14 +261,16 @@ def compare_totals(
     trade, net = account.open_trade, account.cash + account.position * last_close - balance
     fees = -sum((each.fee for each in account.trades), ZERO)
     funding = sum((each.funding for each in account.trades), ZERO)
+    slippage = sum((each.slippage for each in account.trades), ZERO)
     expected = {
         "starting_balance": balance,
         "final_balance": account.balance,
         "final_equity": balance + net,
         "net": net,
-        "price": net - fees - funding,
+        "price": net - fees - funding - slippage,
         "fees": fees,
         "funding": funding,
+        "slippage": slippage,
         "open_position": account.position,
         "open_pnl": trade.side.sign * (trade.held * last_close - trade.cost) if trade else ZERO,
     }

@@ -46,7 +46,7 @@ class Run:
     - `fills`: time (ns), order_id, side, quantity, price, reference (the price before slippage), fee, liquidity,
       order_type
     - `trades`: entry_time, exit_time (ns, null while open), side, quantity, entry_price, exit_price (floats), pnl,
-      price_pnl, fee, funding, fills
+      price_pnl, fee, funding, slippage, fills
     - `funding`: time (ns), position, rate, price, amount
     - `settlements`: time (ns), rate, price, price_source: all of the range, charged or not; `None` in old run folders
     - `equity`: time (ms, the bar's close), balance, equity, position, drawdown (floats), one row per bar
@@ -101,6 +101,7 @@ def trades_frame(trades: Sequence[Trade]) -> pl.DataFrame:
         ("price_pnl", [_eight(trade.price_pnl) for trade in trades], _MONEY),
         ("fee", [_eight(trade.fee) for trade in trades], _MONEY),
         ("funding", [_eight(trade.funding) for trade in trades], _MONEY),
+        ("slippage", [_eight(trade.slippage) for trade in trades], _MONEY),
         ("fills", [trade.fills for trade in trades], pl.Int64()),
     )
 
