@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nt_run.formats import percent, short_time
@@ -101,7 +101,9 @@ def _each(changed: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def _summed_up(found: Mapping[str, Any]) -> RenderableType:
-    table = grid(("bold",), (None, "right"), (DIM,))
+    """One line a rule, so that all of it is on the screen; where there is no room, the examples give way."""
+    width = max(len(_name(rule)) for rule in found["counts"])
+    lines: list[Text] = []
     for rule, count in found["counts"].items():
         own = [one for one in found["changed"] if one["rule"] == rule]
         pairs = Counter((_value(one["before"]), _value(one["after"])) for one in own).most_common()
@@ -111,12 +113,10 @@ def _summed_up(found: Mapping[str, Any]) -> RenderableType:
             for pair, times in pairs[:_TRANSITIONS]
         ]
         ways = f"in {len(pairs):,} ways, such as " if len(pairs) > _TRANSITIONS else ""
-        table.add_row(_name(rule), f"{count:,}", ways + ", ".join(shown))
-    # One line a rule, so that all of it is on the screen; where there is no room, the examples give way.
-    table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
-    table.columns[0].min_width = max(len(_name(rule)) for rule in found["counts"])
-    table.columns[1].min_width = max(len(f"{count:,}") for count in found["counts"].values())
-    return table
+        line = Text(f"{_name(rule):<{width}}", style="bold", no_wrap=True, overflow="ellipsis")
+        line.append(f"{count:>6,} ", style="not bold").append(ways + ", ".join(shown), style=f"not bold {DIM}")
+        lines.append(line)
+    return Group(*lines)
 
 
 def _some(names: Sequence[str], most: int) -> str:
