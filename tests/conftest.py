@@ -54,8 +54,8 @@ def recorded_exchange_info(recordings: Path) -> dict[str, Any]:
 def recorded_klines(recordings: Path) -> Callable[..., Klines]:
     """A recorded file as klines; the recordings have no quote volume, no trades and no takers."""
 
-    def load(name: str, interval: str, symbol: str = "BTCUSDT") -> Klines:
-        frame = pl.DataFrame(pl.from_arrow(feather.read_table(recordings / "klines" / f"{name}.feather")))
+    def load(name: str, interval: str, symbol: str = "BTCUSDT", folder: str = "klines") -> Klines:
+        frame = pl.DataFrame(pl.from_arrow(feather.read_table(recordings / folder / f"{name}.feather")))
         opened = frame["date"].dt.epoch("ms")
         text = frame.select(pl.col("open", "high", "low", "close", "volume").cast(pl.String)).with_columns(
             open_time=opened,
