@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow.feather
 import pytest
 
+from nt_run.audit import audit, audit_run
 from nt_run.config import RunConfig, load_config
 from nt_run.data.snapshots import SnapshotStore
 from nt_run.demo import DemoExchange, Fault, RecordedMarket
@@ -218,6 +219,7 @@ def test_a_recorded_month_of_minutes_runs_whole(
     assert run.klines.floats()["close"].to_list() == frame["close"].to_list()
     assert run.funding.height == 90
     assert_books_balance(run)
+    assert audit(run.run_id, tmp_path)["violations"] == []
     assert fills_lie_in_their_bars(run)
 
 
@@ -245,6 +247,7 @@ def test_seven_years_of_hours_run_across_the_tick_change(
     assert differing == ["price_precision", "tick_size"]
     assert any("0.01" in warning for warning in run.summary["warnings"])
     assert_books_balance(run)
+    assert audit_run(run, None)["violations"] == []
     assert fills_lie_in_their_bars(run)
 
 

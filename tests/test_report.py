@@ -23,8 +23,11 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def risk_line(summary: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the line of the risk audit; a long one is wrapped onto the next."""
     print_run(summary)
-    return next(line for line in capsys.readouterr().out.splitlines() if "risk at the stop" in line)
+    lines = capsys.readouterr().out.splitlines()
+    at = next(at for at, line in enumerate(lines) if "risk at the stop" in line)
+    return f"{lines[at]} {lines[at + 1].strip()}"
 
 
 def test_a_run_that_lost_no_more_than_asked_says_so(
@@ -32,18 +35,18 @@ def test_a_run_that_lost_no_more_than_asked_says_so(
 ) -> None:
     line = risk_line(stopped, capsys)
     assert line.startswith("✓")
-    assert f"{stopped['risk_audit']['stopped']:,} stopped trades, none lost more than was asked" in line
+    assert f"{stopped['risk_audit']['stopped']:,} stops, none lost more than was asked" in line
 
 
 def test_a_run_that_lost_more_says_how_much_and_how_much_of_it_a_gap_was(
     stopped: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     risk = stopped["risk_audit"]
-    over = {"over": 1, "max_over_share": 0.05, "worst": risk["worst"] | {"over": "10.5", "gap": "9.25"}}
+    over = {"over": 1, "max_over_share": 0.05, "worst": risk["worst"] | {"over": "10.5", "gap": "9.25", "funding": "1"}}
     line = risk_line(stopped | {"risk_audit": risk | over}, capsys)
     assert line.startswith("!")
     assert "+5.00 %" in line
-    assert "stopped trades lost more: 10.50 USDT, 9.25 by gap" in line
+    assert "stops lost more: 10.50 USDT (gap 9.25, funding 1.00)" in line
 
 
 def test_a_report_of_an_earlier_version_prints_without_a_risk_audit(

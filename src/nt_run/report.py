@@ -102,7 +102,7 @@ def _risk_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, 
     risk, asset = summary.get("risk_audit"), summary["account"]["asset"]
     if risk is None:
         return []
-    stopped = f"{risk['stopped']:,} stopped trades"
+    stopped = f"{risk['stopped']:,} stops"
     if risk["unmatched"]:
         stopped += f" ({risk['unmatched']:,} more were built in parts)"
     if risk["worst"] is None:
@@ -110,8 +110,8 @@ def _risk_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, 
     if not risk["over"]:
         return [(True, "risk at the stop", "kept", f"{stopped}, none lost more than was asked")]
     worst = risk["worst"]
-    note = f"{risk['over']:,} of {stopped} lost more: {amount(worst['over'])} {asset}"
-    note += f", {amount(worst['gap'])} by gap" if float(worst["gap"]) else ""
+    parts = [f"{name} {amount(worst[name])}" for name in ("gap", "funding") if float(worst[name]) > 0]
+    note = f"{risk['over']:,} of {stopped} lost more: {amount(worst['over'])} {asset} ({', '.join(parts)})"
     return [(False, "risk at the stop", percent(risk["max_over_share"], sign=True), note)]
 
 

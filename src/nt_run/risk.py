@@ -17,6 +17,8 @@ from nt_run.execution import NO_SLIPPAGE, Slippage
 from nt_run.model import MS, Fill, Side, format_iso
 
 ZERO = Decimal(0)
+_ROUNDING = Decimal("2e-8")
+"""Quote asset: two fees, each rounded to eight decimals."""
 _STOPS = frozenset({"stop_market", "stop_limit", "trailing_stop_market", "trailing_stop_limit"})
 """Order types that end a trade at a stop."""
 
@@ -120,7 +122,7 @@ def risk_object(audit: RiskAudit) -> dict[str, Any]:
     return {
         "stopped": len(audit.stopped),
         "unmatched": audit.unmatched,
-        "over": sum(each.over > 0 for each in audit.stopped),
+        "over": sum(each.over > _ROUNDING for each in audit.stopped),
         "max_over": None if worst is None else f"{worst.over:.8f}",
         "max_over_share": None if worst is None else float(worst.over / worst.asked.asked),
         "max_unexplained": f"{max(each.unexplained for each in audit.stopped):.8f}" if audit.stopped else None,
