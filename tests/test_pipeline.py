@@ -381,6 +381,7 @@ def test_with_holes_allowed_a_run_lists_what_was_made_across_them_and_fills_noth
     assert (float(crossing["close_before"]), float(crossing["open_after"])) == (before, after)
     assert float(across["price"]) == pytest.approx(float(crossing["position"]) * (after - before))
     assert figures(run.summary)["across_holes"] == float(across["price"]) != 0
+    assert audit(run.run_id, tmp_path)["violations"] == []
     assert_books_balance(run)
     assert again.summary["data"] == run.summary["data"]
 

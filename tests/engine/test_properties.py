@@ -130,7 +130,8 @@ def second_opinion(output: EngineOutput, klines: Klines, world: World, execution
     account = replay(output.fills, output.payments, BALANCE)
     rows = trades_frame(trades).with_columns(pl.col("entry_time", "exit_time").dt.epoch("ns")).to_dicts()
     curve = equity_curve(klines, output.fills, output.payments, BALANCE)
-    stated = {"final_balance": books.final_balance, "final_equity": books.final_equity, "net": books.net}
+    names = ("final_balance", "final_equity", "net", "price", "fees", "funding", "slippage", "open_pnl")
+    stated = {name: getattr(books, name) for name in names}
     totals = compare_totals(account, stated, balance=BALANCE, last_close=last_close(klines))
     return [
         *check_fills(output.fills, klines, rules),
