@@ -43,20 +43,23 @@ def data_get(
     timerange: Timerange = None,
     days: Days = None,
     min_completeness: MinCompleteness = None,
+    kind: Annotated[
+        str | None, option("--kind", help="One or several: klines,funding,mark (klines,funding).", metavar="KINDS")
+    ] = None,
     demo: Demo = None,
     json: Json = False,
     cache_dir: CacheDir = CACHE,
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fetch rules, klines and funding rates of a range into the cache."""
+    """Fetch klines, funding rates and mark price klines of a range, and today's rules, into the cache."""
     from nt_run import listing, tables, upkeep  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
     from nt_run.progress import ProgressDisplay  # noqa: PLC0415
 
     settings = load_config(None, overrides({**ctx.params, "symbol": None, "interval": None}))
     with ProgressDisplay(quiet=quiet, verbose=verbose) as progress:
-        fetched = upkeep.fetch_all(settings, symbol, interval, cache_dir, progress)
+        fetched = upkeep.fetch_all(settings, symbol, interval, cache_dir, progress, kinds=kind)
     if json:
         tables.print_json(fetched[0] if len(fetched) == 1 else {"fetched": fetched})
         return
@@ -104,7 +107,7 @@ def data_coverage(
     if json:
         tables.print_json({"series": series})
     else:
-        data_listing.print_coverage(series)
+        data_listing.print_coverage(series, demo=settings.demo)
 
 
 @data_app.command("verify")

@@ -28,7 +28,7 @@ _LEGEND = (
 )
 
 
-def print_coverage(series: Sequence[Mapping[str, Any]]) -> None:
+def print_coverage(series: Sequence[Mapping[str, Any]], *, demo: bool) -> None:
     """Print a line of twelve months per year and series."""
     if not series:
         show(Text("There is no market data in the cache yet. Start with: nt-run data get --symbol BTCUSDT"))
@@ -45,7 +45,7 @@ def print_coverage(series: Sequence[Mapping[str, Any]]) -> None:
     for state, words in _LEGEND:
         sign, style = _SIGNS[state]
         legend.append(f"{sign} ", style=style).append(f"{words}   ", style=DIM)
-    show(table, legend)
+    show(*banner(demo=demo), table, legend)
 
 
 def print_verified(found: Mapping[str, Any]) -> None:
@@ -53,15 +53,16 @@ def print_verified(found: Mapping[str, Any]) -> None:
     compared = f", {found['remote']:,} compared with the archive" if found["remote"] else ""
     head = Text(f"{found['rows']:,} rows in {found['files']:,} files of {found['series']:,} series{compared}: ")
     head.append("sound", style=GOOD) if found["sound"] else head.append(f"{len(found['problems'])} problems", style=BAD)
-    show(head, *_problems(found["problems"]))
+    show(*banner(demo=found["demo"]), head, *_problems(found["problems"]))
 
 
 def print_repaired(mended: Mapping[str, Any]) -> None:
     """Print what was found, done and left."""
     if not mended["found"]:
-        show(Text("Nothing is wrong."))
+        show(*banner(demo=mended["demo"]), Text("Nothing is wrong."))
         return
-    show(*_problems(mended["found"]), *(Text(f"✓ {words}", style=GOOD) for words in mended["done"]))
+    done = (Text(f"✓ {words}", style=GOOD) for words in mended["done"])
+    show(*banner(demo=mended["demo"]), *_problems(mended["found"]), *done)
     if mended["left"]:
         show(Text("Still wrong:", style=BAD), *_problems(mended["left"]))
 
@@ -70,12 +71,14 @@ def print_pruned(waste: Mapping[str, Any]) -> None:
     """Print what could go, or is gone."""
     lines = [Text(f"{one['path']}  {one['bytes']:,} bytes") for one in waste["files"]]
     what = "were deleted" if waste["deleted"] else "could be deleted: add --delete"
-    show(*lines, Text(f"{len(lines)} files, {waste['bytes']:,} bytes {what}" if lines else "Nothing to delete."))
+    end = Text(f"{len(lines)} files, {waste['bytes']:,} bytes {what}" if lines else "Nothing to delete.")
+    show(*banner(demo=waste["demo"]), *lines, end)
 
 
 def print_exported(written: Mapping[str, Any]) -> None:
     """Print the files written."""
-    show(*(Text(path) for path in written["files"]), Text(f"{written['rows']:,} rows", style=DIM))
+    paths = (Text(path) for path in written["files"])
+    show(*banner(demo=written["demo"]), *paths, Text(f"{written['rows']:,} rows", style=DIM))
 
 
 def print_imported(taken: Mapping[str, Any]) -> None:
@@ -127,7 +130,7 @@ def print_certificate(found: Mapping[str, Any]) -> None:
     if not found["same"]:
         words = (f"{name} was {found['then'].get(name)}" for name in found["differ"])
         verdict = Text(f"differs: {'; '.join(words)}", style=BAD)
-    show(table, verdict)
+    show(*banner(demo=found["demo"]), table, verdict)
 
 
 def _year(known: Mapping[int, Mapping[str, Any]]) -> Text:

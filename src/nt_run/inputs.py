@@ -1,6 +1,6 @@
 """What a run reads from the market: the exchange it asks, the folder it keeps, rules, range, klines and funding."""
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +10,15 @@ from urllib.parse import urlsplit
 from nt_run.config import ARCHIVE_URL, REST_URL, RunConfig
 from nt_run.data.loader import LoadedFunding, LoadedKlines, LoadedSpecs, MarketData
 from nt_run.data.rules import load_changes
-from nt_run.errors import NotCachedError, SourceError
+from nt_run.errors import NotCachedError, NotTradableError, SourceError, UnknownSymbolError
 from nt_run.model import Interval, TimeRange, format_iso
 from nt_run.progress import ProgressDisplay
 from nt_run.specs import TODAY
 from nt_run.summary import data_object, exchange_warning, specs_object
 
 CACHE = Path("data_cache")
+KINDS = ("klines", "funding", "mark")
+"""What can be fetched; `mark` are mark price klines."""
 DEMO_WEIGHT = 1_000_000
 """Request weight a minute: nobody waits for an exchange that is his own."""
 
@@ -135,26 +137,66 @@ def _dated_report(config: RunConfig, cache_dir: Path, date: str) -> dict[str, An
 
 
 def fetch(
-    config: RunConfig, *, cache_dir: Path | str = CACHE, progress: ProgressDisplay | None = None
+    config: RunConfig,
+    *,
+    kinds: Collection[str] = KINDS[:2],
+    cache_dir: Path | str = CACHE,
+    progress: ProgressDisplay | None = None,
 ) -> dict[str, Any]:
-    """Bring rules, klines and funding of a range into the cache and return what is there.
+    """Bring a range of some kinds of data into the cache, trading rules too, and return what is there.
+
+    A contract that is no longer listed has no rules any more; the archive may still have its data.
+
+    Args:
+        config: Names symbol, interval, range and `min_completeness`.
+        kinds: Some of `KINDS`.
+        cache_dir: The cache.
+        progress: Where progress is shown.
 
     Raises:
-        DataError: Something is missing, wrong or out of reach.
+        DataError: Something is missing, wrong or out of reach, or no source knows the symbol.
     """
+    symbol, interval, least = config.symbol, Interval(config.interval), float(config.min_completeness)
     with open_market(config, cache_dir=Path(cache_dir), offline=False, progress=progress) as market:
-        inputs = load_inputs(market, config, progress)
+        time_range = _time_range(market, config)
+        unlisted, warnings = _keep_rules(market, symbol)
+        try:
+            klines = (
+                market.load_klines(symbol, interval, time_range, min_completeness=least) if "klines" in kinds else None
+            )
+            mark = (
+                market.load_mark_klines(symbol, interval, time_range, min_completeness=least)
+                if "mark" in kinds
+                else None
+            )
+            held = TimeRange(time_range.start_ms + 1, time_range.end_ms + 1)
+            funding = market.load_funding(symbol, held) if "funding" in kinds else None
+        except UnknownSymbolError as exc:
+            raise unlisted or exc from exc
+    loaded = [one for one in (klines, mark, funding) if one is not None]
     return {
-        "symbol": config.symbol,
+        "symbol": symbol,
         "interval": config.interval,
         "demo": config.demo,
-        "start": format_iso(inputs.time_range.start_ms),
-        "end": format_iso(inputs.time_range.end_ms),
-        "rows": len(inputs.klines.klines),
-        "funding_rates": len(inputs.funding.rates),
-        "data": data_object(inputs.klines.certificate),
-        "warnings": [*exchange_warning(config), *inputs.warnings],
+        "start": format_iso(time_range.start_ms),
+        "end": format_iso(time_range.end_ms),
+        "rows": len(klines.klines) if klines else None,
+        "funding_rates": len(funding.rates) if funding else None,
+        "data": data_object(klines.certificate) if klines else None,
+        "mark": data_object(mark.certificate) if mark else None,
+        "warnings": [*exchange_warning(config), *warnings, *(text for one in loaded for text in one.warnings)],
     }
+
+
+def _keep_rules(market: MarketData, symbol: str) -> tuple[UnknownSymbolError | None, list[str]]:
+    """Keep today's trading rules; what stands in the way of a backtest is told and does not stop the data."""
+    try:
+        return None, market.load_specs(symbol).warnings
+    except (UnknownSymbolError, NotTradableError) as exc:
+        told = (
+            f"{exc} A backtest needs trading rules of the time it was listed: see --specs-at and nt-run specs import."
+        )
+        return (exc if isinstance(exc, UnknownSymbolError) else None), [told]
 
 
 def cached_series(config: RunConfig, *, cache_dir: Path | str = CACHE) -> list[dict[str, Any]]:

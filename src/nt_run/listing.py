@@ -16,14 +16,18 @@ RUN_HEADINGS = ("run", "days", "return", "drawdown", "trades")
 
 def print_data(fetched: Mapping[str, Any]) -> None:
     """Print what a fetch brought into the cache."""
-    data = fetched["data"]
+    data, mark = fetched["data"], fetched["mark"]
     head = Text(f"{fetched['symbol']} {fetched['interval']}", style="bold")
     head.append(f"  {short_time(fetched['start'])} → {short_time(fetched['end'])} UTC", style="default")
-    sources = ", ".join(f"{name} {percent(share, 0)}" for name, share in data["sources"].items())
     table = grid(("bold",), (None,))
-    table.add_row("klines", f"{fetched['rows']:,}, {percent(data['completeness'])} complete, from {sources}")
-    table.add_row("funding rates", f"{fetched['funding_rates']:,}")
-    table.add_row("fingerprint", data["fingerprint"])
+    for name, each in (("klines", data), ("mark klines", mark)):
+        if each is not None:
+            sources = ", ".join(f"{kind} {percent(share, 0)}" for kind, share in each["sources"].items())
+            table.add_row(name, f"{each['loaded']:,}, {percent(each['completeness'])} complete, from {sources}")
+    if fetched["funding_rates"] is not None:
+        table.add_row("funding rates", f"{fetched['funding_rates']:,}")
+    if data is not None:
+        table.add_row("fingerprint", data["fingerprint"])
     warnings = fetched["warnings"][1 if fetched["demo"] else 0 :]
     show(*banner(demo=fetched["demo"]), head, table, *([warning_lines(warnings)] if warnings else []))
 

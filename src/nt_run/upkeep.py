@@ -21,7 +21,7 @@ from nt_run.data.prune import find_waste, remove
 from nt_run.data.references import CrossChecked
 from nt_run.data.selection import Selection
 from nt_run.errors import DataError, UsageError
-from nt_run.inputs import fetch, market_root, open_market
+from nt_run.inputs import KINDS, fetch, market_root, open_market
 from nt_run.klines import find_gaps
 from nt_run.model import Interval, TimeRange, format_iso, parse_symbol, parse_time
 from nt_run.progress import ProgressDisplay
@@ -44,15 +44,28 @@ def selection(symbols: str | None, intervals: str | None) -> Selection:
 
 
 def fetch_all(
-    config: RunConfig, symbols: str | None, intervals: str | None, cache_dir: Path, progress: ProgressDisplay
+    config: RunConfig,
+    symbols: str | None,
+    intervals: str | None,
+    cache_dir: Path,
+    progress: ProgressDisplay,
+    *,
+    kinds: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Bring every symbol in every interval into the cache, and return one object for each; see `inputs.fetch`."""
+    """Bring every symbol in every interval into the cache, and return one object for each; see `inputs.fetch`.
+
+    Raises:
+        UsageError: `kinds` lists something else than `inputs.KINDS`.
+    """
+    chosen = _listed(kinds) or KINDS[:2]
+    if strange := [kind for kind in chosen if kind not in KINDS]:
+        raise UsageError(f"--kind must be one or several of {', '.join(KINDS)}, not {strange[0]!r}.")
     pairs = product(_listed(symbols) or [config.symbol], _listed(intervals) or [config.interval])
     configs = [
         msgspec.structs.replace(config, symbol=parse_symbol(symbol), interval=Interval(interval).name)
         for symbol, interval in pairs
     ]
-    return [fetch(each, cache_dir=cache_dir, progress=progress) for each in configs]
+    return [fetch(each, kinds=chosen, cache_dir=cache_dir, progress=progress) for each in configs]
 
 
 def covered(config: RunConfig, chosen: Selection, cache_dir: Path) -> list[dict[str, Any]]:
@@ -71,7 +84,7 @@ def covered(config: RunConfig, chosen: Selection, cache_dir: Path) -> list[dict[
 def verified(config: RunConfig, chosen: Selection, cache_dir: Path, *, remote: bool) -> dict[str, Any]:
     """Check what the cache holds; `sound` says whether nothing is wrong."""
     with open_market(config, cache_dir=cache_dir, offline=not remote) as market:
-        return _verified_object(market.verify(chosen, remote=remote))
+        return {"demo": config.demo} | _verified_object(market.verify(chosen, remote=remote))
 
 
 def repaired(
@@ -101,7 +114,8 @@ def repaired(
             if found
             else Verified(series=0, files=0, rows=0, remote=0, problems=[])
         )
-    return {"found": [_problem(one) for one in found], "done": done, "left": [_problem(one) for one in after.problems]}
+    left = [_problem(one) for one in after.problems]
+    return {"demo": config.demo, "found": [_problem(one) for one in found], "done": done, "left": left}
 
 
 def pruned(
@@ -113,7 +127,13 @@ def pruned(
     waste = find_waste(market_root(config, cache_dir), chosen, before=before)
     freed = remove(waste) if delete else 0
     files = [{"path": str(one.path), "bytes": one.bytes, "left_over": one.left_over} for one in waste]
-    return {"deleted": delete, "files": files, "bytes": sum(one.bytes for one in waste), "freed": freed}
+    return {
+        "demo": config.demo,
+        "deleted": delete,
+        "files": files,
+        "bytes": sum(one.bytes for one in waste),
+        "freed": freed,
+    }
 
 
 def exported(config: RunConfig, cache_dir: Path, target: Path, *, form: str, mark: bool = False) -> dict[str, Any]:
@@ -129,14 +149,14 @@ def exported(config: RunConfig, cache_dir: Path, target: Path, *, form: str, mar
     interval, kind = Interval(config.interval), MARK_KLINES if mark else KLINES
     root = market_root(config, cache_dir)
     with open_market(config, cache_dir=cache_dir, offline=True) as market:
-        wanted = _range(config) or market.newest_cached_range(config.symbol, interval)
+        wanted = _range(config) or market.newest_cached_range(config.symbol, interval, kind)
         if wanted is None:
             raise DataError(f"There are no {config.interval} klines of {config.symbol} in the cache.")
         load = market.load_mark_klines if mark else market.load_klines
         klines = load(config.symbol, interval, wanted, min_completeness=0.0).klines
     manifest = KlineStore(root, config.symbol, interval, repair=False, kind=kind).series.manifest()
     files = export_klines(klines, kind, manifest, target, forms[form])
-    return {"rows": len(klines), "files": [str(path) for path in files]}
+    return {"demo": config.demo, "rows": len(klines), "files": [str(path) for path in files]}
 
 
 def imported(
@@ -189,7 +209,7 @@ def certificate(run: str | None, cache_dir: Path) -> dict[str, Any]:
         )
     then, now = kept.summary["data"], data_object(loaded.certificate)
     differ = [name for name in _CHECKED if then.get(name) != now[name]]
-    return {"run_id": kept.run_id, "same": not differ, "differ": differ, "then": then, "now": now}
+    return {"demo": config.demo, "run_id": kept.run_id, "same": not differ, "differ": differ, "then": then, "now": now}
 
 
 def _verified_object(found: Verified) -> dict[str, Any]:

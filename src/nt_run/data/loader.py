@@ -212,9 +212,9 @@ class MarketData:
         """Compare every cached series of klines with a second source or mark prices; see `CrossChecker.check`."""
         return cross_check(self.root, self._sources, selection)
 
-    def newest_cached_range(self, symbol: str, interval: Interval) -> TimeRange | None:
+    def newest_cached_range(self, symbol: str, interval: Interval, kind: str = KLINES) -> TimeRange | None:
         """Return the newest range of klines without a hole in the cache; no network. `None` if there is none."""
-        store = KlineStore(self.root, symbol, interval, repair=not self.offline)
+        store = KlineStore(self.root, symbol, interval, repair=not self.offline, kind=kind)
         partitions = store.series.manifest().partitions.values()
         if not partitions:
             return None
