@@ -350,3 +350,16 @@ def test_a_terminal_without_utf_8_is_no_error(warm: Run, tmp_path: Path) -> None
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_protections_are_in_the_report_and_in_json(nt_run: Run) -> None:
+    flags = ["--demo", *RANGE, "--risk", "1", "--max-drawdown", "2%", "--max-daily-loss", "0.01", "--cooldown", "5"]
+    found = nt_run("backtest", *flags, "--json").json
+    rules = [use["rule"] for use in found["protections"]]
+    assert {"cooldown", "max_daily_loss"} <= set(rules)
+    stop = next(use for use in found["protections"] if use["rule"] == "max_daily_loss")
+    assert float(stop["equity"]) <= 0.99 * float(stop["reference"])
+    assert found["denied"]["protection: max daily loss"] > 0
+    out = nt_run("runs", "show").out
+    assert f"{rules.count('cooldown')} x cooldown" in out
+    assert "no entry up to 2026-06-02 00:00" in out

@@ -226,3 +226,12 @@ def test_the_rules_of_a_date_may_be_a_toml_date_or_text(tmp_path: Path, text: st
 def test_whose_rules_are_meant_must_be_today_range_or_a_date() -> None:
     with pytest.raises(UsageError, match="must be today, range or a date such as 2022-05-04, not 'yesterday'"):
         load_config(None, {"specs.at": "yesterday"})
+
+
+def test_protections_are_off_unless_given_and_must_make_sense() -> None:
+    assert not load_config().protection.asked
+    assert load_config(None, {"protection.max_drawdown": "0.2"}).protection.max_drawdown == Decimal("0.2")
+    with pytest.raises(UsageError, match=r"protection\.max_drawdown must be between 0 and 1"):
+        load_config(None, {"protection.max_drawdown": "20"})
+    with pytest.raises(UsageError, match=r"protection\.cooldown must be at least one bar"):
+        load_config(None, {"protection.cooldown": "0"})

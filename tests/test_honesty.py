@@ -39,8 +39,8 @@ class Outcome:
 def filled(orders: Sequence[SentOrder]) -> Outcome:
     fills = [
         Fill(
-            time_ns=each.time_ns, order_id="1", side=each.side, quantity=each.quantity, price=Decimal(100), reference=Decimal(100),
-            fee=Decimal(0), liquidity=Liquidity.TAKER, order_type="market",
+            time_ns=each.time_ns, order_id="1", side=each.side, quantity=each.quantity, price=Decimal(100),
+            reference=Decimal(100), fee=Decimal(0), liquidity=Liquidity.TAKER, order_type="market",
         )
         for each in orders
     ]  # fmt: skip

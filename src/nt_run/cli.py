@@ -99,6 +99,15 @@ def backtest(
     slippage_ticks: Annotated[
         str | None, option("--slippage-ticks", help="Slippage of taker fills, ticks; adds up.", metavar="N")
     ] = None,
+    max_drawdown: Annotated[
+        str | None, option("--max-drawdown", help="End trading at this loss from the top: 20% or 0.2.", metavar="F")
+    ] = None,
+    max_daily_loss: Annotated[
+        str | None, option("--max-daily-loss", help="End it for the UTC day: 3% or 0.03.", metavar="F")
+    ] = None,
+    cooldown: Annotated[
+        str | None, option("--cooldown", help="Bars without entry after a trade that lost.", metavar="N")
+    ] = None,
     specs_at: Annotated[
         str | None, option("--specs-at", help="Trading rules of today, range (its start) or a date.", metavar="WHEN")
     ] = None,

@@ -17,6 +17,7 @@ import tomli_w
 from nt_run.errors import UsageError
 from nt_run.execution import FILL_TIMES, Execution, FillTime, Slippage
 from nt_run.model import Fees, Interval, TimeRange, format_iso, parse_symbol, parse_time
+from nt_run.protection import ProtectionRules
 from nt_run.settings import gather, nearest
 from nt_run.sizing import METHODS, Method, SizingRules
 from nt_run.specs import RANGE, TODAY, VIP_FEES
@@ -106,6 +107,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     fees: FeesConfig = FeesConfig()
     execution: ExecutionConfig = ExecutionConfig()
     costs: CostsConfig = CostsConfig()
+    protection: ProtectionRules = ProtectionRules()
     strategy: StrategyConfig = StrategyConfig()
     specs: SpecsConfig = SpecsConfig()
     exchange: ExchangeConfig = ExchangeConfig()
@@ -239,7 +241,7 @@ def _checked(config: RunConfig) -> RunConfig:
         < config.min_completeness
         <= 1,
         "give either start or days, not both": config.start is None or config.days is None,
-    }
+    } | config.protection.checks()
     for rule, holds in rules.items():
         if not holds:
             raise UsageError(f"{rule}.")

@@ -102,6 +102,7 @@ def engine_input(
         strategy=strategy,
         params=params,
         execution=config.execution_rules(),
+        protection=config.protection,
     )
 
 
@@ -153,6 +154,7 @@ def _facts(
         first=output.sizing.first,
         entry=trades[0] if trades else None,
         capped=output.sizing.capped,
+        protections=output.protections,
         books=books,
         trades=sum(trade.exit_time_ns is not None for trade in trades),
         fills=len(output.fills),

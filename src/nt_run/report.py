@@ -1,5 +1,6 @@
 """The report of a run: one screen, under 100 columns."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ def print_run(summary: Mapping[str, Any]) -> None:
     across = summary["data"].get("across_holes")
     if across and across["crossings"]:
         parts.append(_crossings(across, summary["account"]["asset"]))
+    if uses := summary.get("protections"):
+        parts.append(_protections(uses, summary["account"]["asset"]))
     if summary["denied"]:
         parts.append(_listing("Orders that never reached the market", summary["denied"].items()))
     # The banner of a demo says what its first warning says.
@@ -215,6 +218,20 @@ def _crossings(across: Mapping[str, Any], asset: str) -> RenderableType:
         table.add_row(f"and {len(crossings) - _MOST:,} more", "", "", "", "")
     total = f"{signed(across['price'])} {asset} of the price PnL"
     title = f"{_count(len(crossings), 'position')} held across holes, where nobody could trade: {total}"
+    return Group(Text(title, style="bold"), Padding(table, (0, 0, 0, 2)))
+
+
+def _protections(uses: Sequence[Mapping[str, Any]], asset: str) -> RenderableType:
+    """Each time trading ended, when and at what equity; of cooldowns, of which there may be many, the first."""
+    table = grid(("bold",), (None,), (None, "right"), (DIM,))
+    cooldowns = [use for use in uses if use["rule"] == "cooldown"]
+    for use in [use for use in uses if use["rule"] != "cooldown"][:_MOST] + cooldowns[:1]:
+        change = float(use["equity"]) / float(use["reference"]) - 1
+        until = f"no entry up to {short_time(use['until'])}" if use["until"] else "no trading any more"
+        note = f"{asset}, {percent(change, sign=True)}; {until}"
+        table.add_row(use["rule"].replace("_", " "), f"{short_time(use['time'])} UTC", amount(use["equity"]), note)
+    counts = Counter(use["rule"].replace("_", " ") for use in uses)
+    title = "Protections: " + ", ".join(f"{count:,} x {rule}" for rule, count in sorted(counts.items()))
     return Group(Text(title, style="bold"), Padding(table, (0, 0, 0, 2)))
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,6 +57,15 @@ def parse_timerange(text: str) -> tuple[str, str]:
         raise UsageError(f"{text!r} is not a time range. Write 20250504-20250511 (UTC, the end excluded).")
     year, month, day, to_year, to_month, to_day = match.groups()
     return f"{year}-{month}-{day}", f"{to_year}-{to_month}-{to_day}"
+
+
+def parse_share(text: str) -> str:
+    """Return `20%` as the fraction `0.2`; anything else is returned as it is, for the configuration to judge."""
+    number = text.strip().removesuffix("%")
+    try:
+        return f"{Decimal(number) / 100:f}" if text.strip().endswith("%") else text
+    except InvalidOperation:
+        return text
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from nt_run.holes import Crossing
 from nt_run.klines import DataCertificate
 from nt_run.metrics import Metrics
 from nt_run.model import MS, Fees, MarketState, TimeRange, format_iso
+from nt_run.protection import ProtectionUse, protections_object
 from nt_run.risk import RiskAudit, risk_object
 from nt_run.sizing import Sized
 from nt_run.specs import InstrumentSpecs
@@ -40,6 +41,7 @@ class Facts:
     """The first trade, as it was filled."""
     capped: Mapping[str, int]
     """How many entries were cut, by what."""
+    protections: Sequence[ProtectionUse]
     books: Books
     trades: int
     fills: int
@@ -77,6 +79,7 @@ def summarize(facts: Facts) -> dict[str, Any]:
         | {"checks": checks, "accurate": sum(check["same"] for check in checks)},
         "sizing": _sizing(facts),
         "risk_audit": None if facts.risk is None else risk_object(facts.risk),
+        "protections": protections_object(facts.protections),
         "fees": {"maker": str(fees.maker), "taker": str(fees.taker), "source": fees.source},
         "account": _account(facts),
         "pnl": {name: _money(getattr(books, name)) for name in PNL_PARTS},

@@ -213,6 +213,23 @@ def _callbacks(strategy: Strategy) -> set[str]:
     }
 
 
+def together(*befores: Before) -> Before:
+    """Return several such mappings as one; what shares a callback is called in turn."""
+    joined: dict[str, Callable[..., None]] = {}
+    for before in befores:
+        for name, first in before.items():
+            joined[name] = _both(joined[name], first) if name in joined else first
+    return joined
+
+
+def _both(first: Callable[..., None], second: Callable[..., None]) -> Callable[..., None]:
+    def both(*args: object) -> None:
+        first(*args)
+        second(*args)
+
+    return both
+
+
 def _preceded(first: Callable[..., None], strategy: Strategy, callback: Callable[..., object]) -> Callable[..., object]:
     def both(*args: object) -> object:
         first(strategy, *args)

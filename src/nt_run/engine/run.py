@@ -16,9 +16,10 @@ from nautilus_trader.trading import Strategy
 from nt_run.engine.bars import bar_type_name, make_bar_pairs
 from nt_run.engine.collect import OrderCollector, collect_funding, collect_trades
 from nt_run.engine.funding import FundingPlan
-from nt_run.engine.guard import Guard, strategy_error
+from nt_run.engine.guard import Guard, strategy_error, together
 from nt_run.engine.instrument import SpecCheck, build_instrument, compare_with_specs, ensure_currency
 from nt_run.engine.prices import PriceModel
+from nt_run.engine.protect import Protector
 from nt_run.engine.refuse import Gate, Refusals
 from nt_run.engine.sizer import EntrySizer, SizingRecord
 from nt_run.engine.venue import VENUE, add_venue, make_engine
@@ -26,6 +27,7 @@ from nt_run.errors import NtRunError, UsageError
 from nt_run.execution import PLAIN, Execution
 from nt_run.klines import Klines
 from nt_run.model import BookedTrade, Denial, Fees, Fill, FundingPayment, FundingRate, SentOrder, Settlement
+from nt_run.protection import OFF, ProtectionRules, ProtectionUse
 from nt_run.sizing import SizingRules
 from nt_run.specs import InstrumentSpecs
 
@@ -67,6 +69,7 @@ class EngineInput:
     strategy: StrategySource
     params: Mapping[str, object]
     execution: Execution = PLAIN
+    protection: ProtectionRules = OFF
     gates: Sequence[Gate] = ()
     """Asked about each order the strategy sends."""
     history: Klines | None = None
@@ -97,6 +100,7 @@ class EngineOutput:
     """Unrealised profit of the open position at the last close."""
     spec_checks: list[SpecCheck]
     sizing: SizingRecord
+    protections: list[ProtectionUse]
     sent: list[SentOrder]
     """What the strategy asked for, in time order; empty unless it was to be kept."""
 
@@ -119,10 +123,12 @@ def run_engine(run: EngineInput) -> EngineOutput:
     sizer = _make_sizer(run, instrument)
     bar_type = BarType.from_str(bar_type_name(run.specs.instrument_id, run.klines.interval))
     strategy = _build(run, sizer, instrument, bar_type)
-    refusals = Refusals(run.gates)
+    protector = Protector(run.protection, instrument, run.klines.interval, run.balance)
+    refusals = Refusals([*protector.gates, *run.gates])
     prices = _make_prices(run, instrument, refusals.reasons)
     orders = OrderCollector(refusals.reasons, prices.references if prices else {}, keep_sent=run.keep_sent)
-    guard = Guard(bar_type, {**sizer.hooks(bar_type), "on_order_denied": orders.note_denial})
+    noted = {"on_order_denied": orders.note_denial}
+    guard = Guard(bar_type, together(sizer.hooks(bar_type), protector.hooks(bar_type), noted))
     plan = FundingPlan(run.funding, run.klines)
     try:
         with guard.interruptible(), _engine() as engine:
@@ -137,7 +143,7 @@ def run_engine(run: EngineInput) -> EngineOutput:
                 prices.start(strategy.clock)
             _feed(engine, run, instrument, plan, guard, orders)
             guard.raise_kept(run.strategy.name)
-            output = _collect(engine, run, instrument, plan, guard, sizer, orders)
+            output = _collect(engine, run, instrument, plan, guard, sizer, orders, protector.watch.uses)
         # What the strategy raised as the engine was disposed of.
         guard.raise_kept(run.strategy.name)
     finally:
@@ -194,6 +200,7 @@ def _collect(
     guard: Guard,
     sizer: EntrySizer,
     orders: OrderCollector,
+    protections: list[ProtectionUse],
 ) -> EngineOutput:
     fills, denials = orders.finish(engine.cache)
     payments = plan.payments(collect_funding(engine.cache), fills)
@@ -212,6 +219,7 @@ def _collect(
         open_pnl=open_pnl.as_decimal() if open_pnl is not None else Decimal(0),
         spec_checks=compare_with_specs(instrument, run.specs),
         sizing=sizer.record,
+        protections=protections,
         sent=orders.sent,
     )
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any, cast
+from typing import Any
 
 from nautilus_trader.indicators import AverageTrueRange, MovingAverageType
-from nautilus_trader.model import Bar, BarType, Currency, InstrumentId, Money, OrderSide, Price, Quantity
+from nautilus_trader.model import Bar, BarType, Currency, InstrumentId, OrderSide, Price, Quantity
 from nautilus_trader.trading import Strategy
 
-from nt_run.engine.venue import VENUE
+from nt_run.engine.account import account_equity
 from nt_run.errors import SizingError
 from nt_run.model import Denial, Fees
 from nt_run.risk import AskedRisk
@@ -152,16 +152,11 @@ class EntrySizer:
         """
         if not self._rules.compound:
             return self._balance
-        portfolio: Any = self._bound().portfolio
-        # The portfolio values positions at the last mark price it was given, which is the last funding's. Its equity
-        # less that valuation is the balance; the account itself is slow to ask for, as it comes with its history.
-        total = cast("dict[Currency, Money]", portfolio.equity(VENUE))[self._currency]
-        valued = cast("Money | None", portfolio.unrealized_pnl(self._instrument_id))
-        balance = total.as_decimal() - (valued.as_decimal() if valued is not None else 0)
-        open_pnl: Money | None = portfolio.unrealized_pnl(self._instrument_id, price)
+        strategy = self._bound()
+        portfolio: Any = strategy.portfolio
         position: Decimal = portfolio.net_position(self._instrument_id)
         closing = abs(position) * price.as_decimal() * self._fees.taker
-        return balance + (open_pnl.as_decimal() if open_pnl is not None else 0) - closing
+        return account_equity(strategy, self._instrument_id, self._currency, price) - closing
 
     def trade_size(self) -> Decimal:
         """Return the one size, at the first bar's open, of a strategy that does not size entries.
