@@ -257,3 +257,20 @@ def test_a_package_of_the_current_folder_hides_no_installed_one(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="has no strategy 'X'"):
         resolve_strategy("colorsys:X")
+
+
+def test_parameters_that_make_no_sense_are_refused_before_there_is_a_market() -> None:
+    with pytest.raises(UsageError, match="1 ≤ fast < slow, and got fast=30, slow=21"):
+        check_params(resolve_strategy("ema_cross"), {"fast": "30"})
+    assert check_params(resolve_strategy("ema_cross"), {"fast": "20"}) == {"fast": 20}
+
+
+def test_a_configuration_that_needs_the_market_is_left_alone_until_there_is_one(write: Callable[[str], Path]) -> None:
+    source = """
+class MineConfig(StrategyConfig):
+    def __init__(self, *, instrument_id, period: int = 1):
+        self.symbol = instrument_id.symbol
+"""
+    head, strategy = SOURCE.partition("@dataclass(")[0], "class Mine(" + SOURCE.partition("class Mine(")[2]
+    spec = resolve_strategy(str(write(head + source + strategy)))
+    assert check_params(spec, {"period": "3"}) == {"period": 3}

@@ -80,7 +80,8 @@ def check_params(spec: StrategySpec, params: Mapping[str, object]) -> dict[str, 
     """Return `params` as values of the annotated types; text is converted (`"10"` → 10).
 
     Raises:
-        UsageError: An unknown parameter, a value that is not of its type, or a parameter without a value.
+        UsageError: An unknown parameter, a value that is not of its type, a parameter without a value, or what the
+            configuration itself says with a `UsageError`: before any data is loaded.
     """
     checked: dict[str, object] = {}
     for name, value in params.items():
@@ -90,7 +91,18 @@ def check_params(spec: StrategySpec, params: Mapping[str, object]) -> dict[str, 
     missing = [name for name, (_, default) in spec.parameters.items() if default is REQUIRED and name not in checked]
     if missing:
         raise UsageError(f"{spec.name} needs a value for {', '.join(missing)}: --param {missing[0]}=…")
+    _try_out(spec, checked)
     return checked
+
+
+def _try_out(spec: StrategySpec, params: Mapping[str, object]) -> None:
+    """Let the configuration refuse parameters early; whatever else it raises is told when it is built for good."""
+    try:
+        spec.config(**dict.fromkeys(spec.accepts & RUNNER_FIELDS), **params)
+    except UsageError:
+        raise
+    except Exception:  # noqa: BLE001, S110 - the runner's fields are still empty, so this may be no fault of its own
+        pass
 
 
 def _registered(name: str) -> type[Strategy]:
