@@ -169,6 +169,8 @@ class Denial:
 
     time_ns: int
     reason: str
+    entry: bool = True
+    """Whether a signal was lost with it: not for a reduce-only order or for a change of an order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

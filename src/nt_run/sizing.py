@@ -60,6 +60,8 @@ class Sized:
     asked_share: Decimal
     actual_share: Decimal
     capped_by: str | None
+    rounded: bool = False
+    """Whether the step moved the quantity."""
 
 
 class BelowMinimumError(SizingError):
@@ -139,6 +141,7 @@ def size_position(
         asked_share=rules.fraction,
         actual_share=quantity * unit / equity,
         capped_by=capped_by,
+        rounded=capped_by is None and quantity != wanted,
     )
 
 

@@ -66,6 +66,8 @@ class InstrumentSpecs:
     price_multiplier_up: Decimal | None
     price_multiplier_down: Decimal | None
     max_orders: int | None
+    max_algo_orders: int | None
+    """Of the open orders, those that wait for a trigger."""
     liquidation_fee: Decimal | None
     onboard_ms: int | None
     delivery_ms: int | None
@@ -178,7 +180,6 @@ def parse_symbol_specs(entry: Mapping[str, Any], *, as_of_ms: int, source: str) 
     def positive(given: Mapping[str, Any], name: str, key: str) -> Decimal:
         return _positive(given.get(key), f"{symbol}: exchangeInfo has no usable {name}.{key}")
 
-    limit = filters.get("MAX_NUM_ORDERS", {}).get("limit")
     return InstrumentSpecs(
         symbol=symbol,
         base_asset=str(entry.get("baseAsset", "")),
@@ -198,13 +199,19 @@ def parse_symbol_specs(entry: Mapping[str, Any], *, as_of_ms: int, source: str) 
         max_price=_number(price.get("maxPrice")),
         price_multiplier_up=_number(band.get("multiplierUp")),
         price_multiplier_down=_number(band.get("multiplierDown")),
-        max_orders=int(limit) if limit is not None else None,
+        max_orders=_limit(filters, "MAX_NUM_ORDERS"),
+        max_algo_orders=_limit(filters, "MAX_NUM_ALGO_ORDERS"),
         liquidation_fee=_number(entry.get("liquidationFee")),
         onboard_ms=int(entry["onboardDate"]) if entry.get("onboardDate") else None,
         delivery_ms=int(entry["deliveryDate"]) if entry.get("deliveryDate") else None,
         as_of_ms=as_of_ms,
         source=source,
     )
+
+
+def _limit(filters: Mapping[str, Mapping[str, Any]], name: str) -> int | None:
+    limit = filters.get(name, {}).get("limit")
+    return int(limit) if limit is not None else None
 
 
 def _positive(text: object, problem: str) -> Decimal:

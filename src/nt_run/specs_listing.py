@@ -31,6 +31,7 @@ def print_specs(rules: Mapping[str, Any], *, demo: bool, warnings: Sequence[str]
         ("market order", f"at most {rules['market_max_quantity']} {base}", ""),
         ("min notional", f"{rules['min_notional']} {quote}", ""),
         ("price band", _band(rules), "of the mark price"),
+        ("open orders", _open_orders(rules), ""),
         ("liquidation fee", percent(_float(rules["liquidation_fee"]), 3), "of notional"),
         ("maker / taker fee", f"{percent(_float(rules['maker_fee']), 4)} / {percent(_float(rules['taker_fee']), 4)}",
          rules["fee_source"]),
@@ -136,6 +137,13 @@ def _band(rules: Mapping[str, Any]) -> str:
     if rules["percent_price_up"] is None or rules["percent_price_down"] is None:
         return _or_unknown(None)
     return f"× {rules['percent_price_down']} … × {rules['percent_price_up']}"
+
+
+def _open_orders(rules: Mapping[str, Any]) -> str:
+    most, waiting = rules["max_orders"], rules["max_algo_orders"]
+    if most is None:
+        return _or_unknown(None)
+    return f"at most {most}" + ("" if waiting is None else f", {waiting} of them with a trigger")
 
 
 def _funding(rules: Mapping[str, Any]) -> str:

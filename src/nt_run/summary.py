@@ -116,6 +116,7 @@ def specs_object(specs: InstrumentSpecs, fees: Fees, state: MarketState | None =
         "percent_price_up": _text(specs.price_multiplier_up),
         "percent_price_down": _text(specs.price_multiplier_down),
         "max_orders": specs.max_orders,
+        "max_algo_orders": specs.max_algo_orders,
         "liquidation_fee": _text(specs.liquidation_fee),
         "maker_fee": _text(fees.maker),
         "taker_fee": _text(fees.taker),

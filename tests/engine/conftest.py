@@ -1,7 +1,7 @@
 """Small markets, and runs of small strategies over them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -146,13 +146,19 @@ class Source:
 
 @pytest.fixture
 def run(btc: InstrumentSpecs, fees: Fees) -> Callable[..., EngineOutput]:
-    """Run a strategy class over klines: 100,000 USDT, no leverage, specs of BTCUSDT."""
+    """Run a strategy class over klines: 100,000 USDT, no leverage, specs of BTCUSDT.
+
+    Small markets trade around 100 and not at bitcoin's price, so prices have no bounds here and market orders no more
+    than the others; `test_filters.py` has them all.
+    """
+    unbounded = {"min_price": None, "price_multiplier_up": None, "price_multiplier_down": None}
+    wide = replace(btc, market_max_quantity=btc.max_quantity, **unbounded)
 
     def go(klines: Klines, source: Any, **changes: Any) -> EngineOutput:
         if isinstance(source, dict):
             source = Source(Scripted, {"script": source})
         given: dict[str, Any] = {
-            "specs": btc,
+            "specs": wide,
             "klines": klines,
             "funding": [],
             "fees": fees,

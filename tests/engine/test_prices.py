@@ -93,7 +93,8 @@ def test_a_market_order_at_the_last_bar_has_no_next_open(run: Run, make_klines: 
     klines = make_klines(STEADY * 4)
     output = run(klines, kit.Source(Told, {"script": script}), execution=NEXT)
     assert len(output.fills) == 1
-    assert output.denials == [Denial(time_ns=klines.range.end_ms * 1_000_000, reason=NO_NEXT_OPEN)] * 2
+    end = klines.range.end_ms * 1_000_000
+    assert output.denials == [Denial(time_ns=end, reason=NO_NEXT_OPEN, entry=entry) for entry in (True, False)]
     assert len(told) == 2
 
 

@@ -142,7 +142,7 @@ def test_refused_orders_are_listed_with_reasons_that_can_be_counted(run: Run, ma
     reasons = Counter(denial.reason for denial in output.denials)
     assert reasons == {
         "notional below minimum": 2,
-        "quantity exceeds maximum": 1,
+        "quantity above the largest market order": 1,
         "initial margin exceeds free balance": 2,
         "reduce-only order would have increased the position": 1,
     }

@@ -5,7 +5,7 @@ never delivered.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, cast
 
@@ -14,12 +14,15 @@ from nautilus_trader.model import (
     LiquiditySide,
     OrderDenied,
     OrderFilled,
+    OrderModifyRejected,
     OrderRejected,
     OrderSide,
     OrderSubmitted,
 )
 from nautilus_trader.trading import Strategy
 
+from nt_run.engine.refuse import Refusals
+from nt_run.filters import MODIFICATION
 from nt_run.model import BookedTrade, Denial, Fill, Liquidity, SentOrder, Side
 
 _SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
@@ -46,18 +49,18 @@ _SENTENCES = (
 class OrderCollector:
     """Takes fills and refusals out of the engine's cache while the run goes on, so that old orders may leave it.
 
-    `refused` tells by client order id why the run itself refused an order, where the engine gives another reason. With
+    `refusals` tells why the run itself refused an order or a change of it, where the engine gives another reason. With
     `keep_sent` also what the strategy asked for is kept, which costs a look at every event of every order.
     """
 
     def __init__(
         self,
-        refused: Mapping[str, str] | None = None,
+        refusals: Refusals,
         references: Mapping[str, Decimal] | None = None,
         *,
         keep_sent: bool = False,
     ) -> None:
-        self._refused: Mapping[str, str] = {} if refused is None else refused
+        self._refusals = refusals
         self._references: Mapping[str, Decimal] = {} if references is None else references
         self._sent: list[tuple[int, int, SentOrder]] | None = [] if keep_sent else None
         self._fills: list[tuple[int, int, Fill]] = []
@@ -70,12 +73,23 @@ class OrderCollector:
         """Fills taken so far."""
         return len(self._fills)
 
+    def hooks(self) -> dict[str, Callable[..., None]]:
+        """Return what is to be called ahead of the strategy's callbacks."""
+        return {"on_order_denied": self.note_denial, "on_order_modify_rejected": self.note_change_rejected}
+
     def note_denial(self, strategy: Strategy, event: OrderDenied) -> None:
         """Remember whether a denied order would have turned an open position round; called as it is denied."""
         order: Any = strategy.cache.order(event.client_order_id)
         position: Decimal = cast("Any", strategy.portfolio).net_position(event.instrument_id)
         if order is not None and position * _SIDES[order.side].sign < 0:
             self._turning.add(event.client_order_id.value)
+
+    def note_change_rejected(self, _strategy: Strategy, event: OrderModifyRejected) -> None:
+        """Count a change of an order that was refused; called as it is rejected. The order stays as it was."""
+        order_id = event.client_order_id.value
+        reason = MODIFICATION + self._refusals.changes.get(order_id, plain_reason(event.reason))
+        denial = Denial(time_ns=event.ts_event, reason=reason, entry=False)
+        self._denials.append((event.ts_event, _number(order_id), denial))
 
     def take_closed(self, cache: Cache, now_ns: int) -> None:
         """Take what closed since the last time; orders closed for `_KEPT_S` leave the engine's cache.
@@ -115,10 +129,10 @@ class OrderCollector:
             if isinstance(event, OrderFilled):
                 self._fills.append((event.ts_event, _number(event.trade_id.value), self._fill(event)))
             elif reason := _refusal(event, last):
-                reason = self._refused.get(event.client_order_id.value, reason)
+                reason = self._refusals.reasons.get(event.client_order_id.value, reason)
                 if reason == _NO_MARGIN and event.client_order_id.value in self._turning:
                     reason = TURNED_AT_ONCE
-                denial = Denial(time_ns=event.ts_event, reason=reason)
+                denial = Denial(time_ns=event.ts_event, reason=reason, entry=not order.is_reduce_only)
                 self._denials.append((event.ts_event, _number(event.client_order_id.value), denial))
 
     def _fill(self, event: OrderFilled) -> Fill:

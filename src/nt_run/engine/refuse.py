@@ -3,14 +3,15 @@
 The engine's cache takes no events from outside, and its own way to deny an order (an execution algorithm) keeps the
 cache locked while the strategy is told. So a forbidden order is sent with the same quantity written in more decimals
 than the instrument has: the engine's risk check denies it as it denies any order, the order ends denied in the cache,
-and the strategy's `on_order_denied` is called. The reason it gives is replaced by ours.
+and the strategy's `on_order_denied` is called. The reason it gives is replaced by ours. A forbidden change of an order
+is sent in the same way: the engine rejects it, the order stays as it was, and `on_order_modify_rejected` is called.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
-from nautilus_trader.model import OrderDenied
+from nautilus_trader.model import ClientOrderId, OrderDenied, OrderModifyRejected, Price, Quantity
 from nautilus_trader.trading import Strategy
 
 type Gate = Callable[[Strategy, Any], str | None]
@@ -18,27 +19,31 @@ type Gate = Callable[[Strategy, Any], str | None]
 
 _FINEST = Decimal(1).scaleb(-15)
 """Finer than any instrument's step, and within the sixteen decimals of the engine's numbers."""
-_TOLD = ("on_order_denied", "on_order_event")
+_TOLD = ("on_order_denied", "on_order_modify_rejected", "on_order_event")
 
 
 class Refusals:
-    """Asks the gates about each order one strategy sends; `reasons` is why each refused order was, by client order id.
+    """Asks the gates about each order one strategy sends or changes.
 
-    An order list is refused as a whole if a gate refuses its first order, the entry that the others depend on. What the
-    engine sends itself for `close_position`, `close_all_positions` and `market_exit` passes no gate.
+    `reasons` is why each refused order was, by client order id; `changes` why the last change of an order was. An order
+    list is refused as a whole, by its first order, if a gate refuses one of its orders. What the engine sends itself
+    for `close_position`, `close_all_positions` and `market_exit` passes no gate.
     """
 
     def __init__(self, gates: Sequence[Gate]) -> None:
         self.reasons: dict[str, str] = {}
+        self.changes: dict[str, str] = {}
         self._gates = tuple(gates)
         self._put_in: list[str] = []
 
     def install(self, strategy: Strategy) -> None:
-        """Put the gates before `submit_order` and `submit_order_list`; does nothing without a gate."""
+        """Put the gates before what submits and changes orders; does nothing without a gate."""
         if not self._gates:
             return
         self._put(strategy, "submit_order", self._submit_order(strategy))
         self._put(strategy, "submit_order_list", self._submit_order_list(strategy))
+        self._put(strategy, "modify_order", self._modify_order(strategy))
+        self._put(strategy, "modify_orders", self._modify_orders(strategy))
         for name in _TOLD:
             if getattr(cast("Any", type(strategy)), name) is not getattr(Strategy, name):
                 self._put(strategy, name, self._told(getattr(strategy, name)))
@@ -58,7 +63,9 @@ class Refusals:
         submit: Callable[..., None] = cast("Any", strategy).submit_order
 
         def submit_order(order: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-            submit(self._refused(order) if self._forbids(strategy, order) else order, *args, **kwargs)
+            if reason := self._forbids(strategy, order):
+                order = self._refused(order, reason)
+            submit(order, *args, **kwargs)
 
         return submit_order
 
@@ -67,42 +74,86 @@ class Refusals:
 
         def submit_order_list(orders: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
             first, *rest = orders
-            if self._forbids(strategy, first):
-                orders = [self._refused(first), *rest]
+            reasons = (self._forbids(strategy, order) for order in (first, *rest))
+            if reason := next(filter(None, reasons), None):
+                orders = [self._refused(first, reason), *rest]
             submit(orders, *args, **kwargs)
 
         return submit_order_list
 
-    def _forbids(self, strategy: Strategy, order: Any) -> bool:  # noqa: ANN401 - the engine's orders share no base
+    def _modify_order(self, strategy: Strategy) -> Callable[..., None]:
+        modify: Callable[..., None] = cast("Any", strategy).modify_order
+
+        def modify_order(
+            client_order_id: ClientOrderId,
+            quantity: Quantity | None = None,
+            price: Price | None = None,
+            trigger_price: Price | None = None,
+            *args: Any,  # noqa: ANN401 - passed on
+            **kwargs: Any,  # noqa: ANN401 - passed on
+        ) -> None:
+            change = self._change(strategy, client_order_id, quantity, price, trigger_price)
+            modify(*change, *args, **kwargs)
+
+        return modify_order
+
+    def _modify_orders(self, strategy: Strategy) -> Callable[..., None]:
+        modify: Callable[..., None] = cast("Any", strategy).modify_orders
+
+        def modify_orders(updates: Sequence[_Change], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
+            modify([self._change(strategy, *update) for update in updates], *args, **kwargs)
+
+        return modify_orders
+
+    def _change(
+        self,
+        strategy: Strategy,
+        order_id: ClientOrderId,
+        quantity: Quantity | None,
+        price: Price | None,
+        trigger_price: Price | None,
+    ) -> "_Change":
+        """Return a change of an order as it is, or one that the engine rejects."""
+        self.changes.pop(order_id.value, None)
+        order: Any = strategy.cache.order(order_id)
+        wanted = {"quantity": quantity, "price": price, "trigger_price": trigger_price}
+        given = {name: str(value) for name, value in wanted.items() if value is not None}
+        if order is not None and (reason := self._forbids(strategy, _copy(order, given))):
+            self.changes[order_id.value] = reason
+            amount = quantity if quantity is not None else order.quantity
+            quantity = Quantity.from_decimal(amount.as_decimal().quantize(_FINEST))
+        return order_id, quantity, price, trigger_price
+
+    def _forbids(self, strategy: Strategy, order: Any) -> str | None:  # noqa: ANN401 - the engine's orders share no base
         for gate in self._gates:
             if reason := gate(strategy, order):
-                self.reasons[order.client_order_id.value] = reason
-                return True
-        return False
+                return reason
+        return None
 
-    def _refused(self, order: Any) -> Any:  # noqa: ANN401 - as above
+    def _refused(self, order: Any, reason: str) -> Any:  # noqa: ANN401 - as above
         """Return a copy of the order that the engine denies."""
-        fields: dict[str, Any] = order.to_dict()
-        finer = str(order.quantity.as_decimal().quantize(_FINEST))
-        return cast("Any", type(order)).from_dict({**fields, "quantity": finer})
+        self.reasons[order.client_order_id.value] = reason
+        return _copy(order, {"quantity": str(order.quantity.as_decimal().quantize(_FINEST))})
 
     def _told(self, callback: Callable[[Any], object]) -> Callable[[Any], object]:
         def told(event: Any) -> object:  # noqa: ANN401 - any order event
-            if isinstance(event, OrderDenied) and (reason := self.reasons.get(event.client_order_id.value)):
+            known = self.reasons if isinstance(event, OrderDenied) else self.changes
+            if isinstance(event, OrderDenied | OrderModifyRejected) and (
+                reason := known.get(event.client_order_id.value)
+            ):
                 event = _explained(event, reason)
             return callback(event)
 
         return told
 
 
-def _explained(event: OrderDenied, reason: str) -> OrderDenied:
-    return OrderDenied(
-        event.trader_id,
-        event.strategy_id,
-        event.instrument_id,
-        event.client_order_id,
-        reason,
-        event.event_id,
-        event.ts_event,
-        event.ts_init,
-    )
+type _Change = tuple[ClientOrderId, Quantity | None, Price | None, Price | None]
+"""Of which order, and its new quantity, price and trigger price."""
+
+
+def _copy(order: Any, fields: Mapping[str, str]) -> Any:  # noqa: ANN401 - as above
+    return cast("Any", type(order)).from_dict({**order.to_dict(), **fields})
+
+
+def _explained(event: OrderDenied | OrderModifyRejected, reason: str) -> OrderDenied | OrderModifyRejected:
+    return cast("Any", type(event)).from_dict({**cast("Any", event).to_dict(), "reason": reason})

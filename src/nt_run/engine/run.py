@@ -15,6 +15,7 @@ from nautilus_trader.trading import Strategy
 
 from nt_run.engine.bars import bar_type_name, make_bar_pairs
 from nt_run.engine.collect import OrderCollector, collect_funding, collect_trades
+from nt_run.engine.filters import FilterGate
 from nt_run.engine.funding import FundingPlan
 from nt_run.engine.guard import Guard, strategy_error, together
 from nt_run.engine.instrument import SpecCheck, build_instrument, compare_with_specs, ensure_currency
@@ -71,7 +72,7 @@ class EngineInput:
     execution: Execution = PLAIN
     protection: ProtectionRules = OFF
     gates: Sequence[Gate] = ()
-    """Asked about each order the strategy sends."""
+    """Asked about each order the strategy sends, ahead of the exchange's filters."""
     history: Klines | None = None
     """What a strategy with a field `history` is given; `None` stands for `klines`."""
     keep_sent: bool = False
@@ -124,11 +125,11 @@ def run_engine(run: EngineInput) -> EngineOutput:
     bar_type = BarType.from_str(bar_type_name(run.specs.instrument_id, run.klines.interval))
     strategy = _build(run, sizer, instrument, bar_type)
     protector = Protector(run.protection, instrument, run.klines.interval, run.balance)
-    refusals = Refusals([*protector.gates, *run.gates])
+    filters = FilterGate(run.specs, instrument, bar_type, _price(run.klines, "open", 0))
+    refusals = Refusals([*protector.gates, *run.gates, filters])
     prices = _make_prices(run, instrument, refusals.reasons)
-    orders = OrderCollector(refusals.reasons, prices.references if prices else {}, keep_sent=run.keep_sent)
-    noted = {"on_order_denied": orders.note_denial}
-    guard = Guard(bar_type, together(sizer.hooks(bar_type), protector.hooks(bar_type), noted))
+    orders = OrderCollector(refusals, prices.references if prices else {}, keep_sent=run.keep_sent)
+    guard = Guard(bar_type, together(sizer.hooks(bar_type), protector.hooks(bar_type), orders.hooks()))
     plan = FundingPlan(run.funding, run.klines)
     try:
         with guard.interruptible(), _engine() as engine:

@@ -27,6 +27,8 @@ class SizingRecord:
     entries: int = 0
     capped: dict[str, int] = field(default_factory=dict[str, int])
     """How many entries were cut, by what."""
+    rounded: int = 0
+    """How many entries the step moved."""
     denials: list[Denial] = field(default_factory=list[Denial])
     asked: list[AskedRisk] = field(default_factory=list[AskedRisk])
     """Every entry that was sized by its stop, in time order."""
@@ -34,6 +36,7 @@ class SizingRecord:
     def add(self, sized: Sized) -> None:
         """Count one entry."""
         self.entries += 1
+        self.rounded += sized.rounded
         self.first = self.first or sized
         if self.largest is None or sized.actual_share > self.largest.actual_share:
             self.largest = sized
