@@ -363,3 +363,52 @@ def test_protections_are_in_the_report_and_in_json(nt_run: Run) -> None:
     out = nt_run("runs", "show").out
     assert f"{rules.count('cooldown')} x cooldown" in out
     assert "no entry up to 2026-06-02 00:00" in out
+
+
+@pytest.mark.parametrize(
+    ("flags", "changes"),
+    [
+        (["--slippage-bps", "2.5"], {"slippage", "net", "fees"}),
+        (["--slippage-ticks", "3"], {"slippage", "net", "fees"}),
+        (["--fill", "next-open"], {"price", "net", "fees"}),
+        (["--vip", "9"], {"fees", "net"}),
+        (["--bnb"], {"fees", "net"}),
+        (["--taker", "0.0001"], {"fees", "net"}),
+        (["--no-funding"], {"funding", "net"}),
+    ],
+    ids=lambda value: value[0].removeprefix("--") if isinstance(value, list) else "",
+)
+def test_a_flag_of_costs_changes_the_money_it_names_and_no_other(
+    flags: list[str], changes: set[str], warm: Run
+) -> None:
+    once = ("--set", "sizing.compound=false", "--sizing", "notional", "--risk", "0.5")
+    plain = warm("backtest", "--demo", *RANGE, *once, "--json").json["pnl"]
+    changed = warm("backtest", "--demo", *RANGE, *once, *flags, "--json").json["pnl"]
+    assert {name for name in plain if changed[name] != plain[name]} - {"rounding"} == changes
+
+
+def test_a_report_without_funding_says_so_loudly(warm: Run) -> None:
+    out = warm("backtest", "--demo", *RANGE, "--no-funding").out
+    assert "funding            +0.00 none charged" in out
+    assert "! Funding was left out (--no-funding)" in out
+    assert warm("audit").code == 0
+
+
+def test_the_report_tells_how_orders_were_filled_and_what_slippage_would_make_of_them(warm: Run) -> None:
+    done = warm("backtest", "--demo", *RANGE, "--fill", "next-open", "--slippage-bps", "2.50", "--slippage-ticks", "3")
+    assert "fills market orders at the next open; slippage 2.5 bp + 3 ticks, no profit even without" in done.out
+    assert "PnL by slippage 0 bp " in done.out
+    assert "\n  slippage " in done.out
+    assert max(map(len, done.out.splitlines())) < 100
+
+
+def test_a_run_is_about_what_the_ladder_of_the_run_without_slippage_says(warm: Run) -> None:
+    # The same orders in both: their sizes are fixed, and there are no stops.
+    once = ("--set", "sizing.compound=false", "--json")
+    told = warm("backtest", "--demo", *RANGE, *once).json
+    real = warm("backtest", "--demo", *RANGE, *once, "--slippage-bps", "5").json
+    (rung,) = (rung for rung in told["costs"]["ladder"] if rung["slippage_bps"] == "5")
+    missing = float(rung["net"]) - float(real["pnl"]["net"])
+    # Each fill is rounded by at most a tick of 0.1, on 0.002 BTC, and pays the fee of that.
+    assert told["fills"] == real["fills"]
+    assert -1e-6 <= missing <= told["fills"] * 0.1 * 0.002 * 1.0005

@@ -235,3 +235,33 @@ def test_protections_are_off_unless_given_and_must_make_sense() -> None:
         load_config(None, {"protection.max_drawdown": "20"})
     with pytest.raises(UsageError, match=r"protection\.cooldown must be at least one bar"):
         load_config(None, {"protection.cooldown": "0"})
+
+
+@pytest.mark.parametrize(
+    ("vip", "maker", "taker"),
+    [
+        # Per cent of notional, as the exchange publishes them.
+        (0, "0.0200", "0.0500"),
+        (1, "0.0160", "0.0400"),
+        (2, "0.0140", "0.0350"),
+        (3, "0.0120", "0.0320"),
+        (4, "0.0100", "0.0300"),
+        (5, "0.0080", "0.0270"),
+        (6, "0.0060", "0.0250"),
+        (7, "0.0040", "0.0220"),
+        (8, "0.0020", "0.0200"),
+        (9, "0.0000", "0.0170"),
+    ],
+)
+def test_fees_at_each_tier_and_ten_per_cent_off_in_bnb(vip: int, maker: str, taker: str) -> None:
+    fees = load_config(overrides={"fees.vip": vip}).trading_fees()
+    assert (fees.maker * 100, fees.taker * 100) == (Decimal(maker), Decimal(taker))
+    cheaper = load_config(overrides={"fees.vip": vip, "fees.bnb": True}).trading_fees()
+    assert (cheaper.maker, cheaper.taker) == (fees.maker - fees.maker / 10, fees.taker - fees.taker / 10)
+    assert "10 % off" in cheaper.source
+
+
+def test_an_explicit_fee_is_not_discounted() -> None:
+    fees = load_config(overrides={"fees.taker": "0.0004", "fees.bnb": True}).trading_fees()
+    # Maker 0.0002 less a tenth.
+    assert (fees.taker, fees.maker) == (Decimal("0.0004"), Decimal("0.00018"))

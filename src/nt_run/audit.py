@@ -99,6 +99,8 @@ def audit_run(run: Run, published: Sequence[FundingRate] | None) -> dict[str, An
 
 def published_settlements(run: Run, cache_dir: Path) -> Sequence[FundingRate] | None:
     """Return the settlements of a run's range from the cache, or `None` if it does not have them all."""
+    if not run.config.funding:
+        return ()
     span = run.klines.range
     try:
         with open_market(run.config, cache_dir=cache_dir, offline=True) as market:
@@ -112,7 +114,7 @@ def _due(
     run: Run, payments: Sequence[FundingPayment], published: Sequence[FundingRate] | None
 ) -> tuple[list[Settlement], list[str]]:
     """Return the settlements of the run's range, from the best source there is, and what cannot be checked."""
-    unchecked: list[str] = []
+    unchecked = [] if run.config.funding else ["funding, which was left out on request"]
     if published is None:
         unchecked.append("whether the exchange had other settlements: the cache does not have those of this range")
     if run.settlements is not None:

@@ -90,6 +90,10 @@ def backtest(
     maker: Annotated[str | None, option("--maker", help="Maker fee, a fraction.", metavar="F")] = None,
     taker: Annotated[str | None, option("--taker", help="Taker fee, a fraction.", metavar="F")] = None,
     vip: Annotated[str | None, option("--vip", help="VIP level 0 to 9 of the fee schedule.", metavar="N")] = None,
+    bnb: Annotated[bool | None, typer.Option("--bnb", help="Fees paid in BNB: 10 % off the schedule.")] = None,
+    funding: Annotated[
+        bool | None, typer.Option("--funding/--no-funding", help="Charge funding, or leave it out.")
+    ] = None,
     fill: Annotated[
         str | None, option("--fill", help="When market orders fill: close or next-open.", metavar="TIME")
     ] = None,

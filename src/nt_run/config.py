@@ -20,7 +20,7 @@ from nt_run.model import Fees, Interval, TimeRange, format_iso, parse_symbol, pa
 from nt_run.protection import ProtectionRules
 from nt_run.settings import gather, nearest
 from nt_run.sizing import METHODS, Method, SizingRules
-from nt_run.specs import RANGE, TODAY, VIP_FEES
+from nt_run.specs import BNB_SHARE, RANGE, TODAY, VIP_FEES
 
 REST_URL = "https://fapi.binance.com"
 ARCHIVE_URL = "https://data.binance.vision"
@@ -51,6 +51,8 @@ class FeesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """`[fees]`: the VIP level's published fees, or explicit fractions of notional."""
 
     vip: int = 0
+    bnb: bool = False
+    """Whether fees are paid in BNB, which takes a tenth off the schedule; explicit fractions stay as they are."""
     maker: Decimal | None = None
     taker: Decimal | None = None
 
@@ -93,6 +95,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     `start` and `end` are ISO 8601, UTC, half-open; without them the run covers the last `days` of closed bars, and
     `resolved` writes what that came to. With fewer than `min_completeness` (a fraction) of its bars it does not start.
+    With `funding = false` no settlement is charged.
     """
 
     symbol: str = "BTCUSDT"
@@ -102,6 +105,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     days: Decimal | None = None
     min_completeness: Decimal = Decimal(1)
     demo: bool = False
+    funding: bool = True
     account: AccountConfig = AccountConfig()
     sizing: SizingConfig = SizingConfig()
     fees: FeesConfig = FeesConfig()
@@ -135,6 +139,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Return the fees charged, and where they come from."""
         maker, taker = VIP_FEES[self.fees.vip]
         source = f"Binance USDⓈ-M fee schedule, VIP {self.fees.vip}"
+        if self.fees.bnb:
+            maker, taker = maker * BNB_SHARE, taker * BNB_SHARE
+            source += ", 10 % off in BNB"
         given = [name for name in ("maker", "taker") if getattr(self.fees, name) is not None]
         if given:
             source = " and ".join(given) + " as configured" + ("" if len(given) == len(VIP_FEES[0]) else f"; {source}")

@@ -51,6 +51,8 @@ FLAGS = {
     "max_drawdown": "protection.max_drawdown",
     "max_daily_loss": "protection.max_daily_loss",
     "cooldown": "protection.cooldown",
+    "bnb": "fees.bnb",
+    "funding": "funding",
     "specs_at": "specs.at",
     "fill": "execution.fill",
     "slippage_bps": "costs.slippage_bps",

@@ -19,6 +19,7 @@ import polars as pl
 
 from nt_run.accounting import Books, Trade, build_trades, close_books, last_close
 from nt_run.config import RunConfig, load_config
+from nt_run.costs import cost_ladder, costs_object, funding_object, funding_warnings
 from nt_run.engine.instrument import SpecCheck
 from nt_run.engine.run import EngineInput, EngineOutput, run_engine
 from nt_run.equity import equity_curve
@@ -95,7 +96,7 @@ def engine_input(
     return EngineInput(
         specs=inputs.specs.specs,
         klines=inputs.klines.klines,
-        funding=inputs.funding.rates,
+        funding=inputs.funding.rates if config.funding else (),
         fees=config.trading_fees(),
         sizing=config.sizing_rules(),
         balance=config.account.balance,
@@ -143,6 +144,8 @@ def _facts(
 ) -> Facts:
     metrics, benchmark = _statistics(inputs, frames, float(config.account.balance))
     remarks = _remarks(inputs, output, frames["equity"], metrics)
+    ladder = cost_ladder(output.fills, output.payments, last_close(inputs.klines.klines))
+    funding = funding_object(output.settlements, output.payments) if config.funding else None
     now = dt.datetime.now(dt.UTC)
     return Facts(
         run_id=run_name(config, config.digest(strategy.source_digest), now),
@@ -165,7 +168,9 @@ def _facts(
         data=data_object(inputs.klines.certificate),
         crossings=find_crossings(inputs.klines.klines, inputs.time_range, trades, output.fills, output.payments),
         risk=_risk(config, inputs, output, trades),
-        warnings=[*exchange_warning(config), *inputs.warnings, *remarks],
+        costs=costs_object(ladder, config.execution_rules()),
+        funding=funding,
+        warnings=[*exchange_warning(config), *inputs.warnings, *funding_warnings(funding), *remarks],
         created_ms=round(now.timestamp() * 1000),
     )
 

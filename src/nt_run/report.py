@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -130,13 +131,44 @@ def _money(summary: Mapping[str, Any]) -> RenderableType:
     table.add_row("Net PnL", _colour(signed(pnl["net"]), float(pnl["net"])), asset)
     table.add_row("  price", signed(pnl["price"]), "")
     table.add_row("  fees", signed(pnl["fees"]), "")
-    table.add_row("  funding", signed(pnl["funding"]), f"in {summary['funding_settlements']:,} payments")
+    table.add_row("  funding", signed(pnl["funding"]), _funding_note(summary))
     for name in ("slippage", "liquidation", "rounding"):
         if float(pnl[name]):
             table.add_row(f"  {name}", signed(pnl[name], 8 if name == "rounding" else 2), "")
     table.add_row("Buy & hold", percent(benchmark["total_return"], sign=True), "")
     table.add_row("  max drawdown", percent(benchmark["max_drawdown"]), "")
     return table
+
+
+def _funding_note(summary: Mapping[str, Any]) -> RenderableType:
+    # Reports of earlier versions count the payments alone.
+    funding = summary.get("funding", {})
+    if funding is None:
+        return Text("none charged", style=ALARM)
+    closes = funding.get("at_bar_close", 0)
+    return f"in {summary['funding_settlements']:,} payments" + (f", {closes:,} at a close" if closes else "")
+
+
+def _fills(summary: Mapping[str, Any]) -> list[str]:
+    """Return how orders were filled, and what the same fills would have made at other slippage."""
+    costs = summary.get("costs")
+    if costs is None or not summary["fills"]:  # reports of earlier versions have no costs
+        return []
+    when = {"close": "the close of their bar", "next-open": "the next open"}[costs["fill"]]
+    slipped = [
+        f"{Decimal(costs[f'slippage_{unit}']).normalize():f} {name}"
+        for unit, name in (("bps", "bp"), ("ticks", "ticks"))
+        if float(costs[f"slippage_{unit}"])
+    ]
+    most = costs["break_even_bps"]
+    end = f"break-even at {most} bp"
+    if most is None:
+        end = "no profit even without" if float(costs["ladder"][0]["net"]) <= 0 else "which no fill would meet"
+    rungs = " · ".join(f"{rung['slippage_bps']} bp {signed(rung['net'])}" for rung in costs["ladder"])
+    return [
+        f"fills market orders at {when}; slippage {' + '.join(slipped) or 'none'}, {end}",
+        f"PnL by slippage {rungs}",
+    ]
 
 
 def _statistics(summary: Mapping[str, Any]) -> RenderableType:
@@ -165,6 +197,7 @@ def _foot(summary: Mapping[str, Any]) -> RenderableType:
     data, fees, timings = summary["data"], summary["fees"], summary["timings"]
     rates = f"maker {percent(float(fees['maker']), 4)}, taker {percent(float(fees['taker']), 4)}"
     lines = [
+        *_fills(summary),
         f"fees {rates} ({fees['source']})",
         f"data {data['fingerprint'][:16]} from {_sources(data)}; {_zero_volume(summary)}",
         "time " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in timings.items()),

@@ -38,6 +38,9 @@ VIP_FEES: tuple[tuple[Decimal, Decimal], ...] = tuple(
 )
 """(maker, taker) by VIP level, fractions: Binance's published USDⓈ-M fee schedule. exchangeInfo carries no fees."""
 
+BNB_SHARE = Decimal("0.9")
+"""What is left of a fee on USDⓈ-M futures that is paid in BNB, by the same schedule."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstrumentSpecs:

@@ -51,6 +51,9 @@ class Facts:
     benchmark: Metrics
     data: Mapping[str, Any]
     crossings: Sequence[Crossing]
+    costs: Mapping[str, Any]
+    funding: Mapping[str, Any] | None
+    """`None` where none was charged, because that was asked for."""
     risk: RiskAudit | None
     """`None` where no stop decides the size."""
     warnings: Sequence[str]
@@ -83,6 +86,8 @@ def summarize(facts: Facts) -> dict[str, Any]:
         "fees": {"maker": str(fees.maker), "taker": str(fees.taker), "source": fees.source},
         "account": _account(facts),
         "pnl": {name: _money(getattr(books, name)) for name in PNL_PARTS},
+        "costs": dict(facts.costs),
+        "funding": facts.funding,
         "trades": facts.trades,
         "fills": facts.fills,
         "funding_settlements": facts.settlements,

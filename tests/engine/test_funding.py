@@ -122,3 +122,24 @@ def test_a_settlement_the_engine_booked_wrongly_is_an_error(
     with pytest.raises(BooksError) as caught:
         plan.payments(engine, [fill(slot - 60_000 * MS, Side.BUY, "3")])
     assert caught.value.found == found
+
+
+@pytest.mark.parametrize("long", [True, False])
+def test_through_a_rate_change_and_from_eight_hours_to_four_by_hand(
+    long: bool, run: Callable[..., EngineOutput], make_klines: Callable[..., Klines], kit: Any
+) -> None:
+    # Hours at 100.0 from 22:00 the day before; 2 contracts from 23:00 on. The contract settles at 00:00 and 08:00, and
+    # from 08:00 on every four hours. A long pays, a short receives:
+    #   00:00  2 × 100.0 × 0.0001  =  0.02
+    #   08:00  2 × 101.5 × 0.0003  =  0.0609
+    #   12:00  2 ×  99.0 × −0.0002 = −0.0396
+    #   16:00  2 × 100.25 × 0.0001 =  0.02005
+    klines = make_klines(FLAT * 19, start=kit.SLOT - 10 * 3_600_000, interval="1h")
+    settlements = ((0, "0.0001", "100"), (8, "0.0003", "101.5"), (12, "-0.0002", "99"), (16, "0.0001", "100.25"))
+    rates = [kit.rate(rate, mark, kit.SLOT + (hour - 8) * 3_600_000) for hour, rate, mark in settlements]
+    output = run(klines, {0: [kit.buy("2") if long else kit.sell("2")]}, funding=rates)
+    paid = [Decimal(amount) for amount in ("0.02", "0.0609", "-0.0396", "0.02005")]
+    assert [payment.amount for payment in output.payments] == [-amount if long else amount for amount in paid]
+    # 0.06135 in all, and the entry fee 2 × 100 × 0.0005 = 0.1
+    total = Decimal("-0.06135") if long else Decimal("0.06135")
+    assert output.balance == 100_000 + total - Decimal("0.1")
