@@ -79,6 +79,7 @@ def test_json_is_exactly_one_object_with_the_promised_keys(nt_run: Run) -> None:
         "trades",
         "fills",
         "denied",
+        "filters",
         "metrics",
         "benchmark",
         "data",

@@ -17,6 +17,7 @@ from nt_run.inputs import market_root
 from nt_run.klines import Exponents
 from nt_run.model import FundingRate, parse_time
 from nt_run.pipeline import backtest
+from nt_run.report import print_run
 from nt_run.results import Run, load_run
 from nt_run.summary import FIGURES, figures
 
@@ -426,3 +427,28 @@ def test_long_bars_run_like_short_ones(tmp_path: Path, interval: str, bars: int)
     assert_books_balance(run)
     kept = load_run(run.run_id, tmp_path / "runs")
     assert kept.klines.frame.equals(run.klines.frame)
+
+
+def test_the_ledger_says_what_the_filters_did_and_what_was_lost(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # At 89,860 half a step of 0.001 BTC is 44.93 USDT, 2 % of 2,247. Fees take the account below that on the way, and
+    # from then on 2 % rounds down to nothing.
+    small = backtest(demo(**{"account.balance": "2260"}), cache_dir=cache, save=False).summary
+    refused = small["denied"]["sizing: below min notional 50 USDT"]
+    assert refused > 0
+    assert small["filters"]["by_filter"]["MIN_NOTIONAL"] == {"rounded": 0, "capped": 0, "refused": refused}
+    assert small["filters"]["by_filter"]["LOT_SIZE"]["rounded"] > 0
+    assert small["filters"]["lost"]["count"] == refused
+    print_run(small)
+    assert f"market: {refused} signals lost to filters or margin, the first on 2026-06-" in capsys.readouterr().out
+
+
+def test_entries_cut_to_the_largest_market_order_are_counted(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    huge = demo(**{"account.balance": "100000000", "sizing.fraction": "0.9"})
+    summary = backtest(huge, cache_dir=cache, save=False).summary
+    cut = summary["filters"]["by_filter"]["MARKET_LOT_SIZE"]["capped"]
+    assert cut == summary["sizing"]["capped"]["market max quantity"] > 0
+    assert summary["filters"]["lost"] == {"count": 0, "first": None, "last": None}
+    print_run(summary)
+    assert f"{cut} x by MARKET_LOT_SIZE" in capsys.readouterr().out

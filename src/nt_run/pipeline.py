@@ -23,6 +23,7 @@ from nt_run.costs import cost_ladder, costs_object, funding_object, funding_warn
 from nt_run.engine.instrument import SpecCheck
 from nt_run.engine.run import EngineInput, EngineOutput, run_engine
 from nt_run.equity import equity_curve
+from nt_run.filters import filter_ledger
 from nt_run.holes import find_crossings
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
@@ -163,6 +164,7 @@ def _facts(
         fills=len(output.fills),
         settlements=len(output.payments),
         denied=Counter(denial.reason for denial in output.denials),
+        filters=filter_ledger(output.sizing.rounded, output.sizing.capped, output.denials),
         metrics=metrics,
         benchmark=benchmark,
         data=data_object(inputs.klines.certificate),

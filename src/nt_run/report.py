@@ -27,7 +27,9 @@ def print_run(summary: Mapping[str, Any]) -> None:
     if uses := summary.get("protections"):
         parts.append(_protections(uses, summary["account"]["asset"]))
     if summary["denied"]:
-        parts.append(_listing("Orders that never reached the market", summary["denied"].items()))
+        parts.append(_listing(f"Orders that never reached the market{_lost(summary)}", summary["denied"].items()))
+    if cut := _cut(summary):
+        parts.append(_listing("Entries cut to what may be held or sent", cut))
     # The banner of a demo says what its first warning says.
     warnings = summary["warnings"][1 if summary["demo"] else 0 :]
     if warnings:
@@ -273,6 +275,21 @@ def _listing(title: str, rows: Any) -> RenderableType:  # noqa: ANN401 - items o
     for name, count in rows:
         table.add_row(f"{count:,} x", name)
     return Group(Text(title, style="bold"), Padding(table, (0, 0, 0, 2)))
+
+
+def _cut(summary: Mapping[str, Any]) -> list[tuple[str, int]]:
+    # Runs of earlier versions keep no ledger.
+    ledger: Mapping[str, Mapping[str, int]] = summary.get("filters", {}).get("by_filter", {})
+    return [(f"by {name}", counts["capped"]) for name, counts in ledger.items() if counts["capped"]]
+
+
+def _lost(summary: Mapping[str, Any]) -> str:
+    lost = summary.get("filters", {}).get("lost", {"count": 0})
+    if not lost["count"]:
+        return ""
+    return (
+        f": {_count(lost['count'], 'signal')} lost to filters or margin, the first on {short_time(lost['first'])} UTC"
+    )
 
 
 def _drawdown_when(metrics: Mapping[str, Any]) -> str:

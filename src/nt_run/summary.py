@@ -47,6 +47,8 @@ class Facts:
     fills: int
     settlements: int
     denied: Mapping[str, int]
+    filters: Mapping[str, Any]
+    """What the filters did, as `nt_run.filters.filter_ledger` gives it."""
     metrics: Metrics
     benchmark: Metrics
     data: Mapping[str, Any]
@@ -92,6 +94,7 @@ def summarize(facts: Facts) -> dict[str, Any]:
         "fills": facts.fills,
         "funding_settlements": facts.settlements,
         "denied": dict(sorted(facts.denied.items())),
+        "filters": dict(facts.filters),
         "metrics": facts.metrics,
         "benchmark": facts.benchmark,
         "data": dict(facts.data) | {"across_holes": _across_holes(facts.crossings)},
