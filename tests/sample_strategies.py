@@ -209,6 +209,18 @@ class RestingLimits(Target):
             self.close_all_positions(instrument)
 
 
+class StopAtFill(Target):
+    """Enters each fourth hour, with a stop where the fill says."""
+
+    def wanted(self, bar: Bar) -> int | None:
+        return 1 if bar.ts_event // MINUTE % 240 == 0 else None
+
+    def on_position_opened(self, event: Any) -> None:
+        stop = self.cache.instrument(event.instrument_id).next_bid_price(event.avg_px_open * 0.998)
+        make = self.order_factory.stop_market
+        self.submit_order(make(event.instrument_id, OrderSide.SELL, event.quantity, stop, reduce_only=True))
+
+
 class Timer(Target):
     """Turns each hour, by an alert of its clock."""
 
@@ -277,8 +289,8 @@ def ForwardFilled() -> pl.Expr:
 
 CLEAN = (
     "AboveAverage", "WeightedCross", "OutsideBands", "Oversold", "CalmOnly", "HourOfDay", "Inside", "SeededCoin",
-    "RestingLimits", "Timer", "PastReturn", "RollingAverage", "RollingScore", "Expanding", "YesterdaysHigh",
-    "Exponential", "VolumeSurge", "ForwardFilled",
+    "RestingLimits", "StopAtFill", "Timer", "PastReturn", "RollingAverage", "RollingScore", "Expanding",
+    "YesterdaysHigh", "Exponential", "VolumeSurge", "ForwardFilled",
 )  # fmt: skip
 
 

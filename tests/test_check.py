@@ -39,6 +39,12 @@ def test_a_clean_strategy_gives_no_alarm(strategy: str) -> None:
     assert len(result["tests"]["later_start"]["starts"]) == 3
 
 
+def test_a_fill_at_the_next_open_is_no_look_ahead() -> None:
+    # The strategy is told of the fill at once, and places its stop by it.
+    assert checked("StopAtFill", **{"execution.fill": "next-open"}, end="2026-06-03")["passed"]
+    assert not checked("NegativeShift", **{"execution.fill": "next-open"}, end="2026-06-02")["passed"]
+
+
 @pytest.mark.parametrize("strategy", sample_strategies.PEEKING)
 def test_looking_ahead_is_found_and_the_time_is_named(strategy: str) -> None:
     result = checked(strategy)

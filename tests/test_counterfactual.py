@@ -99,3 +99,13 @@ def test_the_same_seed_gives_the_same_future() -> None:
 def test_nothing_is_replaced_where_nothing_is_left() -> None:
     klines = market(5)
     assert with_other_future(klines, 5 * MINUTE, TICK, seed=1) is klines
+
+
+def test_the_noise_can_begin_at_the_open_that_came() -> None:
+    klines = market()
+    opened = klines.frame["open"].to_list()
+    opened[100] += 20
+    moved = Klines("BTCUSDT", Interval("1m"), klines.exponents, klines.frame.with_columns(pl.Series("open", opened)))
+    changed = with_other_future(moved, 100 * MINUTE, TICK, seed=1, keep_open=True)
+    assert changed.frame["open"][100] == opened[100]
+    assert (changed.frame["close"][100:] != moved.frame["close"][100:]).sum() >= 98

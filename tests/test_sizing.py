@@ -8,7 +8,7 @@ from conftest import symbol_entry
 from nt_run.errors import SizingError
 from nt_run.execution import Slippage
 from nt_run.model import Fees
-from nt_run.sizing import BelowMinimumError, SizingRules, loss_per_unit, size_position, to_step
+from nt_run.sizing import BelowMinimumError, Method, SizingRules, loss_per_unit, size_position, to_step
 from nt_run.specs import InstrumentSpecs, parse_symbol_specs
 
 D = Decimal
@@ -153,3 +153,56 @@ def test_a_coarser_market_step_is_obeyed(fees: Fees) -> None:
     coarse: InstrumentSpecs = parse_symbol_specs(symbol_entry(filters=filters), as_of_ms=0, source="test")
     sized = size_position(SizingRules(fraction=D("0.5")), coarse, fees, equity=D(10_000), price=D(100_000))
     assert sized.quantity == D("0.05")
+
+
+def test_a_volatility_target_of_ten_per_cent_at_fifty_is_a_fifth_of_the_account() -> None:
+    # 10,000 × 0.10 ÷ (100,000 × 0.50) = 0.02 BTC = 2,000 USDT; it moves by 1,000 a year.
+    rules = SizingRules(method="volatility", fraction=D("0.1"))
+    sized = size_position(rules, BTC, FEES, equity=D(10_000), price=D(100_000), estimate=D("0.5"))
+    assert (sized.quantity, sized.notional) == (D("0.020"), D("2000.000"))
+    assert (sized.asked_share, sized.actual_share) == (D("0.1"), D("0.1"))
+
+
+def test_kelly_puts_its_share_of_equity_into_the_position() -> None:
+    # 10,000 × 0.25 ÷ 99,000 = 0.02525… → floored to 0.025 = 2,475 USDT
+    rules = SizingRules(method="kelly", fraction=D("0.5"))
+    sized = size_position(rules, BTC, FEES, equity=D(10_000), price=D(99_000), estimate=D("0.25"))
+    assert (sized.quantity, sized.asked_share, sized.actual_share) == (D("0.025"), D("0.25"), D("0.2475"))
+
+
+@pytest.mark.parametrize("estimate", [None, D(0)])
+@pytest.mark.parametrize("method", ["volatility", "kelly"])
+def test_without_an_estimate_there_is_no_size(method: Method, estimate: Decimal | None) -> None:
+    with pytest.raises(SizingError, match="needs an estimate above zero"):
+        size_position(SizingRules(method=method), BTC, FEES, equity=D(10_000), price=D(99_000), estimate=estimate)
+
+
+def test_kelly_too_small_names_a_balance_and_no_risk() -> None:
+    rules = SizingRules(method="kelly", fraction=D("0.5"))
+    with pytest.raises(BelowMinimumError) as caught:
+        size_position(rules, BTC, FEES, equity=D(1000), price=D(100_000), estimate=D("0.02"))
+    # 0.001 BTC is 100 USDT, two per cent of 5,000.
+    assert (caught.value.smallest_balance, caught.value.smallest_fraction) == (D("5000.00"), None)
+
+
+@given(
+    price=prices, equity=balances, fraction=fractions, leverage=st.integers(1, 20),
+    volatility=st.decimals(min_value="0.01", max_value=5, places=2), kelly=st.booleans(),
+)  # fmt: skip
+def test_an_estimated_size_is_never_above_what_was_asked_nor_above_leverage(
+    price: Decimal, equity: Decimal, fraction: Decimal, leverage: int, volatility: Decimal, kelly: bool
+) -> None:
+    rules = SizingRules(method="kelly" if kelly else "volatility", fraction=fraction, leverage=D(leverage))
+    sizes: list[Decimal] = []
+    for estimate in (volatility, volatility * 2):
+        try:
+            sized = size_position(rules, BTC, FEES, equity=equity, price=price, estimate=estimate)
+        except BelowMinimumError:
+            sizes.append(D(0))
+            continue
+        assert sized.actual_share <= sized.asked_share
+        assert sized.notional * (1 / D(leverage) + FEES.taker) <= equity
+        assert sized.quantity <= BTC.market_max_quantity
+        sizes.append(sized.quantity)
+    # Twice the volatility never makes more; twice the share never makes less.
+    assert sizes[0] <= sizes[1] if kelly else sizes[0] >= sizes[1]

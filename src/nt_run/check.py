@@ -73,7 +73,10 @@ def check(
     again = first_difference(orders, runs(klines, klines, None).sent)
     again = again or first_difference(orders, _fresh_orders(config, Path(cache_dir)))
     # A strategy that never does the same twice fails the other tests, too, and for no reason of theirs.
-    moments = [] if again else check_future(runs, klines, orders, tick=tick, times=times, seed=seed)
+    next_open = config.execution.fill == "next-open"
+    moments = (
+        [] if again else check_future(runs, klines, orders, tick=tick, times=times, seed=seed, keep_open=next_open)
+    )
     starts = [] if again else check_later_starts(runs, klines, whole)
     found = Findings(orders=len(orders), again=again, moments=moments, starts=starts)
     market_facts = {

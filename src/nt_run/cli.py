@@ -79,7 +79,9 @@ def backtest(
     min_completeness: MinCompleteness = None,
     balance: Annotated[str | None, option("--balance", help="Starting balance (10000).", metavar="USDT")] = None,
     risk: Annotated[str | None, option("--risk", help="Fraction of equity per position (0.02).", metavar="F")] = None,
-    sizing: Annotated[str | None, option("--sizing", help="notional, stop or atr.", metavar="METHOD")] = None,
+    sizing: Annotated[
+        str | None, option("--sizing", help="notional, stop, atr, volatility or kelly.", metavar="METHOD")
+    ] = None,
     leverage: Annotated[str | None, option("--leverage", help="Leverage (1).", metavar="X")] = None,
     strategy: Annotated[
         str | None, option("--strategy", help="ema_cross, package.module:Class or file.py:Class.", metavar="NAME")

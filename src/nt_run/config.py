@@ -45,6 +45,10 @@ class SizingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     stop_distance: Decimal | None = None
     atr_period: int = 14
     atr_multiple: Decimal = Decimal(2)
+    volatility_period: int = 100
+    kelly_trades: int = 30
+    kelly_start: Decimal = Decimal("0.02")
+    kelly_cap: Decimal = Decimal(1)
 
 
 class FeesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,17 +122,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def sizing_rules(self) -> SizingRules:
         """Return the rules the sizer works by."""
-        sizing = self.sizing
-        return SizingRules(
-            method=sizing.method,
-            fraction=sizing.fraction,
-            leverage=self.account.leverage,
-            compound=sizing.compound,
-            stop_distance=sizing.stop_distance,
-            atr_period=sizing.atr_period,
-            atr_multiple=sizing.atr_multiple,
-            slippage=self.execution_rules().slippage,
-        )
+        asked = {field.name: getattr(self.sizing, field.name) for field in msgspec.structs.fields(SizingConfig)}
+        return SizingRules(**asked, leverage=self.account.leverage, slippage=self.execution_rules().slippage)
 
     def execution_rules(self) -> Execution:
         """Return when orders fill, and how much worse than the market's price."""
@@ -224,18 +219,10 @@ def _explain(message: str) -> str:
 def _checked(config: RunConfig) -> RunConfig:
     Interval(config.interval)
     _refuse_nan(config, "")
-    most = config.account.leverage if config.sizing.method == "notional" else Decimal(1)
-    sizing, fees = config.sizing, config.fees
+    fees = config.fees
     rules = {
         "account.balance must be above 0 and below 1,000,000,000,000": 0 < config.account.balance < Decimal(10) ** 12,
         "account.leverage must be from 1 to 150": 1 <= config.account.leverage <= 150,  # noqa: PLR2004 - BTCUSDT's most
-        f"sizing.method must be one of {', '.join(METHODS)}": sizing.method in METHODS,
-        f"sizing.fraction (--risk) must be above 0 and at most {most} (a fraction: 2 % is 0.02)": 0
-        < sizing.fraction
-        <= most,
-        "sizing.stop_distance must be between 0 and 1": sizing.stop_distance is None or 0 < sizing.stop_distance < 1,
-        "sizing.atr_period must be at least 1": sizing.atr_period >= 1,
-        "sizing.atr_multiple must be above 0": sizing.atr_multiple > 0,
         "costs.slippage_bps must be from 0 to 1000": 0 <= config.costs.slippage_bps <= 1000,  # noqa: PLR2004 - ten per cent
         "costs.slippage_ticks must be from 0 to 10000": 0 <= config.costs.slippage_ticks <= 10_000,  # noqa: PLR2004 - as such
         f"fees.vip must be from 0 to {len(VIP_FEES) - 1}": 0 <= fees.vip < len(VIP_FEES),
@@ -248,8 +235,8 @@ def _checked(config: RunConfig) -> RunConfig:
         < config.min_completeness
         <= 1,
         "give either start or days, not both": config.start is None or config.days is None,
-    } | config.protection.checks()
-    for rule, holds in rules.items():
+    }
+    for rule, holds in (rules | _sizing_checks(config) | config.protection.checks()).items():
         if not holds:
             raise UsageError(f"{rule}.")
     if config.specs.at not in {TODAY, RANGE}:
@@ -258,6 +245,24 @@ def _checked(config: RunConfig) -> RunConfig:
     if len(bounds) == len(("start", "end")):
         TimeRange(*bounds)
     return config
+
+
+def _sizing_checks(config: RunConfig) -> dict[str, bool]:
+    sizing, leverage = config.sizing, config.account.leverage
+    most = leverage if sizing.method == "notional" else Decimal(1)
+    return {
+        f"sizing.method must be one of {', '.join(METHODS)}": sizing.method in METHODS,
+        f"sizing.fraction (--risk) must be above 0 and at most {most} (a fraction: 2 % is 0.02)": 0
+        < sizing.fraction
+        <= most,
+        "sizing.stop_distance must be between 0 and 1": sizing.stop_distance is None or 0 < sizing.stop_distance < 1,
+        "sizing.atr_period must be at least 1": sizing.atr_period >= 1,
+        "sizing.atr_multiple must be above 0": sizing.atr_multiple > 0,
+        "sizing.volatility_period must be from 2 to 100000": 2 <= sizing.volatility_period <= 100_000,  # noqa: PLR2004 - as such
+        "sizing.kelly_trades must be at least 1": sizing.kelly_trades >= 1,
+        "sizing.kelly_start must be above 0 and at most 1": 0 < sizing.kelly_start <= 1,
+        f"sizing.kelly_cap must be above 0 and at most {leverage}, the leverage": 0 < sizing.kelly_cap <= leverage,
+    }
 
 
 def _check_date(text: str) -> None:

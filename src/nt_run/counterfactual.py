@@ -23,7 +23,7 @@ _REACH = 3.0
 
 
 def with_other_future(
-    klines: Klines, known_until_ms: int, tick: Decimal, *, seed: int, mirrored: bool = False
+    klines: Klines, known_until_ms: int, tick: Decimal, *, seed: int, mirrored: bool = False, keep_open: bool = False
 ) -> Klines:
     """Return `klines` with every row that had not closed by `known_until_ms` replaced by noise.
 
@@ -32,6 +32,7 @@ def with_other_future(
         known_until_ms: The moment, UTC; rows that close at it are kept.
         tick: The price step of the noise, in the quote asset.
         seed: Which noise; the same seed gives the same noise for the same rows.
+        keep_open: Let the noise begin at the open that came, which a fill at the next open knows.
         mirrored: The same noise upside down, so that of the two futures one goes the other way than the real one.
     """
     kept = int(np.searchsorted(klines.close_times(), known_until_ms, side="right"))
@@ -43,6 +44,8 @@ def with_other_future(
     rows = draws.integers(0, len(klines), count)
     shapes = _shapes(klines)[:, rows] * (_LOUDER * draws.choice((-1.0, 1.0), count) * (-1.0 if mirrored else 1.0))
     last = klines.frame["close"][kept - 1] if kept else klines.frame["open"][0]
+    if keep_open:
+        shapes[0, 0] = np.log(klines.frame["open"][kept] / last)
     prices = _walk(float(last), shapes, step)
     drawn = klines.frame[rows.tolist()].with_columns(klines.frame["open_time"][kept:], **prices)
     # The average price of a bar must lie within it: the typical price does.

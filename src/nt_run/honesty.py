@@ -110,7 +110,14 @@ def first_difference(first: Sequence[SentOrder], second: Sequence[SentOrder]) ->
 
 
 def check_future(
-    trial: Trial, klines: Klines, orders: Sequence[SentOrder], *, tick: Decimal, times: int, seed: int
+    trial: Trial,
+    klines: Klines,
+    orders: Sequence[SentOrder],
+    *,
+    tick: Decimal,
+    times: int,
+    seed: int,
+    keep_open: bool = False,
 ) -> list[Moment]:
     """Return what `times` moments show, in time order; a moment ends with the first of its futures that differs.
 
@@ -121,6 +128,7 @@ def check_future(
         tick: The contract's tick size.
         times: How many moments.
         seed: Which moments, and which noise.
+        keep_open: Whether the open after a moment stays as it was, as where market orders fill at it.
     """
     moments: list[Moment] = []
     for number, moment in enumerate(choose_moments(klines, orders, times, seed)):
@@ -128,7 +136,14 @@ def check_future(
         fed = TimeRange(klines.range.start_ms, moment + _FED_BEYOND * klines.interval.ms)
         difference = None
         for mirrored in (False, True):
-            lens = partial(with_other_future, known_until_ms=moment, tick=tick, seed=seed + number, mirrored=mirrored)
+            lens = partial(
+                with_other_future,
+                known_until_ms=moment,
+                tick=tick,
+                seed=seed + number,
+                mirrored=mirrored,
+                keep_open=keep_open,
+            )
             changed = lens(klines)
             outcome = trial(changed.within(fed), changed, lens)
             found = [order for order in outcome.sent if order.time_ns <= moment * MS]

@@ -89,10 +89,11 @@ def _size_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, 
     if first is None:
         return [(None, "account in one position", "none", "nothing was bought or sold")]
     note = f"{first['quantity']} {base} = {float(first['notional']):,.2f} {asset}, "
-    if sizing["method"] == "notional" or first["actual_share"] is None:
+    if sizing["method"] in {"notional", "kelly"} or first["actual_share"] is None:
         note += f"asked {percent(first['asked_share'])}"
     else:
-        note += f"risk {percent(first['actual_share'])} of {percent(first['asked_share'])}"
+        what = "volatility" if sizing["method"] == "volatility" else "risk"
+        note += f"{what} {percent(first['actual_share'])} of {percent(first['asked_share'])}"
     if first["capped_by"]:
         note += f", capped by {first['capped_by']}"
     note += f"; at most {percent(largest)}"

@@ -3,12 +3,15 @@
 - `notional` puts a fraction of equity into the position: quantity = equity × fraction ÷ price, to the nearest step.
 - `stop` and `atr` risk a fraction of equity: what is lost at the stop, both fees and slippage included, is at most
   equity × fraction. The quantity is floored to the step, so never above.
+- `volatility` lets the position move by a fraction of equity a year: quantity = equity × fraction ÷ (price × σ), with σ
+  the annualised volatility of the last bars. Floored.
+- `kelly` puts a share of equity into the position, worked out from the trades so far (`nt_run.estimates`). Floored.
 
 All methods are capped by leverage (initial margin plus the entry fee must fit into equity) and by the exchange's
 largest market order. What the exchange would refuse as too small is an error that says what would do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Literal
 
@@ -17,10 +20,12 @@ from nt_run.execution import NO_SLIPPAGE, Slippage
 from nt_run.model import Fees, Side
 from nt_run.specs import InstrumentSpecs
 
-Method = Literal["notional", "stop", "atr"]
-METHODS: tuple[Method, ...] = ("notional", "stop", "atr")
+Method = Literal["notional", "stop", "atr", "volatility", "kelly"]
+METHODS: tuple[Method, ...] = ("notional", "stop", "atr", "volatility", "kelly")
 BY_STOP: frozenset[Method] = frozenset({"stop", "atr"})
 """Methods whose fraction is what is lost at the stop."""
+ESTIMATED: frozenset[Method] = frozenset({"volatility", "kelly"})
+"""Methods that estimate from the run's own past."""
 
 _CENT = Decimal("0.01")
 _FRACTION_STEP = Decimal("0.000001")
@@ -30,7 +35,10 @@ _FRACTION_STEP = Decimal("0.000001")
 class SizingRules:
     """What the user asked for.
 
-    `fraction` is a share of equity: of its value for `notional`, of its loss at the stop for `stop` and `atr`.
+    `fraction` is a share of equity: of its value for `notional`, of its loss at the stop for `stop` and `atr`, of its
+    volatility a year for `volatility`; for `kelly` it is the part of Kelly's bet. `volatility_period` is in bars.
+    Until `kelly_trades` trades are closed, `kelly` puts `kelly_start` of equity into a position, then at most
+    `kelly_cap`.
     `stop_distance` (a fraction of the entry price) serves `stop` where the strategy names no stop of its own.
     `slippage` is expected at entry and at the stop. With `compound = false` the starting
     balance stands for equity for the whole run.
@@ -43,6 +51,10 @@ class SizingRules:
     stop_distance: Decimal | None = None
     atr_period: int = 14
     atr_multiple: Decimal = Decimal(2)
+    volatility_period: int = 100
+    kelly_trades: int = 30
+    kelly_start: Decimal = Decimal("0.02")
+    kelly_cap: Decimal = Decimal(1)
     slippage: Slippage = NO_SLIPPAGE
 
 
@@ -50,7 +62,8 @@ class SizingRules:
 class Sized:
     """A quantity the exchange accepts, and how it came about.
 
-    `asked_share` and `actual_share` are fractions of equity: notional for `notional`, loss at the stop otherwise.
+    `asked_share` and `actual_share` are fractions of equity: notional for `notional` and `kelly`, volatility a year for
+    `volatility`, loss at the stop otherwise.
     """
 
     quantity: Decimal
@@ -101,6 +114,7 @@ def size_position(
     equity: Decimal,
     price: Decimal,
     stop_price: Decimal | None = None,
+    estimate: Decimal | None = None,
 ) -> Sized:
     """Return the size of one entry at `price`, the price known at entry.
 
@@ -111,14 +125,19 @@ def size_position(
         equity: Account equity now, in the quote asset.
         price: Expected entry price.
         stop_price: Price of the protective stop; required by `stop` and `atr`, on either side of `price`.
+        estimate: The annualised volatility for `volatility`, the share of equity for `kelly`, both above zero; required
+            by these two.
 
     Raises:
         BelowMinimumError: The exchange would refuse the order as too small.
-        SizingError: Equity is spent, or a method that needs a stop got none.
+        SizingError: Equity is spent, or a method that needs a stop or an estimate got none.
     """
     if equity <= 0:
         raise SizingError(f"{specs.symbol}: nothing is left to size a position with (equity {equity:f}).")
-    unit = _unit(rules, specs, fees, price, stop_price)
+    if rules.method in ESTIMATED:
+        rules, unit = _estimated(rules, specs, price, estimate)
+    else:
+        unit = _unit(rules, specs, fees, price, stop_price)
     wanted = equity * rules.fraction / unit
     rounding = ROUND_HALF_UP if rules.method == "notional" else ROUND_FLOOR
     quantity = to_step(wanted, _step(specs), rounding)
@@ -179,6 +198,17 @@ def _unit(
     return loss_per_unit(price, stop_price, taker=fees.taker, tick=specs.tick_size, slippage=rules.slippage)
 
 
+def _estimated(
+    rules: SizingRules, specs: InstrumentSpecs, price: Decimal, estimate: Decimal | None
+) -> tuple[SizingRules, Decimal]:
+    """Return the rules with the fraction that counts, and what one unit of base asset costs in terms of it."""
+    if estimate is None or estimate <= 0:
+        raise SizingError(f"{specs.symbol}: sizing by {rules.method!r} needs an estimate above zero, not {estimate}.")
+    if rules.method == "volatility":
+        return rules, price * estimate
+    return replace(rules, fraction=estimate), price
+
+
 def _carried(rules: SizingRules, specs: InstrumentSpecs, fees: Fees, price: Decimal) -> Decimal:
     """Equity that one unit of base asset ties up at entry: initial margin plus the entry fee, at the price paid."""
     paid = rules.slippage.worse(price, Side.BUY, tick=specs.tick_size)
@@ -211,7 +241,8 @@ def _below_minimum(
     balance = max(reached * unit / rules.fraction, carried).quantize(_CENT, ROUND_CEILING)
     fraction = (reached * unit / equity).quantize(_FRACTION_STEP, ROUND_CEILING)
     most = rules.leverage if rules.method == "notional" else Decimal(1)
-    feasible = carried <= equity and fraction <= most
+    # Kelly's share follows from the trades, not from --risk.
+    feasible = carried <= equity and fraction <= most and rules.method != "kelly"
     limit = f"min notional {specs.min_notional:f} {specs.quote_asset}"
     if quantity * price >= specs.min_notional:
         limit = f"min quantity {least:f} {specs.base_asset}"

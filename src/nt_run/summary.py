@@ -249,7 +249,7 @@ def _sizing(facts: Facts) -> dict[str, Any]:
             "quantity": _text(entry.quantity),
             "price": f"{entry.entry_price:.8f}".rstrip("0").rstrip("."),
             "notional": f"{notional:.8f}".rstrip("0").rstrip("."),
-            "asked_share": float(rules.fraction),
+            "asked_share": float(rules.fraction if facts.first is None else facts.first.asked_share),
             "actual_share": None if facts.first is None else float(facts.first.actual_share),
             "notional_share": float(notional / balance),
             "one_unit_share": float(entry.entry_price / balance),

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from nautilus_trader.indicators import SimpleMovingAverage
 from nautilus_trader.model import Bar, BarType, OrderSide, Price
 
+from nt_run.engine.estimator import Estimator
 from nt_run.engine.run import EngineOutput
 from nt_run.engine.sizer import EntrySizer
 from nt_run.errors import SizingError, UsageError
 from nt_run.klines import Klines
-from nt_run.model import Fees, Side
+from nt_run.model import Fees, Interval, Side
 from nt_run.sizing import BelowMinimumError, SizingRules, loss_per_unit
 from nt_run.specs import InstrumentSpecs
 from nt_run.strategies.resolver import check_params, resolve_strategy
@@ -34,6 +35,7 @@ def sizer(btc: InstrumentSpecs, fees: Fees) -> Callable[..., EntrySizer]:
             balance=Decimal(10_000),
             first_open=Decimal("119500.0"),
             precisions=(1, 3),
+            estimator=Estimator(given_rules, Interval("1m")),
         )
 
     return make
@@ -214,7 +216,8 @@ def test_the_loss_at_the_rounded_stop_never_exceeds_what_was_asked(
 ) -> None:
     rules = SizingRules(method="stop", fraction=fraction, stop_distance=distance, leverage=Decimal(20), compound=False)
     balance = Decimal(1_000_000)
-    asked = EntrySizer(rules, btc, fees, balance=balance, first_open=Decimal(1), precisions=(1, 3))
+    estimator = Estimator(rules, Interval("1m"))
+    asked = EntrySizer(rules, btc, fees, balance=balance, first_open=Decimal(1), precisions=(1, 3), estimator=estimator)
     at = Price.from_decimal_dp(Decimal(entry) / 10, 1)
     stop = asked.stop_price(OrderSide.BUY if long else OrderSide.SELL, at)
     quantity = asked.quantity(at, stop)

@@ -15,6 +15,7 @@ from nautilus_trader.trading import Strategy
 
 from nt_run.engine.bars import bar_type_name, make_bar_pairs
 from nt_run.engine.collect import OrderCollector, collect_funding, collect_trades
+from nt_run.engine.estimator import Estimator
 from nt_run.engine.filters import FilterGate
 from nt_run.engine.funding import FundingPlan
 from nt_run.engine.guard import Guard, strategy_error, together
@@ -121,7 +122,8 @@ def run_engine(run: EngineInput) -> EngineOutput:
     """
     _check_atr(run)
     instrument = build_instrument(run.specs, run.klines)
-    sizer = _make_sizer(run, instrument)
+    estimator = Estimator(run.sizing, run.klines.interval)
+    sizer = _make_sizer(run, instrument, estimator)
     bar_type = BarType.from_str(bar_type_name(run.specs.instrument_id, run.klines.interval))
     strategy = _build(run, sizer, instrument, bar_type)
     protector = Protector(run.protection, instrument, run.klines.interval, run.balance)
@@ -129,7 +131,8 @@ def run_engine(run: EngineInput) -> EngineOutput:
     refusals = Refusals([*protector.gates, *run.gates, filters])
     prices = _make_prices(run, instrument, refusals.reasons)
     orders = OrderCollector(refusals, prices.references if prices else {}, keep_sent=run.keep_sent)
-    guard = Guard(bar_type, together(sizer.hooks(bar_type), protector.hooks(bar_type), orders.hooks()))
+    hooks = [part.hooks(bar_type) for part in (sizer, estimator, protector)]
+    guard = Guard(bar_type, together(*hooks, orders.hooks()))
     plan = FundingPlan(run.funding, run.klines)
     try:
         with guard.interruptible(), _engine() as engine:
@@ -234,7 +237,7 @@ def _check_atr(run: EngineInput) -> None:
         )
 
 
-def _make_sizer(run: EngineInput, instrument: CryptoPerpetual) -> EntrySizer:
+def _make_sizer(run: EngineInput, instrument: CryptoPerpetual, estimator: Estimator) -> EntrySizer:
     return EntrySizer(
         run.sizing,
         run.specs,
@@ -242,6 +245,7 @@ def _make_sizer(run: EngineInput, instrument: CryptoPerpetual) -> EntrySizer:
         balance=run.balance,
         first_open=_price(run.klines, "open", 0),
         precisions=(instrument.price_precision, instrument.size_precision),
+        estimator=estimator,
     )
 
 

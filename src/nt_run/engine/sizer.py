@@ -10,6 +10,7 @@ from nautilus_trader.model import Bar, BarType, Currency, InstrumentId, OrderSid
 from nautilus_trader.trading import Strategy
 
 from nt_run.engine.account import account_equity
+from nt_run.engine.estimator import Estimator
 from nt_run.errors import SizingError
 from nt_run.model import Denial, Fees
 from nt_run.risk import AskedRisk
@@ -61,9 +62,11 @@ class EntrySizer:
         balance: Decimal,
         first_open: Decimal,
         precisions: tuple[int, int],
+        estimator: Estimator,
     ) -> None:
         self.record = SizingRecord()
         self._rules = rules
+        self._estimator = estimator
         self._specs = specs
         self._fees = fees
         self._balance = balance
@@ -133,12 +136,17 @@ class EntrySizer:
             return self._fixed_quantity()
         if self._rules.method == "atr" and stop_price is None:
             return self._deny("sizing: the ATR has not seen enough bars")
+        estimate = {"volatility": self._estimator.volatility, "kelly": self._estimator.kelly}.get(self._rules.method)
+        estimated = estimate() if estimate is not None else None
+        if estimate is not None and not estimated:
+            kelly = self._rules.method == "kelly"
+            return self._deny("sizing: the trades so far show no edge" if kelly else "sizing: volatility not known yet")
         equity = self.equity(price)
         if equity <= 0:
             return self._deny("sizing: no equity left")
         stop = stop_price.as_decimal() if stop_price is not None else None
         try:
-            sized = self._size(equity, price.as_decimal(), stop)
+            sized = self._size(equity, price.as_decimal(), stop, estimated)
         except BelowMinimumError as exc:
             if self.record.first is None:
                 raise
@@ -177,12 +185,16 @@ class EntrySizer:
 
     def _fixed_size(self) -> tuple[Sized, Quantity]:
         if self._fixed is None:
-            sized = self._size(self._balance, self._first_open, None)
+            sized = self._size(self._balance, self._first_open)
             self._fixed = sized, self._quantity(sized)
         return self._fixed
 
-    def _size(self, equity: Decimal, price: Decimal, stop: Decimal | None) -> Sized:
-        return size_position(self._rules, self._specs, self._fees, equity=equity, price=price, stop_price=stop)
+    def _size(
+        self, equity: Decimal, price: Decimal, stop: Decimal | None = None, estimate: Decimal | None = None
+    ) -> Sized:
+        return size_position(
+            self._rules, self._specs, self._fees, equity=equity, price=price, stop_price=stop, estimate=estimate
+        )
 
     def _quantity(self, sized: Sized) -> Quantity:
         return Quantity.from_decimal_dp(sized.quantity, self._size_decimals)
