@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from nt_run.formats import short_time
+from nt_run.formats import counted, short_time
 from nt_run.tables import ALARM, DIM, GOOD, banner, grid, show, warning_lines
 
 _AGREEMENTS = ("equal", "by_position", "never", "no_orders")
@@ -63,13 +63,17 @@ def _later_start(test: Mapping[str, Any]) -> Row:
         return None, name, "not run", ""
     by = {kind: [start for start in starts if start["agreement"] == kind] for kind in _AGREEMENTS}
     if by["never"]:
-        note = "never alike from " + ", ".join(_bars(start["bars"]) for start in by["never"]) + " later"
+        note = "never alike from " + ", ".join(counted(start["bars"], "bar") for start in by["never"]) + " later"
     elif by["by_position"]:
         note = "the others held different positions to the end: choose a longer range to tell"
     elif by["no_orders"]:
         note = "no orders to compare"
     else:
-        note = f"alike after {_bars(max(start['equal_after_bars'] for start in starts))} at most" if starts else ""
+        note = (
+            f"alike after {counted(max(start['equal_after_bars'] for start in starts), 'bar')} at most"
+            if starts
+            else ""
+        )
     good = None if test["passed"] and len(by["equal"]) < len(starts) else test["passed"]
     return good, name, f"{len(by['equal'])} of {len(starts)}", note
 
@@ -88,8 +92,8 @@ def _explained(tests: Mapping[str, Any]) -> list[RenderableType]:
         parts.append(_example(title, ahead["difference"]))
     if late := next((start for start in tests["later_start"]["starts"] if start["agreement"] == "never"), None):
         title = (
-            f"Started {_bars(late['bars'])} later it never comes to agree: what it does depends on where the range "
-            "starts, and so would what it earns. The last time the two decided differently in the same position:"
+            f"Started {counted(late['bars'], 'bar')} later it never comes to agree: what it does depends on where the "
+            "range starts, and so would what it earns. The last time the two decided differently in the same position:"
         )
         parts.append(_example(title, late["last_difference"]))
     return parts
@@ -102,7 +106,3 @@ def _example(title: str, difference: Mapping[str, Any]) -> RenderableType:
         if name != "time":
             table.add_row(f"  {name.replace('_', ' ')}", asked or "no order")
     return Group(Text(title), table)
-
-
-def _bars(count: int) -> str:
-    return f"{count:,} bar" + ("" if count == 1 else "s")

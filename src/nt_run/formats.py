@@ -24,3 +24,8 @@ def ratio(value: float | None) -> str:
 def short_time(iso: str) -> str:
     """Return an ISO 8601 time without its seconds: `2025-05-04 15:33`."""
     return iso[:16].replace("T", " ")
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things: `1 bar`, `1,440 bars`."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
+from typing import Any
 
 from nt_run.accounting import Trade
 from nt_run.klines import Klines, find_gaps
-from nt_run.model import MS, Fill, FundingPayment, TimeRange
+from nt_run.model import MS, Fill, FundingPayment, TimeRange, format_iso
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,3 +90,42 @@ def find_crossings(
 
 def _price(klines: Klines, column: str, row: int) -> Decimal:
     return Decimal(int(klines.frame[column][row])).scaleb(-klines.exponents.price)
+
+
+def crossings_object(crossings: Sequence[Crossing]) -> dict[str, Any]:
+    """Return what positions held across holes made there as one object: per trade and hole, and the sums."""
+    paid = [payment for each in crossings for payment in each.settlements]
+    return {
+        "price": _money(sum((each.price_pnl for each in crossings), Decimal(0))),
+        "funding": _money(sum((payment.amount for payment in paid), Decimal(0))),
+        "crossings": [
+            {
+                "hole": {
+                    "start": format_iso(each.hole.start_ms),
+                    "end": format_iso(each.hole.end_ms),
+                    "bars": each.bars,
+                },
+                "entry": format_iso(each.entry_time_ns // MS),
+                "exit": None if each.exit_time_ns is None else format_iso(each.exit_time_ns // MS),
+                "position": f"{each.position:f}",
+                "close_before": f"{each.close_before:f}",
+                "open_after": None if each.open_after is None else f"{each.open_after:f}",
+                "price": _money(each.price_pnl),
+                "trade_pnl": _money(each.trade_pnl),
+                "settlements": [
+                    {
+                        "time": format_iso(payment.time_ns // MS),
+                        "price": f"{payment.price:f}",
+                        "price_source": payment.price_source,
+                        "amount": _money(payment.amount),
+                    }
+                    for payment in each.settlements
+                ],
+            }
+            for each in crossings
+        ],
+    }
+
+
+def _money(value: Decimal) -> str:
+    return f"{value:.8f}"

@@ -145,7 +145,6 @@ def _facts(
 ) -> Facts:
     metrics, benchmark = _statistics(inputs, frames, float(config.account.balance))
     remarks = _remarks(inputs, output, frames["equity"], metrics)
-    ladder = cost_ladder(output.fills, output.payments, last_close(inputs.klines.klines))
     funding = funding_object(output.settlements, output.payments) if config.funding else None
     now = dt.datetime.now(dt.UTC)
     return Facts(
@@ -170,11 +169,16 @@ def _facts(
         data=data_object(inputs.klines.certificate),
         crossings=find_crossings(inputs.klines.klines, inputs.time_range, trades, output.fills, output.payments),
         risk=_risk(config, inputs, output, trades),
-        costs=costs_object(ladder, config.execution_rules()),
+        costs=_costs(config, inputs, output),
         funding=funding,
         warnings=[*exchange_warning(config), *inputs.warnings, *funding_warnings(funding), *remarks],
         created_ms=round(now.timestamp() * 1000),
     )
+
+
+def _costs(config: RunConfig, inputs: Inputs, output: EngineOutput) -> dict[str, Any]:
+    ladder = cost_ladder(output.fills, output.payments, last_close(inputs.klines.klines))
+    return costs_object(ladder, config.execution_rules())
 
 
 def _risk(config: RunConfig, inputs: Inputs, output: EngineOutput, trades: Sequence[Trade]) -> RiskAudit | None:

@@ -1,17 +1,16 @@
 """The report of a run: one screen, under 100 columns."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
-from nt_run.formats import amount, percent, ratio, short_time, signed
+from nt_run.formats import amount, counted, percent, ratio, short_time, signed
+from nt_run.incidents import incidents
 from nt_run.model import Interval, TimeRange, parse_time
-from nt_run.tables import ALARM, BAD, DIM, GOOD, banner, beside, grid, show, warning_lines
+from nt_run.tables import ALARM, DIM, GOOD, banner, beside, coloured, grid, show, warning_lines
 
 _ALMOST = 0.9999
 _MOST = 5
@@ -20,16 +19,7 @@ _MOST = 5
 def print_run(summary: Mapping[str, Any]) -> None:
     """Print the report of a run: one screen, under 100 columns."""
     parts: list[RenderableType] = [_title(summary), _checks(summary), beside(_money(summary), _statistics(summary))]
-    # Runs that were kept before holes were allowed have nothing to say of them.
-    across = summary["data"].get("across_holes")
-    if across and across["crossings"]:
-        parts.append(_crossings(across, summary["account"]["asset"]))
-    if uses := summary.get("protections"):
-        parts.append(_protections(uses, summary["account"]["asset"]))
-    if summary["denied"]:
-        parts.append(_listing(f"Orders that never reached the market{_lost(summary)}", summary["denied"].items()))
-    if cut := _cut(summary):
-        parts.append(_listing("Entries cut to what may be held or sent", cut))
+    parts += incidents(summary)
     # The banner of a demo says what its first warning says.
     warnings = summary["warnings"][1 if summary["demo"] else 0 :]
     if warnings:
@@ -131,7 +121,7 @@ def _money(summary: Mapping[str, Any]) -> RenderableType:
     if float(account["open_position"]):
         base = summary["specs"]["base_asset"]
         table.add_row("  still open", account["open_position"], f"{base}, {signed(account['open_pnl'])} {asset}")
-    table.add_row("Net PnL", _colour(signed(pnl["net"]), float(pnl["net"])), asset)
+    table.add_row("Net PnL", coloured(signed(pnl["net"]), float(pnl["net"])), asset)
     table.add_row("  price", signed(pnl["price"]), "")
     table.add_row("  fees", signed(pnl["fees"]), "")
     table.add_row("  funding", signed(pnl["funding"]), _funding_note(summary))
@@ -177,7 +167,7 @@ def _fills(summary: Mapping[str, Any]) -> list[str]:
 def _statistics(summary: Mapping[str, Any]) -> RenderableType:
     m = summary["metrics"]
     rows = (
-        ("Return", _colour(percent(m["total_return"], sign=True), m["total_return"]),
+        ("Return", coloured(percent(m["total_return"], sign=True), m["total_return"]),
          f"CAGR {percent(m['cagr'], sign=True)}"),
         ("Max drawdown", percent(m["max_drawdown"]), _drawdown_when(m)),
         ("Volatility", percent(m["volatility"]), "a year"),
@@ -217,7 +207,7 @@ def _holes(gaps: Sequence[Mapping[str, Any]]) -> str:
     if not gaps:
         return "0 holes"
     confirmed = sum(gap["status"] == "confirmed_absent" for gap in gaps)
-    return f"{_count(len(gaps), 'hole')} ({confirmed:,} confirmed)"
+    return f"{counted(len(gaps), 'hole')} ({confirmed:,} confirmed)"
 
 
 def _sources(data: Mapping[str, Any]) -> str:
@@ -229,74 +219,9 @@ def _zero_volume(summary: Mapping[str, Any]) -> str:
     if not runs:
         return "traded in every bar"
     longest = max(TimeRange(parse_time(run["start"]), parse_time(run["end"])).bars(interval) for run in runs)
-    return f"no trade in {_count(len(runs), 'run')} of bars, the longest {longest:,}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
-
-
-def _crossings(across: Mapping[str, Any], asset: str) -> RenderableType:
-    """List the positions held across holes, those first that made or lost the most there."""
-    crossings = sorted(across["crossings"], key=lambda each: -abs(float(each["price"])))
-    table = grid((None,), (DIM, "right"), (None, "right"), (None, "right"), (DIM,))
-    for each in crossings[:_MOST]:
-        hole, made = each["hole"], float(each["price"])
-        note = f"of its trade's {signed(each['trade_pnl'])}"
-        if each["open_after"] is None:
-            note = "no bar follows: valued at the close before"
-        if paid := each["settlements"]:
-            old = sum(payment["price_source"] == "last_close" for payment in paid)
-            note += f", {_count(len(paid), 'funding payment')}" + (f", {old:,} at the close before" if old else "")
-        span = f"{short_time(hole['start'])} → {short_time(hole['end'])}"
-        table.add_row(span, _count(hole["bars"], "bar"), each["position"], _colour(signed(made), made), note)
-    if len(crossings) > _MOST:
-        table.add_row(f"and {len(crossings) - _MOST:,} more", "", "", "", "")
-    total = f"{signed(across['price'])} {asset} of the price PnL"
-    title = f"{_count(len(crossings), 'position')} held across holes, where nobody could trade: {total}"
-    return Group(Text(title, style="bold"), Padding(table, (0, 0, 0, 2)))
-
-
-def _protections(uses: Sequence[Mapping[str, Any]], asset: str) -> RenderableType:
-    """Each time trading ended, when and at what equity; of cooldowns, of which there may be many, the first."""
-    table = grid(("bold",), (None,), (None, "right"), (DIM,))
-    cooldowns = [use for use in uses if use["rule"] == "cooldown"]
-    for use in [use for use in uses if use["rule"] != "cooldown"][:_MOST] + cooldowns[:1]:
-        change = float(use["equity"]) / float(use["reference"]) - 1
-        until = f"no entry up to {short_time(use['until'])}" if use["until"] else "no trading any more"
-        note = f"{asset}, {percent(change, sign=True)}; {until}"
-        table.add_row(use["rule"].replace("_", " "), f"{short_time(use['time'])} UTC", amount(use["equity"]), note)
-    counts = Counter(use["rule"].replace("_", " ") for use in uses)
-    title = "Protections: " + ", ".join(f"{count:,} x {rule}" for rule, count in sorted(counts.items()))
-    return Group(Text(title, style="bold"), Padding(table, (0, 0, 0, 2)))
-
-
-def _listing(title: str, rows: Any) -> RenderableType:  # noqa: ANN401 - items of any mapping of counts
-    table = grid((None, "right"), (None,))
-    for name, count in rows:
-        table.add_row(f"{count:,} x", name)
-    return Group(Text(title, style="bold"), Padding(table, (0, 0, 0, 2)))
-
-
-def _cut(summary: Mapping[str, Any]) -> list[tuple[str, int]]:
-    # Runs of earlier versions keep no ledger.
-    ledger: Mapping[str, Mapping[str, int]] = summary.get("filters", {}).get("by_filter", {})
-    return [(f"by {name}", counts["capped"]) for name, counts in ledger.items() if counts["capped"]]
-
-
-def _lost(summary: Mapping[str, Any]) -> str:
-    lost = summary.get("filters", {}).get("lost", {"count": 0})
-    if not lost["count"]:
-        return ""
-    return (
-        f": {_count(lost['count'], 'signal')} lost to filters or margin, the first on {short_time(lost['first'])} UTC"
-    )
+    return f"no trade in {counted(len(runs), 'run')} of bars, the longest {longest:,}"
 
 
 def _drawdown_when(metrics: Mapping[str, Any]) -> str:
     start, end = metrics["max_drawdown_start"], metrics["max_drawdown_end"]
     return f"{start[5:10]} → {end[5:10]}" if start else ""
-
-
-def _colour(text: str, value: float) -> Text:
-    return Text(text, style=GOOD if value > 0 else BAD if value < 0 else "")

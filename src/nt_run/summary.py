@@ -11,10 +11,10 @@ from typing import Any
 
 from nt_run.accounting import Books, Trade
 from nt_run.config import REST_URL, RunConfig
-from nt_run.holes import Crossing
+from nt_run.holes import Crossing, crossings_object
 from nt_run.klines import DataCertificate
 from nt_run.metrics import Metrics
-from nt_run.model import MS, Fees, MarketState, TimeRange, format_iso
+from nt_run.model import Fees, MarketState, TimeRange, format_iso
 from nt_run.protection import ProtectionUse, protections_object
 from nt_run.risk import RiskAudit, risk_object
 from nt_run.sizing import Sized
@@ -97,7 +97,7 @@ def summarize(facts: Facts) -> dict[str, Any]:
         "filters": dict(facts.filters),
         "metrics": facts.metrics,
         "benchmark": facts.benchmark,
-        "data": dict(facts.data) | {"across_holes": _across_holes(facts.crossings)},
+        "data": dict(facts.data) | {"across_holes": crossings_object(facts.crossings)},
         "warnings": list(facts.warnings),
         "versions": {name: version(name) for name in PACKAGES},
     }
@@ -260,37 +260,6 @@ def _sizing(facts: Facts) -> dict[str, Any]:
 
 def _span(time_range: TimeRange) -> dict[str, str]:
     return {"start": format_iso(time_range.start_ms), "end": format_iso(time_range.end_ms)}
-
-
-def _across_holes(crossings: Sequence[Crossing]) -> dict[str, Any]:
-    """What positions held across holes made there: per trade and hole, and the sums."""
-    paid = [payment for each in crossings for payment in each.settlements]
-    return {
-        "price": _money(sum((each.price_pnl for each in crossings), Decimal(0))),
-        "funding": _money(sum((payment.amount for payment in paid), Decimal(0))),
-        "crossings": [
-            {
-                "hole": _span(each.hole) | {"bars": each.bars},
-                "entry": format_iso(each.entry_time_ns // MS),
-                "exit": None if each.exit_time_ns is None else format_iso(each.exit_time_ns // MS),
-                "position": f"{each.position:f}",
-                "close_before": f"{each.close_before:f}",
-                "open_after": _text(each.open_after),
-                "price": _money(each.price_pnl),
-                "trade_pnl": _money(each.trade_pnl),
-                "settlements": [
-                    {
-                        "time": format_iso(payment.time_ns // MS),
-                        "price": f"{payment.price:f}",
-                        "price_source": payment.price_source,
-                        "amount": _money(payment.amount),
-                    }
-                    for payment in each.settlements
-                ],
-            }
-            for each in crossings
-        ],
-    }
 
 
 def _text(value: Decimal | None) -> str | None:

@@ -42,6 +42,11 @@ def show(*parts: RenderableType) -> None:
     sys.stdout.flush()
 
 
+def coloured(text: str, value: float) -> Text:
+    """Return text in the colour of a gain or of a loss."""
+    return Text(text, style=GOOD if value > 0 else BAD if value < 0 else "")
+
+
 def beside(left: RenderableType, right: RenderableType) -> RenderableType:
     """Return two tables beside each other where both fit, else one below the other."""
     return _Beside(left, right)
