@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,11 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nautilus_trader.model import OrderSide, OrderType, TrailingOffsetType, TriggerType
 
-from nt_run.engine.prices import NO_NEXT_OPEN
+from nt_run.engine.instrument import build_instrument
+from nt_run.engine.prices import NO_NEXT_OPEN, PriceModel
 from nt_run.engine.run import EngineOutput
 from nt_run.execution import Execution, Slippage
 from nt_run.klines import Klines
 from nt_run.model import Denial, Liquidity
+from nt_run.specs import InstrumentSpecs
 
 type Run = Callable[..., EngineOutput]
 type Make = Callable[..., Klines]
@@ -254,3 +257,37 @@ def test_every_fill_is_the_engines_own_and_slippage_worse(
         worse = (fill.price - fill.reference) * fill.side.sign
         least = fill.reference * bps / 10_000 + ticks * D("0.1")
         assert worse == 0 if fill.order_type == "limit" else least <= worse < least + D("0.1")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 10_000),
+    orders=st.dictionaries(st.integers(0, 59), st.lists(ORDERS, min_size=1, max_size=2), max_size=30),
+    ticks=st.integers(0, 30),
+)
+def test_with_next_open_every_market_order_has_the_following_open(
+    seed: int, orders: dict[int, list[tuple[str, bool, int]]], ticks: int, run: Run, random_market: Make
+) -> None:
+    klines = random_market(60, seed, "1h", 0.004)
+    script = {number: [scripted(*order) for order in sent] for number, sent in orders.items()}
+    output = run(klines, script, execution=slipping(ticks=ticks, fill="next-open"))
+    opens = dict(zip(klines.frame["open_time"].dt.epoch("ns"), klines.frame["open"], strict=True))
+    for fill in output.fills:
+        if fill.order_type == "market":
+            assert fill.reference == D(opens[fill.time_ns]).scaleb(-1)
+        assert fill.side.sign * (fill.price - fill.reference) == (0 if fill.order_type == "limit" else ticks * D("0.1"))
+    late = sum(order[0] in {"market", "bracket"} for order in orders.get(59, ()))
+    assert sum(denial.reason == NO_NEXT_OPEN for denial in output.denials) == late
+
+
+def test_a_forced_price_is_kept_to_the_tick_and_never_slips(make_klines: Make, btc: InstrumentSpecs) -> None:
+    klines = make_klines(STEADY * 3)
+    model = PriceModel(
+        klines, build_instrument(btc, klines), slipping(ticks=5, fill="next-open"), tick=btc.tick_size, reasons={}
+    )
+    model.force("O-1", D("97.3"))
+    order = SimpleNamespace(client_order_id=SimpleNamespace(value="O-1"))
+    book = model.get_orderbook_for_fill_simulation(None, order)
+    assert book is not None
+    assert (str(book.best_bid_price()), str(book.best_ask_price())) == ("97.3", "97.3")
+    assert model.references == {}

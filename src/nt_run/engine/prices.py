@@ -5,10 +5,10 @@ of one level. No book leaves the engine's own price: a limit order's own, a stop
 the close for a market order. An empty book makes it reject the order, and the strategy is told.
 """
 
+from bisect import bisect_left
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
 from nautilus_trader.common import Clock
 from nautilus_trader.execution import FillModel
 from nautilus_trader.model import (
@@ -55,6 +55,7 @@ class PriceModel(FillModel):
         self._tick = tick
         self._grid = instrument.price_increment.as_decimal()
         self._instrument = instrument
+        self._size = Quantity.from_decimal_dp(Decimal(_LEVEL), instrument.size_precision)
         self._opened = klines.frame["open_time"].dt.epoch("ms").to_numpy()
         self._opens = klines.frame["open"].to_numpy()
         self._exponent = klines.exponents.price
@@ -136,7 +137,8 @@ class PriceModel(FillModel):
         return max(opened, trigger) if rises else min(opened, trigger)
 
     def _row_from(self, time_ms: int) -> int:
-        return int(np.searchsorted(self._opened, time_ms))
+        # For one time, faster than numpy's own search.
+        return bisect_left(self._opened, time_ms)
 
     def _open(self, row: int) -> Decimal:
         return Decimal(int(self._opens[row])).scaleb(-self._exponent)
@@ -149,7 +151,6 @@ class PriceModel(FillModel):
     def _book(self, price: Decimal) -> OrderBook:
         book = OrderBook(self._instrument.id, BookType.L2_MBP)
         level = Price.from_decimal_dp(price, self._instrument.price_precision)
-        size = Quantity.from_decimal_dp(Decimal(_LEVEL), self._instrument.size_precision)
-        book.add(BookOrder(OrderSide.SELL, level, size, 1), 0, 0, 0)
-        book.add(BookOrder(OrderSide.BUY, level, size, 2), 0, 0, 0)
+        book.add(BookOrder(OrderSide.SELL, level, self._size, 1), 0, 0, 0)
+        book.add(BookOrder(OrderSide.BUY, level, self._size, 2), 0, 0, 0)
         return book
