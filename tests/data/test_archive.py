@@ -119,6 +119,45 @@ def test_what_may_pass_is_tried_again(client: Client, kind: str, pauses: list[fl
     assert 0.25 <= pauses[0] <= 0.5 <= pauses[1] <= 1.0 <= pauses[2] <= 2.0
 
 
+@pytest.mark.parametrize("kind", ["429", "503"])
+def test_the_archive_s_wish_to_wait_is_obeyed(client: Client, kind: str, pauses: list[float], told: list[str]) -> None:
+    with DemoExchange([Fault("2026-05-07.zip", kind, retry_after=7)]) as exchange:
+        assert client(exchange.archive_url).fetch(DAY) is not None
+    assert pauses[0] == pytest.approx(7, abs=0.5)
+    assert told == [f"BTCUSDT-1h-2026-05-07.zip was answered with HTTP {kind}; trying again in 7 s, as asked"]
+
+
+def test_a_date_to_wait_for_is_held_to_the_clock_of_the_answer(client: Client, pauses: list[float]) -> None:
+    # The answer's own Date is the machine's time: a date that is over asks for no wait, one far off is not waited for.
+    with DemoExchange([Fault("2026-05-07.zip", "503", retry_after="Wed, 21 Oct 2015 07:28:00 GMT")]) as exchange:
+        assert client(exchange.archive_url).fetch(DAY) is not None
+    assert pauses == []
+    far = Fault("2026-05-07.zip", "503", retry_after="Fri, 31 Dec 2999 23:59:59 GMT")
+    with DemoExchange([far]) as exchange, pytest.raises(SourceError, match="asks to wait"):
+        client(exchange.archive_url).fetch(DAY)
+
+
+def test_a_wait_that_does_not_end_is_given_up_after_three_more_attempts(client: Client) -> None:
+    with (
+        DemoExchange([Fault("2026-05-07.zip", "429", times=None, retry_after=7)]) as exchange,
+        pytest.raises(SourceError, match="HTTP 429"),
+    ):
+        client(exchange.archive_url).fetch(DAY)
+    assert len(exchange.requests) == 4
+
+
+def test_an_archive_that_wants_no_request_for_long_is_given_up_at_once_for_all_files(
+    client: Client, pauses: list[float]
+) -> None:
+    with DemoExchange([Fault("2026-05-07.zip", "503", retry_after=3600)]) as exchange:
+        connected = client(exchange.archive_url)
+        for file in (DAY, MAY):
+            with pytest.raises(SourceError, match=r"HTTP 503 and asks to wait for 3,600 s"):
+                connected.fetch(file)
+        assert len(exchange.requests) == 1
+    assert pauses == []
+
+
 def test_a_cut_body_that_stays_cut_is_an_error(client: Client) -> None:
     with (
         DemoExchange([Fault("2026-05-07.zip", "cut", times=None)]) as exchange,

@@ -197,6 +197,13 @@ def test_an_archive_out_of_reach_leaves_the_work_to_rest(both: Open, open_data: 
     assert "Connection refused" in loaded.warnings[0]
 
 
+def test_an_archive_that_asks_to_wait_for_long_leaves_the_work_to_rest(both: Open) -> None:
+    with DemoExchange([Fault("/data/", "503", times=None, retry_after=900)]) as exchange:
+        loaded = both(exchange).load_klines("BTCUSDT", MINUTES, TimeRange(MAY, MAY + 3 * DAY))
+    assert loaded.certificate.sources == {"rest": 1.0}
+    assert "asks to wait for 900 s" in loaded.warnings[0]
+
+
 @pytest.mark.parametrize("kind", ["418", "html", "500"])
 def test_rest_out_of_service_leaves_the_work_to_the_archive(both: Open, kind: str) -> None:
     with DemoExchange([Fault("/fapi/v1/klines", kind, times=None)]) as exchange:

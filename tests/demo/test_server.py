@@ -123,8 +123,14 @@ def test_a_refusal_comes_as_often_as_planned(fetch: Fetch, kind: Any, status: in
         assert fetch(exchange.rest_url, "time").status == 200
     assert [each.status for each in got] == [status, status, 200]
     assert got[0].json["code"] == code
-    assert got[0].headers.get("retry-after") == ("7" if kind in {"429", "418"} else None)
+    assert got[0].headers["retry-after"] == "7"
     assert got[0].headers["x-nt-run-demo"] == "synthetic"
+
+
+@pytest.mark.parametrize(("kind", "wait"), [("429", "1"), ("418", "1"), ("500", None), ("503", None)])
+def test_who_asks_too_often_is_told_to_wait(fetch: Fetch, kind: Any, wait: str | None) -> None:
+    with DemoExchange([Fault("/klines", kind)]) as exchange:
+        assert fetch(exchange.rest_url, "klines", **BTC, limit=1).headers.get("retry-after") == wait
 
 
 def test_a_fault_waits_for_its_turn_and_its_match_may_be_in_the_query(fetch: Fetch) -> None:

@@ -7,7 +7,6 @@ may pass is tried again; a missing or wrong checksum once more.
 import datetime as dt
 import hashlib
 import io
-import random
 import re
 import time
 import zipfile
@@ -16,9 +15,10 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, NoReturn
+from typing import Literal
 
-from nt_run.data.archive_http import HttpSource, LastingError, PassingError
+from nt_run.data.archive_http import HttpSource, PassingError
+from nt_run.data.patience import Patience
 from nt_run.errors import SourceError
 from nt_run.model import Interval, TimeRange
 
@@ -29,7 +29,6 @@ PARALLEL = 4
 
 _ROOT = "data/futures/um"
 _CHECKSUM_RETRIES = 1
-_BACKOFF_S = 0.5
 _LARGEST_TEXT = 1 << 28
 _CHECKSUM = re.compile(rb"\s*([0-9a-f]{64})[ *]+(\S+)\s*")
 
@@ -106,9 +105,7 @@ class ArchiveClient:
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._http = HttpSource(base_url, timeout_s=timeout_s, connections=PARALLEL)
-        self._notice = notice
-        self._sleep = sleep
-        self._dead: SourceError | None = None
+        self._patience = Patience(self.base_url, notice=notice, sleep=sleep)
 
     def close(self) -> None:
         """Close the connections."""
@@ -138,7 +135,7 @@ class ArchiveClient:
         Raises:
             SourceError: The archive is out of reach, or the file cannot be trusted.
         """
-        body = self._get(file.key, lambda: self._verified(file))
+        body = self._patience.ask(file.key, lambda: self._verified(file))
         if body is None:
             return None
         content, etag, digest = body
@@ -150,7 +147,7 @@ class ArchiveClient:
         Raises:
             SourceError: The archive is out of reach, or its claim is not one.
         """
-        return self._get(f"{file.key}.CHECKSUM", lambda: self._claim(file))
+        return self._patience.ask(f"{file.key}.CHECKSUM", lambda: self._claim(file))
 
     def _outcome(self, file: ArchiveFile) -> Outcome:
         try:
@@ -187,31 +184,9 @@ class ArchiveClient:
                 members = archive.infolist()
                 if [member.filename for member in members] != [wanted]:
                     names = ", ".join(member.filename for member in members[:3]) or "nothing"
-                    self._fail(file.key, f"holds {names} and not {wanted}, so it was not used")
+                    self._patience.fail(file.key, f"holds {names} and not {wanted}, so it was not used")
                 if members[0].file_size > _LARGEST_TEXT:
-                    self._fail(file.key, f"unpacks to {members[0].file_size:,} bytes, so it was not used")
+                    self._patience.fail(file.key, f"unpacks to {members[0].file_size:,} bytes, so it was not used")
                 return archive.read(wanted)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
-            self._fail(file.key, f"is not a readable zip ({exc}), so it was not used", exc)
-
-    def _get[T](self, key: str, work: Callable[[], T]) -> T:
-        attempt = 0
-        while True:
-            if self._dead is not None:
-                raise self._dead
-            try:
-                return work()
-            except PassingError as exc:
-                if attempt >= exc.retries:
-                    self._fail(key, str(exc), exc)
-                self._notice(f"{key.rpartition('/')[2]} {exc}; trying again")
-            except LastingError as exc:
-                if exc.whole:
-                    self._dead = SourceError(self.base_url, str(exc))
-                    raise self._dead from exc
-                self._fail(key, str(exc), exc)
-            self._sleep(_BACKOFF_S * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311 - jitter needs no secrecy
-            attempt += 1
-
-    def _fail(self, key: str, reason: str, exc: Exception | None = None) -> NoReturn:
-        raise SourceError(f"{self.base_url}/{key}", reason) from exc
+            self._patience.fail(file.key, f"is not a readable zip ({exc}), so it was not used", exc)

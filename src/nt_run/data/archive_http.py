@@ -6,6 +6,7 @@ vouch for itself.
 
 import threading
 import time
+from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -16,16 +17,20 @@ _REDIRECTS = 3
 _CHUNK = 1 << 16
 _SLOWEST = 20_000  # bytes a second, beyond the first seconds: a body that drips is no better than none
 _LARGEST_BODY = 1 << 26
-_OK, _NOT_FOUND, _SERVER_FAULT = 200, 404, 500
+_OK, _NOT_FOUND, _TOO_MANY, _SERVER_FAULT = 200, 404, 429, 500
 _MOVED = {301, 302, 303, 307, 308}
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class PassingError(Exception):
-    """A failure that may pass: worth at most `retries` more attempts. Never leaves the archive's client."""
+    """A failure that may pass: worth at most `retries` more attempts. Never leaves the archive's client.
 
-    def __init__(self, reason: str, retries: int = RETRIES) -> None:
+    `wait_s` are the seconds that the answer asked to wait for.
+    """
+
+    def __init__(self, reason: str, retries: int = RETRIES, *, wait_s: float | None = None) -> None:
         self.retries = retries
+        self.wait_s = wait_s
         super().__init__(reason)
 
 
@@ -80,7 +85,9 @@ class HttpSource:
             if response.status == _NOT_FOUND:
                 return None
             reason = f"was answered with HTTP {response.status}"
-            raise PassingError(reason) if response.status >= _SERVER_FAULT else LastingError(reason)
+            if response.status >= _SERVER_FAULT or response.status == _TOO_MANY:
+                raise PassingError(reason, wait_s=_asked_wait(response.headers))
+            raise LastingError(reason)
         try:
             body = self._read(response)
         except BaseException:
@@ -137,6 +144,18 @@ def _follow(url: str, location: str) -> str:
     if not location or (here.scheme, here.netloc) != (there.scheme, there.netloc):
         raise LastingError(f"is redirected to another address ({location[:60] or 'none'}), which is not followed")
     return target
+
+
+def _asked_wait(headers: Any) -> float | None:  # noqa: ANN401 - urllib3's headers
+    """Return the seconds that `Retry-After` says, a number or a date; the date is held to the answer's own clock."""
+    told = str(headers.get("Retry-After", "")).strip()
+    if told.isdecimal():
+        return float(told)
+    try:
+        wait = parsedate_to_datetime(told) - parsedate_to_datetime(headers.get("Date", ""))
+    except (ValueError, TypeError):
+        return None
+    return max(wait.total_seconds(), 0.0)
 
 
 def _root(exc: BaseException) -> str:

@@ -29,7 +29,8 @@ before its declared length. `timeout`: no answer, for longer than a client waits
 class Fault:
     """What happens to requests whose path and query contain `match`: `skip` pass first, then `times` are hit.
 
-    `times` is `None` for all of them. `retry_after` (seconds) goes with 429 and 418 as `Retry-After`. `edit` takes the
+    `times` is `None` for all of them. `retry_after` (seconds, or a date as HTTP writes it) goes with refusals as
+    `Retry-After`; 429 and 418 have one in any case, of one second. `edit` takes the
     rows of an answer with klines or funding rates as the exchange wrote them and returns those to send.
     """
 
@@ -37,7 +38,7 @@ class Fault:
     kind: FaultKind
     times: int | None = 1
     skip: int = 0
-    retry_after: int = 1
+    retry_after: int | str | None = None
     edit: RowsEdit | None = None
     location: str = ""
 
@@ -54,7 +55,8 @@ class Fault:
         """Return `answer` as this fault leaves it; a mishap is up to the connection."""
         if self.kind in _REFUSALS:
             status, body = _REFUSALS[self.kind]
-            headers = {"Retry-After": str(self.retry_after)} if self.kind in {"429", "418"} else {}
+            wait = 1 if self.retry_after is None and self.kind in {"429", "418"} else self.retry_after
+            headers = {} if wait is None else {"Retry-After": str(wait)}
             return Answer(to_json(body), status, weight=answer.weight, headers=headers)
         if self.kind == "redirect":
             return Answer(b"", 302, headers={"Location": self.location})
