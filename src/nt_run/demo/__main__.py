@@ -3,6 +3,7 @@
 import argparse
 import sys
 import threading
+from contextlib import suppress
 
 from nt_run.demo.rules import WEIGHT_LIMIT
 from nt_run.demo.server import DemoExchange
@@ -15,15 +16,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="port of 127.0.0.1 (default: a free one)")
     parser.add_argument("--weight-limit", type=int, default=WEIGHT_LIMIT, help="request weight a minute (%(default)s)")
     options = parser.parse_args()
-    with DemoExchange(port=options.port, weight_limit=options.weight_limit) as exchange:
-        print(f"export NT_RUN_REST_URL={exchange.rest_url}")  # noqa: T201 (a command speaks to its user)
-        print(f"export NT_RUN_ARCHIVE_URL={exchange.archive_url}", flush=True)  # noqa: T201 (the same)
+    with suppress(KeyboardInterrupt), DemoExchange(port=options.port, weight_limit=options.weight_limit) as exchange:
         note = f"A synthetic market, seen at {format_time(exchange.clock_ms)} UTC. Ctrl-C ends it."
-        print(note, file=sys.stderr, flush=True)  # noqa: T201 (the same)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            return
+        print(note, file=sys.stderr, flush=True)  # noqa: T201 (a command speaks to its user)
+        print(f"export NT_RUN_REST_URL={exchange.rest_url}")  # noqa: T201 (the same)
+        print(f"export NT_RUN_ARCHIVE_URL={exchange.archive_url}", flush=True)  # noqa: T201 (the same)
+        threading.Event().wait()
 
 
 if __name__ == "__main__":
