@@ -21,7 +21,10 @@ def main() -> None:
         print(note, file=sys.stderr, flush=True)  # noqa: T201 (a command speaks to its user)
         print(f"export NT_RUN_REST_URL={exchange.rest_url}")  # noqa: T201 (the same)
         print(f"export NT_RUN_ARCHIVE_URL={exchange.archive_url}", flush=True)  # noqa: T201 (the same)
-        threading.Event().wait()
+        forever = threading.Event()
+        # A signal that comes just before an endless wait would not end it.
+        while not forever.wait(0.5):
+            pass
 
 
 if __name__ == "__main__":
