@@ -24,7 +24,8 @@ class Trade:
     """A position from flat to flat; `exit_time_ns` is `None` while it is open.
 
     Money is in the quote asset: `price_pnl` is realised by the exits so far, `fee` is positive when paid, `funding` and
-    `slippage` are negative when paid. `quantity` is the largest position held.
+    `slippage` are negative when paid. `quantity` is the largest position held. `liquidation`, positive, is what the
+    exchange charged for closing it, beyond the fee; `exit_type` is the kind of order that did, `None` while it is open.
     """
 
     side: Side
@@ -45,7 +46,9 @@ class Trade:
     funding: Decimal = ZERO
     slippage: Decimal = ZERO
     """What the fills cost beyond the market's prices, of what is still open as well."""
+    liquidation: Decimal = ZERO
     fills: int = 0
+    exit_type: str | None = None
 
     @property
     def entry_price(self) -> Decimal:
@@ -65,8 +68,8 @@ class Trade:
 
     @property
     def pnl(self) -> Decimal:
-        """Net: price − fee + funding + slippage."""
-        return self.price_pnl - self.fee + self.funding + self.slippage
+        """Net: price − fee + funding + slippage − liquidation."""
+        return self.price_pnl - self.fee + self.funding + self.slippage - self.liquidation
 
     def add(self, fill: Fill, quantity: Decimal, fee: Decimal) -> None:
         """Book one execution, or the part of one that belongs to this trade."""
@@ -144,7 +147,9 @@ def build_trades(fills: Sequence[Fill], payments: Sequence[FundingPayment]) -> l
             current.add(event, part, fee)
             left, fee_left = left - part, fee_left - fee
             if not current.position:
-                current.exit_time_ns = event.time_ns
+                current.exit_time_ns, current.exit_type = event.time_ns, event.order_type
+                # A liquidation closes a position, whole, and never opens one.
+                current.liquidation += event.liquidation
                 current = None
     return trades
 
@@ -178,7 +183,8 @@ def close_books(
     open_pnl = position * (last_close - open_trade.average) if open_trade else ZERO
     fees = -sum((trade.fee for trade in trades), ZERO)
     funding = sum((trade.funding for trade in trades), ZERO)
-    exact = starting_balance + price + fees + funding + slippage
+    liquidation = -sum((trade.liquidation for trade in trades), ZERO)
+    exact = starting_balance + price + fees + funding + slippage + liquidation
     engine_equity = engine_balance + engine_open_pnl
     rounding = engine_equity - exact
     if abs(rounding) > TOLERANCE + sum((rounding_bound(trade) for trade in trades), ZERO):
@@ -191,7 +197,7 @@ def close_books(
         fees=fees,
         funding=funding,
         slippage=slippage,
-        liquidation=ZERO,
+        liquidation=liquidation,
         rounding=rounding,
         open_pnl=open_pnl,
         open_position=position,

@@ -150,7 +150,8 @@ def _rules(run: Run) -> Rules:
 def _stated(summary: Mapping[str, Any]) -> dict[str, Decimal]:
     account = ("starting_balance", "final_balance", "final_equity", "open_position", "open_pnl")
     stated = {name: Decimal(summary["account"][name]) for name in account}
-    return stated | {name: Decimal(summary["pnl"][name]) for name in ("net", "price", "fees", "funding", "slippage")}
+    parts = ("net", "price", "fees", "funding", "slippage", "liquidation")
+    return stated | {name: Decimal(summary["pnl"][name]) for name in parts}
 
 
 def _check_klines(run: Run) -> list[Violation]:
@@ -188,8 +189,9 @@ def _settlements(frame: pl.DataFrame) -> list[Settlement]:
 
 
 def _trade_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    if "slippage" not in frame.columns:  # as in folders of earlier versions
-        frame = frame.with_columns(slippage=pl.lit(Decimal(0)))
+    for name in ("slippage", "liquidation"):
+        if name not in frame.columns:  # as in folders of earlier versions
+            frame = frame.with_columns(pl.lit(Decimal(0)).alias(name))
     return _rows(frame, "entry_time", "exit_time")
 
 

@@ -83,6 +83,10 @@ def backtest(
         str | None, option("--sizing", help="notional, stop, atr, volatility or kelly.", metavar="METHOD")
     ] = None,
     leverage: Annotated[str | None, option("--leverage", help="Leverage (1).", metavar="X")] = None,
+    margin: Annotated[str | None, option("--margin", help="isolated or cross (isolated).", metavar="MODE")] = None,
+    brackets: Annotated[
+        str | None, option("--brackets", help="Leverage brackets, the exchange's JSON or ccxt's.", metavar="FILE")
+    ] = None,
     strategy: Annotated[
         str | None, option("--strategy", help="ema_cross, package.module:Class or file.py:Class.", metavar="NAME")
     ] = None,

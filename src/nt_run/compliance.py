@@ -13,7 +13,7 @@ import numpy as np
 
 from nt_run.execution import PLAIN, Execution
 from nt_run.klines import PRICES, Klines, tight_exponents
-from nt_run.model import MS, Fill, FundingPayment, FundingRate, Liquidity, Settlement, Side, Violation
+from nt_run.model import LIQUIDATION, MS, Fill, FundingPayment, FundingRate, Liquidity, Settlement, Side, Violation
 from nt_run.specs import decimals
 
 ZERO = Decimal(0)
@@ -67,7 +67,7 @@ def check_fills(fills: Sequence[Fill], klines: Klines, rules: Rules) -> list[Vio
     A market order fills at the close of the bar that has just ended or at the next open, as the run was asked to,
     every other order between that bar's low and high; orders that take then slip. A limit order gets its own price,
     also where the market jumped over it, to the trader's disadvantage: then it lies between that bar and the close
-    before.
+    before. A liquidation closes the whole position, at a price that the mark price may have reached alone.
     """
     violations: list[Violation] = []
     bars, position, last_ns = _Bars(klines), ZERO, 0
@@ -81,6 +81,8 @@ def check_fills(fills: Sequence[Fill], klines: Klines, rules: Rules) -> list[Vio
             *_wrong_quantity(fill, rules),
             *_wrong_fee(fill, rules),
         ]
+        if fill.order_type == LIQUIDATION and signed != -position:
+            told.append(("quantity of a liquidation", f"{-position:f}, the whole position", f"{signed:f}"))
         if not reduces and bar >= 0:
             told += _too_small(fill, bars, bar, rules)
         if fill.time_ns < last_ns:
@@ -108,6 +110,8 @@ def _wrong_price(fill: Fill, bars: _Bars, bar: int, execution: Execution) -> _Wr
     if bar < 0:
         yield "time", "after the end of the first bar", f"{fill.time_ns} ns"
         return
+    if fill.order_type == LIQUIDATION:
+        return  # at the liquidation price, to which the mark price may have gone alone
     if fill.order_type == "market" and execution.fill == "next-open":
         if (opened := bars.next_open(fill.time_ns)) != fill.reference:
             yield "price", "none" if opened is None else f"{opened:f}, the next open", f"{fill.reference:f}"
@@ -162,7 +166,11 @@ def _wrong_fee(fill: Fill, rules: Rules) -> _Wrong:
     if makes and fill.order_type in _TAKES:
         yield "liquidity", "taker", "maker"
     fee = fill.quantity * fill.price * (rules.maker if makes else rules.taker)
-    if abs(fee - fill.fee) > _UNIT:
+    if fill.order_type == LIQUIDATION:
+        # The exchange takes what is left, which may be less than the fee.
+        if not 0 <= fill.fee <= fee + _UNIT or fill.liquidation < 0:
+            yield "fee", f"0 … {fee:.8f}, and no less beyond it", f"{fill.fee:.8f}, and {fill.liquidation:.8f}"
+    elif abs(fee - fill.fee) > _UNIT or fill.liquidation:
         yield "fee", f"{fee:.8f}", f"{fill.fee:.8f}"
 
 

@@ -16,6 +16,7 @@ import tomli_w
 
 from nt_run.errors import UsageError
 from nt_run.execution import FILL_TIMES, Execution, FillTime, Slippage
+from nt_run.margin import MARGIN_MODES, MarginConfig
 from nt_run.model import Fees, Interval, TimeRange, format_iso, parse_symbol, parse_time
 from nt_run.protection import ProtectionRules
 from nt_run.settings import gather, nearest
@@ -26,6 +27,11 @@ REST_URL = "https://fapi.binance.com"
 ARCHIVE_URL = "https://data.binance.vision"
 DEFAULT_DAYS = 7
 _DAY_MS = 86_400_000
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "`$.sizing.method`": METHODS,
+    "`$.execution.fill`": FILL_TIMES,
+    "`$.margin.mode`": MARGIN_MODES,
+}
 _RANGE_KEYS = ("start", "end", "days")
 
 
@@ -116,6 +122,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     execution: ExecutionConfig = ExecutionConfig()
     costs: CostsConfig = CostsConfig()
     protection: ProtectionRules = ProtectionRules()
+    margin: MarginConfig = MarginConfig()
     strategy: StrategyConfig = StrategyConfig()
     specs: SpecsConfig = SpecsConfig()
     exchange: ExchangeConfig = ExchangeConfig()
@@ -201,10 +208,8 @@ def _explain(message: str) -> str:
     unknown = re.search(r"unknown field `(\w+)`(?: - at `\$\.?([\w.]*)`)?", message)
     if unknown is None:
         text, _, place = message.partition(" - at ")
-        if place == "`$.sizing.method`":
-            text += f" (choose from {', '.join(METHODS)})"
-        if place == "`$.execution.fill`":
-            text += f" (choose from {', '.join(FILL_TIMES)})"
+        if place in _CHOICES:
+            text += f" (choose from {', '.join(_CHOICES[place])})"
         text = text.replace("Invalid decimal string", "not a number; write 0.02 or 10000, without %, commas or units")
         text = text.replace("Expected `object`", "it is a table, such as [strategy] with name = …; expected a table")
         return f"{place.strip('`').removeprefix('$.') or 'configuration'}: {text}."

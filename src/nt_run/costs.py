@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from nt_run.execution import Execution
-from nt_run.model import Fill, FundingPayment, Liquidity, Settlement
+from nt_run.model import LIQUIDATION, Fill, FundingPayment, Liquidity, Settlement
 
 ZERO = Decimal(0)
 RUNGS = tuple(Decimal(bps) for bps in (0, 1, 2, 5, 10))
@@ -56,7 +56,7 @@ def cost_ladder(fills: Sequence[Fill], payments: Sequence[FundingPayment], last_
         signed = fill.side.sign * fill.quantity
         position += signed
         if not slips(fill):
-            free -= signed * fill.price + fill.fee
+            free -= signed * fill.price + fill.fee + fill.liquidation
             continue
         fee = fill.fee if fill.price == fill.reference else fill.fee * fill.reference / fill.price
         free -= signed * fill.reference + fee
@@ -65,8 +65,8 @@ def cost_ladder(fills: Sequence[Fill], payments: Sequence[FundingPayment], last_
 
 
 def slips(fill: Fill) -> bool:
-    """Return whether slippage moves such a fill: it takes, and not by a limit order."""
-    return fill.liquidity is Liquidity.TAKER and fill.order_type not in _LIMITS
+    """Return whether slippage moves such a fill: it takes, by no limit order, and is no liquidation."""
+    return fill.liquidity is Liquidity.TAKER and fill.order_type not in {*_LIMITS, LIQUIDATION}
 
 
 def costs_object(ladder: CostLadder, execution: Execution) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _ledger(fills: Sequence[Fill], payments: Sequence[FundingPayment], balance: 
             cash += event.amount
         else:
             signed = event.side.sign * event.quantity
-            cash -= signed * event.price + event.fee
+            cash -= signed * event.price + event.fee + event.liquidation
             entry = average_entry(position, entry, signed, event.price)
             position += signed
         # Cash plus the position at its entry price is the balance: what is realised, without the open PnL.

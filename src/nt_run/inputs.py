@@ -11,6 +11,7 @@ from nt_run.config import ARCHIVE_URL, REST_URL, RunConfig
 from nt_run.data.loader import LoadedFunding, LoadedKlines, LoadedSpecs, MarketData
 from nt_run.data.rules import load_changes
 from nt_run.errors import NotCachedError, NotTradableError, SourceError, UnknownSymbolError
+from nt_run.margining import MarginInputs, load_brackets, load_margin
 from nt_run.model import Interval, TimeRange, format_iso
 from nt_run.progress import ProgressDisplay
 from nt_run.specs import TODAY
@@ -31,11 +32,12 @@ class Inputs:
     specs: LoadedSpecs
     klines: LoadedKlines
     funding: LoadedFunding
+    margin: MarginInputs
 
     @property
     def warnings(self) -> list[str]:
         """What the sources had to say."""
-        return [*self.specs.warnings, *self.klines.warnings, *self.funding.warnings]
+        return [*self.specs.warnings, *self.klines.warnings, *self.funding.warnings, *self.margin.warnings]
 
 
 def load_inputs(market: MarketData, config: RunConfig, progress: ProgressDisplay | None = None) -> Inputs:
@@ -43,9 +45,11 @@ def load_inputs(market: MarketData, config: RunConfig, progress: ProgressDisplay
 
     Raises:
         DataError: Something is missing, wrong or out of reach.
+        SizingError: The leverage is more than the contract's brackets allow.
     """
     time_range = _time_range(market, config)
     specs = _of_demo(market.load_run_specs(config.symbol, config.specs.at, time_range), config)
+    brackets = load_brackets(market, config, time_range.end_ms)
     klines = market.load_klines(
         config.symbol, Interval(config.interval), time_range, min_completeness=float(config.min_completeness)
     )
@@ -53,12 +57,13 @@ def load_inputs(market: MarketData, config: RunConfig, progress: ProgressDisplay
     # start is not.
     held = TimeRange(time_range.start_ms + 1, time_range.end_ms + 1)
     funding = market.load_funding(config.symbol, held)
+    margin = load_margin(market, config, brackets, klines.klines, funding.rates)
     if progress is not None:
         sources = ", ".join(f"{kind} {share:.0%}" for kind, share in klines.certificate.sources.items())
         progress.detail(f"rules {specs.snapshot}, as of {format_iso(specs.specs.as_of_ms)} from {specs.specs.source}")
         progress.detail(f"klines {time_range}: {len(klines.klines):,} from {sources}, {market.root}")
         progress.detail(f"funding: {len(funding.rates):,} settlements")
-    return Inputs(time_range=time_range, specs=specs, klines=klines, funding=funding)
+    return Inputs(time_range=time_range, specs=specs, klines=klines, funding=funding, margin=margin)
 
 
 @contextmanager

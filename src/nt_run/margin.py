@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+import msgspec
+
 from nt_run.errors import DataError, SizingError
 from nt_run.model import Side
 
@@ -28,6 +30,13 @@ ZERO = Decimal(0)
 _ENDLESS = Decimal("Infinity")
 _CUM_SLACK = Decimal("0.01")
 """Quote asset: what the decimals of a published table may leave."""
+
+
+class MarginConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[margin]`: `isolated` or `cross`; `brackets` is a file of leverage brackets, the exchange's or ccxt's JSON."""
+
+    mode: MarginMode = "isolated"
+    brackets: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,9 +79,13 @@ class Fees:
     source: str
 
 
+LIQUIDATION = "liquidation"
+"""Order type of a fill by which the exchange closed a position."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """One execution. `fee` is positive when paid, in the quote asset."""
+    """One execution. `fee` is positive when paid, in the quote asset; `liquidation` is charged on top of it."""
 
     time_ns: int
     order_id: str
@@ -93,7 +97,8 @@ class Fill:
     fee: Decimal
     liquidity: Liquidity
     order_type: str
-    """`market`, `limit`, `stop_market`, …"""
+    """`market`, `limit`, `stop_market`, …; `liquidation` where the exchange closed the position."""
+    liquidation: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,8 @@ FLAGS = {
     "leverage": "account.leverage",
     "risk": "sizing.fraction",
     "sizing": "sizing.method",
+    "margin": "margin.mode",
+    "brackets": "margin.brackets",
     "strategy": "strategy.name",
     "maker": "fees.maker",
     "taker": "fees.taker",

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,12 +20,16 @@ import polars as pl
 from nt_run.accounting import Books, Trade, build_trades, close_books, last_close
 from nt_run.config import RunConfig, load_config
 from nt_run.costs import cost_ladder, costs_object, funding_object, funding_warnings
+from nt_run.engine.bars import bar_type_name
+from nt_run.engine.charges import bracket_gate
 from nt_run.engine.instrument import SpecCheck
+from nt_run.engine.refuse import Gate
 from nt_run.engine.run import EngineInput, EngineOutput, run_engine
 from nt_run.equity import equity_curve
 from nt_run.filters import filter_ledger
 from nt_run.holes import find_crossings
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
+from nt_run.liquidation import margin_object, may_exceed, outgrown
 from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
 from nt_run.progress import ProgressDisplay
 from nt_run.reconcile import reconcile_trades
@@ -35,6 +39,8 @@ from nt_run.sizing import BY_STOP
 from nt_run.steps import find_finer, in_words
 from nt_run.strategies.resolver import StrategySpec, check_params, resolve_strategy
 from nt_run.summary import Facts, data_object, exchange_warning, specs_object, summarize
+
+_CENT = 0.01
 
 
 def backtest(
@@ -68,13 +74,24 @@ def backtest(
     progress.detail(f"strategy {strategy.name}, source {strategy.source_digest[:12]}")
     config = config.resolved(inputs.time_range, _defaults(strategy) | params)
     with _collector_paused():
-        output = _run_engine(config, inputs, strategy, params, progress)
+        inputs, output = _run(config, inputs, strategy, params, progress)
         watch.lap("engine")
         progress.detail(
             f"engine: {output.bars_fed:,} bars, {len(output.fills):,} fills, {len(output.denials):,} denied"
         )
         run = _close(config, inputs, strategy, output, watch)
     return save_run(run, Path(cache_dir) / "runs") if save else run
+
+
+def _run(
+    config: RunConfig, inputs: Inputs, strategy: StrategySpec, params: dict[str, object], progress: ProgressDisplay
+) -> tuple[Inputs, EngineOutput]:
+    """Run, and run again with liquidation where the account outgrew what put it out of reach."""
+    output = _run_engine(config, inputs, strategy, params, progress)
+    if inputs.margin.reachable or not outgrown(output.fills, config.account.leverage, config.account.balance):
+        return inputs, output
+    inputs = replace(inputs, margin=replace(inputs.margin, reachable=True))
+    return inputs, _run_engine(config, inputs, strategy, params, progress)
 
 
 def _run_engine(
@@ -94,12 +111,19 @@ def engine_input(
     config: RunConfig, inputs: Inputs, strategy: StrategySpec, params: Mapping[str, object]
 ) -> EngineInput:
     """Return what the engine is to run: a configuration, its market and its strategy."""
+    klines, margin, specs = inputs.klines.klines, inputs.margin, inputs.specs.specs
+    max_notional = margin.max_notional(config)
+    gates: list[Gate] = []
+    if margin.reachable or may_exceed(max_notional, config.account.leverage, config.account.balance):
+        gates.append(bracket_gate(max_notional, bar_type_name(specs.instrument_id, klines.interval)))
     return EngineInput(
-        specs=inputs.specs.specs,
-        klines=inputs.klines.klines,
+        specs=specs,
+        klines=klines,
         funding=inputs.funding.rates if config.funding else (),
         fees=config.trading_fees(),
-        sizing=config.sizing_rules(),
+        sizing=replace(config.sizing_rules(), max_notional=max_notional),
+        margin=margin.plan(config),
+        gates=gates,
         balance=config.account.balance,
         strategy=strategy,
         params=params,
@@ -144,9 +168,8 @@ def _facts(
     frames: Mapping[str, pl.DataFrame],
 ) -> Facts:
     metrics, benchmark = _statistics(inputs, frames, float(config.account.balance))
-    remarks = _remarks(inputs, output, frames["equity"], metrics)
     funding = funding_object(output.settlements, output.payments) if config.funding else None
-    now = dt.datetime.now(dt.UTC)
+    now, margin = dt.datetime.now(dt.UTC), inputs.margin.plan(config)
     return Facts(
         run_id=run_name(config, config.digest(strategy.source_digest), now),
         config=config,
@@ -164,6 +187,7 @@ def _facts(
         settlements=len(output.payments),
         denied=Counter(denial.reason for denial in output.denials),
         filters=filter_ledger(output.sizing.rounded, output.sizing.capped, output.denials),
+        margin=margin_object(margin, inputs.klines.klines, config.account.leverage, output.liquidations),
         metrics=metrics,
         benchmark=benchmark,
         data=data_object(inputs.klines.certificate),
@@ -171,7 +195,7 @@ def _facts(
         risk=_risk(config, inputs, output, trades),
         costs=_costs(config, inputs, output),
         funding=funding,
-        warnings=[*exchange_warning(config), *inputs.warnings, *funding_warnings(funding), *remarks],
+        warnings=_warnings(config, inputs, output, frames["equity"], funding),
         created_ms=round(now.timestamp() * 1000),
     )
 
@@ -204,16 +228,13 @@ def _defaults(strategy: StrategySpec) -> dict[str, Any]:
     return {name: default for name, (_, default) in strategy.parameters.items() if isinstance(default, plain)}
 
 
-def _remarks(inputs: Inputs, output: EngineOutput, equity: pl.DataFrame, metrics: Metrics) -> list[str]:
-    remarks: list[str] = []
-    ruined = equity.filter(pl.col("equity") <= 0)["time"]
-    share = cast("float | None", metrics["largest_share"])
+def _warnings(
+    config: RunConfig, inputs: Inputs, output: EngineOutput, equity: pl.DataFrame, funding: Mapping[str, Any] | None
+) -> list[str]:
+    remarks = [*exchange_warning(config), *inputs.warnings, *funding_warnings(funding)]
+    ruined = equity.filter(pl.col("equity") < -_CENT)["time"]
     if len(ruined):
-        remarks.append(
-            f"Equity fell to or below zero on {ruined[0]:%Y-%m-%d %H:%M}; an exchange would have liquidated."
-        )
-    elif share is not None and share > 1:
-        remarks.append(f"Up to {share:.1f} x equity was held, and liquidation is not modelled.")
+        remarks.append(f"Equity was below zero from {ruined[0]:%Y-%m-%d %H:%M} UTC on: between two bars, or by fees.")
     if not output.fills:
         remarks.append("No order was filled. Do the strategy's indicators need more bars than the range has?")
     specs = inputs.specs.specs

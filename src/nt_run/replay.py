@@ -23,7 +23,7 @@ ZERO = Decimal(0)
 _EIGHT = Decimal("1e-8")
 _ULPS = 2.0**-50
 """What a float of an amount may be off by, as a share of it."""
-_MONEY = ("pnl", "price_pnl", "fee", "funding", "slippage")
+_MONEY = ("pnl", "price_pnl", "fee", "funding", "slippage", "liquidation")
 _EXACT = ("side", "exit_time", "quantity", "fills")
 _AVERAGES = ("entry_price", "exit_price")
 
@@ -48,6 +48,7 @@ class ReplayedTrade:
     funding: Decimal = ZERO
     slippage: Decimal = ZERO
     """What the fills cost beyond the market's prices, negative."""
+    liquidation: Decimal = ZERO
     fills: int = 0
 
     @property
@@ -57,8 +58,8 @@ class ReplayedTrade:
 
     @property
     def pnl(self) -> Decimal:
-        """Net of fees, funding and slippage."""
-        return self.price_pnl - self.fee + self.funding + self.slippage
+        """Net of fees, funding, slippage and what liquidations charged."""
+        return self.price_pnl - self.fee + self.funding + self.slippage - self.liquidation
 
     @property
     def entry_price(self) -> Decimal:
@@ -121,7 +122,7 @@ class Replay:
     def fill(self, fill: Fill) -> None:
         """Book a fill; one that turns the position round closes a trade and opens another."""
         signed = fill.side.sign * fill.quantity
-        self.cash -= signed * fill.price + fill.fee
+        self.cash -= signed * fill.price + fill.fee + fill.liquidation
         against = self.position * signed < 0
         closing = min(fill.quantity, abs(self.position)) if against else ZERO
         opening = fill.quantity - closing
@@ -130,6 +131,7 @@ class Replay:
             trade = self.trades[-1]
             trade.book(fill, closing, closing_fee)
             trade.exit_time = None if trade.held else fill.time_ns
+            trade.liquidation += fill.liquidation
         if opening:
             if self.open_trade is None:
                 self.trades.append(ReplayedTrade(side=fill.side, entry_time=fill.time_ns))
@@ -262,15 +264,17 @@ def compare_totals(
     fees = -sum((each.fee for each in account.trades), ZERO)
     funding = sum((each.funding for each in account.trades), ZERO)
     slippage = sum((each.slippage for each in account.trades), ZERO)
+    liquidation = -sum((each.liquidation for each in account.trades), ZERO)
     expected = {
         "starting_balance": balance,
         "final_balance": account.balance,
         "final_equity": balance + net,
         "net": net,
-        "price": net - fees - funding - slippage,
+        "price": net - fees - funding - slippage - liquidation,
         "fees": fees,
         "funding": funding,
         "slippage": slippage,
+        "liquidation": liquidation,
         "open_position": account.position,
         "open_pnl": trade.side.sign * (trade.held * last_close - trade.cost) if trade else ZERO,
     }

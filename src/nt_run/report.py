@@ -9,6 +9,7 @@ from rich.text import Text
 
 from nt_run.formats import amount, counted, percent, ratio, short_time, signed
 from nt_run.incidents import incidents
+from nt_run.margin_lines import liquidation_lines, margin_lines
 from nt_run.model import Interval, TimeRange, parse_time
 from nt_run.tables import ALARM, DIM, GOOD, banner, beside, coloured, grid, show, warning_lines
 
@@ -18,7 +19,8 @@ _MOST = 5
 
 def print_run(summary: Mapping[str, Any]) -> None:
     """Print the report of a run: one screen, under 100 columns."""
-    parts: list[RenderableType] = [_title(summary), _checks(summary), beside(_money(summary), _statistics(summary))]
+    parts: list[RenderableType] = [_title(summary), *liquidation_lines(summary), _checks(summary)]
+    parts.append(beside(_money(summary), _statistics(summary)))
     parts += incidents(summary)
     # The banner of a demo says what its first warning says.
     warnings = summary["warnings"][1 if summary["demo"] else 0 :]
@@ -192,6 +194,7 @@ def _foot(summary: Mapping[str, Any]) -> RenderableType:
     lines = [
         *_fills(summary),
         f"fees {rates} ({fees['source']})",
+        *margin_lines(summary),
         f"data {data['fingerprint'][:16]} from {_sources(data)}; {_zero_volume(summary)}",
         "time " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in timings.items()),
         f"run  {summary['run_id']}",

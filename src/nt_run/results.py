@@ -85,6 +85,7 @@ def fills_frame(fills: Sequence[Fill]) -> pl.DataFrame:
         ("fee", [fill.fee for fill in fills], _MONEY),
         ("liquidity", [fill.liquidity.value for fill in fills], pl.String()),
         ("order_type", [fill.order_type for fill in fills], pl.String()),
+        ("liquidation", [fill.liquidation for fill in fills], _MONEY),
     )
 
 
@@ -102,6 +103,8 @@ def trades_frame(trades: Sequence[Trade]) -> pl.DataFrame:
         ("fee", [_eight(trade.fee) for trade in trades], _MONEY),
         ("funding", [_eight(trade.funding) for trade in trades], _MONEY),
         ("slippage", [_eight(trade.slippage) for trade in trades], _MONEY),
+        ("liquidation", [_eight(trade.liquidation) for trade in trades], _MONEY),
+        ("exit_type", [trade.exit_type for trade in trades], pl.String()),
         ("fills", [trade.fills for trade in trades], pl.Int64()),
     )
 

@@ -7,8 +7,9 @@
   the annualised volatility of the last bars. Floored.
 - `kelly` puts a share of equity into the position, worked out from the trades so far (`nt_run.estimates`). Floored.
 
-All methods are capped by leverage (initial margin plus the entry fee must fit into equity) and by the exchange's
-largest market order. What the exchange would refuse as too small is an error that says what would do.
+All methods are capped by leverage (initial margin plus the entry fee must fit into equity), by the largest position
+the leverage brackets allow, and by the exchange's largest market order. What the exchange would refuse as too small is
+an error that says what would do.
 """
 
 from dataclasses import dataclass, replace
@@ -56,6 +57,8 @@ class SizingRules:
     kelly_start: Decimal = Decimal("0.02")
     kelly_cap: Decimal = Decimal(1)
     slippage: Slippage = NO_SLIPPAGE
+    max_notional: Decimal | None = None
+    """The largest position the leverage brackets allow at `leverage`, in the quote asset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +145,7 @@ def size_position(
     rounding = ROUND_HALF_UP if rules.method == "notional" else ROUND_FLOOR
     quantity = to_step(wanted, _step(specs), rounding)
     capped_by = None
-    for limit, name in (
-        (equity / _carried(rules, specs, fees, price), "leverage"),
-        (specs.market_max_quantity, "market max quantity"),
-        (specs.max_quantity, "max quantity"),
-    ):
+    for limit, name in _limits(rules, specs, fees, equity=equity, price=price):
         if quantity > limit:
             quantity, capped_by = to_step(limit, _step(specs), ROUND_FLOOR), name
     least = _least_quantity(specs, price)
@@ -213,6 +212,18 @@ def _carried(rules: SizingRules, specs: InstrumentSpecs, fees: Fees, price: Deci
     """Equity that one unit of base asset ties up at entry: initial margin plus the entry fee, at the price paid."""
     paid = rules.slippage.worse(price, Side.BUY, tick=specs.tick_size)
     return paid * (1 / rules.leverage + fees.taker)
+
+
+def _limits(
+    rules: SizingRules, specs: InstrumentSpecs, fees: Fees, *, equity: Decimal, price: Decimal
+) -> list[tuple[Decimal, str]]:
+    """Return the largest quantities there may be, and what limits them."""
+    return [
+        (equity / _carried(rules, specs, fees, price), "leverage"),
+        (Decimal("Infinity") if rules.max_notional is None else rules.max_notional / price, "bracket"),
+        (specs.market_max_quantity, "market max quantity"),
+        (specs.max_quantity, "max quantity"),
+    ]
 
 
 def _step(specs: InstrumentSpecs) -> Decimal:

@@ -49,6 +49,8 @@ class Facts:
     denied: Mapping[str, int]
     filters: Mapping[str, Any]
     """What the filters did, as `nt_run.filters.filter_ledger` gives it."""
+    margin: Mapping[str, Any]
+    """`margin` and `liquidations`, as `nt_run.liquidation.margin_object` gives them."""
     metrics: Metrics
     benchmark: Metrics
     data: Mapping[str, Any]
@@ -95,6 +97,7 @@ def summarize(facts: Facts) -> dict[str, Any]:
         "funding_settlements": facts.settlements,
         "denied": dict(sorted(facts.denied.items())),
         "filters": dict(facts.filters),
+        **facts.margin,
         "metrics": facts.metrics,
         "benchmark": facts.benchmark,
         "data": dict(facts.data) | {"across_holes": crossings_object(facts.crossings)},
@@ -190,6 +193,7 @@ FIGURES = (
     "final_equity",
     "fills",
     "denied",
+    "liquidations",
     "completeness",
     "across_holes",
     "skipped",
@@ -203,6 +207,7 @@ def figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     numbers |= {name: float(text) for name, text in summary["pnl"].items()}
     numbers |= {name: float(summary["account"][name]) for name in ("final_balance", "final_equity")}
     numbers |= {"fills": summary["fills"], "denied": sum(summary["denied"].values())}
+    numbers |= {"liquidations": len(summary["liquidations"])}
     data = summary["data"]
     numbers |= {"completeness": data["completeness"], "across_holes": float(data["across_holes"]["price"])}
     numbers |= {"skipped": summary["bars"]["skipped"]}

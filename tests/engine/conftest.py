@@ -180,6 +180,8 @@ def kit() -> Any:
         Source = Source
         Scripted = Scripted
         SLOT = SLOT
+        BUY = OrderSide.BUY
+        SELL = OrderSide.SELL
         buy = staticmethod(buy)
         sell = staticmethod(sell)
         equity_of = staticmethod(equity_of)

@@ -21,7 +21,7 @@ type Run = Callable[..., EngineOutput]
 type Make = Callable[..., Klines]
 
 STEADY = [(100, 101, 99, 100, 40)]
-GOLDEN = "7d47cfce"
+GOLDEN = "d6a2bf21"
 
 
 def digest(output: EngineOutput) -> str:

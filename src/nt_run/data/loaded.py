@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nt_run.klines import DataCertificate, Klines
+from nt_run.margin import MarginRules
 from nt_run.model import FundingRate
 from nt_run.specs import InstrumentSpecs
 
@@ -39,4 +40,12 @@ class LoadedFunding:
     """The settlements with start ≤ slot < end, oldest first, and what to tell the user."""
 
     rates: list[FundingRate]
+    warnings: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedBrackets:
+    """Leverage brackets, and what to tell the user."""
+
+    rules: MarginRules
     warnings: list[str]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from nt_run.data.audit import Problem, Verified, verify
+from nt_run.data.brackets import assumed_rules, choose_rules, read_brackets, shipped_rules
 from nt_run.data.conflicts import Family
 from nt_run.data.download import DownloadProgress
 from nt_run.data.files import download_lock
@@ -20,7 +21,7 @@ from nt_run.data.importing import Imported, ImportOrder, import_klines
 from nt_run.data.inventory import CachedSeries, list_cached
 from nt_run.data.kline_loader import ONLINE, KlineLoader
 from nt_run.data.kline_store import KLINES, MARK_KLINES, KlineStore
-from nt_run.data.loaded import LoadedFunding, LoadedKlines, LoadedSpecs
+from nt_run.data.loaded import LoadedBrackets, LoadedFunding, LoadedKlines, LoadedSpecs
 from nt_run.data.mend import Mender
 from nt_run.data.ranges import in_words
 from nt_run.data.references import CrossChecked, cross_check
@@ -109,6 +110,20 @@ class MarketData:
     def load_dated_specs(self, symbol: str, date: str) -> LoadedSpecs:
         """Return the trading rules kept of a date; see `RuleBook.of_date`."""
         return self._rules().of_date(symbol, date)
+
+    def load_brackets(self, symbol: str, at_ms: int, file: Path | None = None) -> LoadedBrackets:
+        """Return the leverage brackets in force at a time: those of `file`, else of the nearest dated table.
+
+        Without any table of the symbol a flat rate stands in, and `rules.known` is false.
+
+        Raises:
+            UsageError: The file cannot be read, or lacks the symbol.
+            DataError: The brackets contradict themselves.
+        """
+        if file is not None:
+            return LoadedBrackets(rules=read_brackets(file, symbol), warnings=[])
+        rules = choose_rules(shipped_rules(symbol), at_ms) or assumed_rules(symbol)
+        return LoadedBrackets(rules=rules, warnings=[])
 
     def load_market_state(self, symbol: str) -> MarketState | None:
         """Return mark price and funding of this moment; `None` offline, for they are never cached.

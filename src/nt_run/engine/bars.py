@@ -32,6 +32,11 @@ def bar_type_name(instrument_id: str, interval: Interval) -> str:
     return f"{instrument_id}-{interval.name[:-1]}-{_STEPS[interval.name[-1]]}-LAST-EXTERNAL"
 
 
+def execution_type_name(instrument_id: str) -> str:
+    """Return the engine's name of the bars it matches orders with: shorter by name than any that are shown."""
+    return f"{instrument_id}-1-SECOND-LAST-EXTERNAL"
+
+
 def make_bars(klines: Klines, instrument: CryptoPerpetual, bar_type: str) -> Iterator[list[Bar]]:
     """Yield the bars of `klines` in lists of at most `CHUNK`, every price and volume to its last digit.
 

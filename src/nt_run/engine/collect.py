@@ -23,7 +23,7 @@ from nautilus_trader.trading import Strategy
 
 from nt_run.engine.refuse import Refusals
 from nt_run.filters import MODIFICATION
-from nt_run.model import BookedTrade, Denial, Fill, Liquidity, SentOrder, Side
+from nt_run.model import LIQUIDATION, BookedTrade, Denial, Fill, Liquidity, SentOrder, Side
 
 _SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
 _KEPT_S = 30 * 86_400
@@ -49,7 +49,8 @@ _SENTENCES = (
 class OrderCollector:
     """Takes fills and refusals out of the engine's cache while the run goes on, so that old orders may leave it.
 
-    `refusals` tells why the run itself refused an order or a change of it, where the engine gives another reason. With
+    `refusals` tells why the run itself refused an order or a change of it, where the engine gives another reason. By
+    client order id, `references` is the market's price of a fill, `liquidated` the plain fee of a liquidation. With
     `keep_sent` also what the strategy asked for is kept, which costs a look at every event of every order.
     """
 
@@ -57,11 +58,13 @@ class OrderCollector:
         self,
         refusals: Refusals,
         references: Mapping[str, Decimal] | None = None,
+        liquidated: Mapping[str, Decimal] | None = None,
         *,
         keep_sent: bool = False,
     ) -> None:
         self._refusals = refusals
         self._references: Mapping[str, Decimal] = {} if references is None else references
+        self._liquidated: Mapping[str, Decimal] = {} if liquidated is None else liquidated
         self._sent: list[tuple[int, int, SentOrder]] | None = [] if keep_sent else None
         self._fills: list[tuple[int, int, Fill]] = []
         self._denials: list[tuple[int, int, Denial]] = []
@@ -136,8 +139,9 @@ class OrderCollector:
                 self._denials.append((event.ts_event, _number(event.client_order_id.value), denial))
 
     def _fill(self, event: OrderFilled) -> Fill:
-        commission = event.commission
+        commission = event.commission.as_decimal() if event.commission is not None else Decimal(0)
         price = event.last_px.as_decimal()
+        plain = self._liquidated.get(event.client_order_id.value)
         return Fill(
             time_ns=event.ts_event,
             order_id=event.client_order_id.value,
@@ -145,9 +149,10 @@ class OrderCollector:
             quantity=event.last_qty.as_decimal(),
             price=price,
             reference=self._references.get(event.client_order_id.value, price),
-            fee=commission.as_decimal() if commission is not None else Decimal(0),
+            fee=commission if plain is None else plain,
             liquidity=_LIQUIDITY[event.liquidity_side],
-            order_type=event.order_type.name.lower(),
+            order_type=event.order_type.name.lower() if plain is None else LIQUIDATION,
+            liquidation=Decimal(0) if plain is None else commission - plain,
         )
 
 

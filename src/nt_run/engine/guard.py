@@ -46,7 +46,7 @@ class Guard:
     def install(self, strategy: Strategy) -> None:
         """Wrap every callback that is not the engine's own empty one."""
         self._strategy, self._cls = strategy, type(strategy)
-        strategy.__class__ = narrowed(self._cls, self._bar_type, self._wrap, self._handlers)
+        strategy.__class__ = narrowed(self._cls, self._bar_type, self.wrap, self._handlers)
         for name in _callbacks(strategy) | self._before.keys() | {"on_start"}:
             self._guard(strategy, name)
         self._put(strategy, "subscribe_bars", self._watched(strategy))
@@ -115,7 +115,9 @@ class Guard:
         finally:
             signal.signal(signal.SIGINT, previous)
 
-    def _wrap(self, callback: Callable[..., object]) -> Callable[..., Any]:
+    def wrap(self, callback: Callable[..., object]) -> Callable[..., Any]:
+        """Return a callback whose first exception is kept, and that does nothing once there is one."""
+
         def guarded(*args: object) -> object:
             if self.error is None:
                 try:
@@ -128,7 +130,7 @@ class Guard:
         return guarded
 
     def _wrap_bar(self, callback: Callable[[Bar], object]) -> Callable[[Bar], object]:
-        """Do the same as `_wrap`, and count; a function of its own because it runs for every bar."""
+        """Do the same as `wrap`, and count; a function of its own because it runs for every bar."""
 
         def guarded(bar: Bar) -> None:
             if self.error is None:
@@ -137,7 +139,7 @@ class Guard:
                     if self._one_type or bar.bar_type == self._bar_type:
                         self.bars_seen += 1
                     callback(bar)
-                except BaseException as exc:  # noqa: BLE001 - as in _wrap
+                except BaseException as exc:  # noqa: BLE001 - as in wrap
                     self.error = exc
                 else:
                     return
@@ -155,7 +157,7 @@ class Guard:
             callback = _preceded(self._before[name], strategy, callback)
         if name == "on_start":
             callback = self._followed(strategy, callback)
-        wrap = self._wrap_bar if name == "on_bar" else self._wrap
+        wrap = self._wrap_bar if name == "on_bar" else self.wrap
         self._put(strategy, name, wrap(callback))
 
     def _followed(self, strategy: Strategy, on_start: Callable[[], object]) -> Callable[[], object]:
@@ -190,7 +192,7 @@ class Guard:
         def register_indicator_for_bars(bar_type: BarType, indicator: Any) -> None:  # noqa: ANN401 - passed through
             # The engine's own indicators take no attributes, and raise nothing.
             if not isinstance(getattr(cast("Any", type(indicator)), "handle_bar", None), types.MethodDescriptorType):
-                self._put(indicator, "handle_bar", self._wrap(indicator.handle_bar))
+                self._put(indicator, "handle_bar", self.wrap(indicator.handle_bar))
             register(bar_type, indicator)
 
         return register_indicator_for_bars

@@ -98,6 +98,8 @@ class PriceModel(FillModel):
         order_id = _order.client_order_id.value
         if (forced := self._forced.pop(order_id, None)) is not None:
             return self._book(forced)
+        if self._execution.plain:
+            return None
         reference = self._reference(_order, _best_bid)
         if reference is None:
             if order_id not in self._reasons:

@@ -3,31 +3,32 @@
 The engine wants to be created, run and disposed of on one thread, and one at a time.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from nautilus_trader.backtest import BacktestEngine
 from nautilus_trader.model import BarType, CryptoPerpetual, Currency, Money, Price
 from nautilus_trader.trading import Strategy
 
-from nt_run.engine.bars import bar_type_name, make_bar_pairs
+from nt_run.engine.bars import bar_type_name, execution_type_name, make_bar_pairs
 from nt_run.engine.collect import OrderCollector, collect_funding, collect_trades
 from nt_run.engine.estimator import Estimator
 from nt_run.engine.filters import FilterGate
 from nt_run.engine.funding import FundingPlan
-from nt_run.engine.guard import Guard, strategy_error, together
+from nt_run.engine.guard import Guard, together
 from nt_run.engine.instrument import SpecCheck, build_instrument, compare_with_specs, ensure_currency
+from nt_run.engine.liquidation import Follower
 from nt_run.engine.prices import PriceModel
 from nt_run.engine.protect import Protector
 from nt_run.engine.refuse import Gate, Refusals
-from nt_run.engine.sizer import EntrySizer, SizingRecord
-from nt_run.engine.venue import VENUE, add_venue, make_engine
-from nt_run.errors import NtRunError, UsageError
+from nt_run.engine.sizer import EntrySizer, SizingRecord, check_atr
+from nt_run.engine.source import StrategySource, build_strategy
+from nt_run.engine.venue import VENUE, add_venue, open_engine
 from nt_run.execution import PLAIN, Execution
 from nt_run.klines import Klines
+from nt_run.liquidation import Liquidation, MarginPlan
 from nt_run.model import BookedTrade, Denial, Fees, Fill, FundingPayment, FundingRate, SentOrder, Settlement
 from nt_run.protection import OFF, ProtectionRules, ProtectionUse
 from nt_run.sizing import SizingRules
@@ -38,24 +39,6 @@ _ENDLESS = 10**12
 
 type Progress = Callable[[int, float, int], None]
 """Called now and then with bars done, equity in the quote asset, and orders done."""
-
-
-class StrategySource(Protocol):
-    """A strategy ready to be built, however it was found; `accepts` names the fields of its configuration."""
-
-    @property
-    def name(self) -> str:
-        """What the user calls it."""
-        ...
-
-    @property
-    def accepts(self) -> frozenset[str]:
-        """Fields of its configuration, the runner's included."""
-        ...
-
-    def build(self, fields: Mapping[str, object]) -> Strategy:
-        """Return a new instance."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +55,8 @@ class EngineInput:
     params: Mapping[str, object]
     execution: Execution = PLAIN
     protection: ProtectionRules = OFF
+    margin: MarginPlan | None = None
+    """`None` liquidates nothing."""
     gates: Sequence[Gate] = ()
     """Asked about each order the strategy sends, ahead of the exchange's filters."""
     history: Klines | None = None
@@ -105,6 +90,7 @@ class EngineOutput:
     protections: list[ProtectionUse]
     sent: list[SentOrder]
     """What the strategy asked for, in time order; empty unless it was to be kept."""
+    liquidations: Sequence[Liquidation] = ()
 
 
 def run_engine(run: EngineInput) -> EngineOutput:
@@ -120,31 +106,31 @@ def run_engine(run: EngineInput) -> EngineOutput:
         BooksError: A funding settlement was missed or booked wrongly.
         KeyboardInterrupt: Ctrl-C; the engine is disposed of first.
     """
-    _check_atr(run)
+    check_atr(run.sizing, len(run.klines))
     instrument = build_instrument(run.specs, run.klines)
     estimator = Estimator(run.sizing, run.klines.interval)
     sizer = _make_sizer(run, instrument, estimator)
     bar_type = BarType.from_str(bar_type_name(run.specs.instrument_id, run.klines.interval))
-    strategy = _build(run, sizer, instrument, bar_type)
+    strategy = build_strategy(
+        run.strategy, run.params, run.history or run.klines, run.sizing.method, sizer, instrument, bar_type
+    )
     protector = Protector(run.protection, instrument, run.klines.interval, run.balance)
     filters = FilterGate(run.specs, instrument, bar_type, _price(run.klines, "open", 0))
     refusals = Refusals([*protector.gates, *run.gates, filters])
-    prices = _make_prices(run, instrument, refusals.reasons)
-    orders = OrderCollector(refusals, prices.references if prices else {}, keep_sent=run.keep_sent)
-    hooks = [part.hooks(bar_type) for part in (sizer, estimator, protector)]
-    guard = Guard(bar_type, together(*hooks, orders.hooks()))
     plan = FundingPlan(run.funding, run.klines)
+    follower = _make_follower(run, instrument, plan)
+    prices = _make_prices(run, instrument, refusals.reasons)
+    orders = _make_orders(run, refusals, prices, follower)
+    hooks = [part.hooks(bar_type) for part in (sizer, estimator, protector, follower) if part is not None]
+    guard = Guard(bar_type, together(*hooks, orders.hooks()))
     try:
-        with guard.interruptible(), _engine() as engine:
-            currency = ensure_currency(run.specs.quote_asset)
-            leverage = run.sizing.leverage
-            add_venue(engine, balance=run.balance, currency=currency, leverage=leverage, fees=run.fees, prices=prices)
+        with guard.interruptible(), open_engine() as engine:
+            _add_venue(engine, run, prices, follower)
             engine.add_instrument(instrument)
             refusals.install(strategy)
             guard.install(strategy)
             engine.add_strategy(strategy)
-            if prices is not None:
-                prices.start(strategy.clock)
+            _start(engine, strategy, prices, follower, guard)
             _feed(engine, run, instrument, plan, guard, orders)
             guard.raise_kept(run.strategy.name)
             output = _collect(engine, run, instrument, plan, guard, sizer, orders, protector.watch.uses)
@@ -154,9 +140,19 @@ def run_engine(run: EngineInput) -> EngineOutput:
         guard.release(strategy)
         refusals.release(strategy)
         sizer.release()
-        if prices is not None:
-            prices.release()
-    return output
+        for part in (prices, follower):
+            if part is not None:
+                part.release()
+    return replace(output, liquidations=follower.events(output.fills)) if follower else output
+
+
+def _start(
+    engine: BacktestEngine, strategy: Strategy, prices: PriceModel | None, follower: Follower | None, guard: Guard
+) -> None:
+    if prices is not None:
+        prices.start(strategy.clock)
+        if follower is not None:
+            follower.install(engine, prices, guard)
 
 
 def _feed(
@@ -174,7 +170,7 @@ def _feed(
     otherwise be matched against a quarter of the bar's volume, and the rest of it filled a tick worse.
     """
     name = bar_type_name(run.specs.instrument_id, run.klines.interval)
-    execution = f"{instrument.id}-1-SECOND-LAST-EXTERNAL"
+    execution = execution_type_name(run.specs.instrument_id)
     pairs = make_bar_pairs(run.klines, instrument, name, execution_type=execution, execution_volume=_ENDLESS)
     fed_until = fed = 0
     for shown, matched in pairs:
@@ -228,15 +224,6 @@ def _collect(
     )
 
 
-def _check_atr(run: EngineInput) -> None:
-    needed, there = run.sizing.atr_period, len(run.klines)
-    if run.sizing.method == "atr" and needed > there:
-        raise UsageError(
-            f"Sizing by 'atr' could never size an entry: the ATR needs {needed} bars, the range has {there}. Choose a "
-            "longer range or a smaller sizing.atr_period."
-        )
-
-
 def _make_sizer(run: EngineInput, instrument: CryptoPerpetual, estimator: Estimator) -> EntrySizer:
     return EntrySizer(
         run.sizing,
@@ -251,31 +238,49 @@ def _make_sizer(run: EngineInput, instrument: CryptoPerpetual, estimator: Estima
 
 def _make_prices(run: EngineInput, instrument: CryptoPerpetual, reasons: dict[str, str]) -> PriceModel | None:
     """Return what prices the taker fills; `None` where the engine's own prices are the answer, at no cost per fill."""
-    if run.execution.plain:
+    if run.execution.plain and not (run.margin and run.margin.followed):
         return None
     return PriceModel(run.klines, instrument, run.execution, tick=run.specs.tick_size, reasons=reasons)
 
 
-def _build(run: EngineInput, sizer: EntrySizer, instrument: CryptoPerpetual, bar_type: BarType) -> Strategy:
-    """Return the strategy with its own parameters and those of the runner's fields that it has."""
-    accepts = run.strategy.accepts
-    if run.sizing.method != "notional" and "sizer" not in accepts:
-        raise UsageError(
-            f"Strategy {run.strategy.name} cannot be sized by {run.sizing.method!r}: its configuration has no field "
-            "'sizer'. Use --sizing notional, or let it ask a sizer for stop and quantity."
-        )
-    offered: dict[str, object] = {"instrument_id": instrument.id, "bar_type": bar_type, "sizer": sizer}
-    if "trade_size" in accepts:
-        offered["trade_size"] = sizer.trade_size()
-    if "history" in accepts:
-        offered["history"] = (run.history or run.klines).floats()
-    fields = {name: value for name, value in offered.items() if name in accepts}
-    try:
-        return run.strategy.build({**run.params, **fields})
-    except NtRunError:
-        raise
-    except Exception as exc:  # noqa: BLE001 - raised again as ours
-        raise strategy_error(run.strategy.name, exc) from exc.with_traceback(None)
+def _make_orders(
+    run: EngineInput, refusals: Refusals, prices: PriceModel | None, follower: Follower | None
+) -> OrderCollector:
+    return OrderCollector(
+        refusals,
+        prices.references if prices else None,
+        follower.charges.plain if follower else None,
+        keep_sent=run.keep_sent,
+    )
+
+
+def _make_follower(run: EngineInput, instrument: CryptoPerpetual, plan: FundingPlan) -> Follower | None:
+    """Return what liquidates; `None` where nothing can be liquidated, so that no bar costs anything."""
+    if run.margin is None or not run.margin.followed:
+        return None
+    return Follower(
+        run.margin,
+        run.klines,
+        run.specs,
+        instrument,
+        fees=run.fees,
+        leverage=run.sizing.leverage,
+        balance=run.balance,
+        settlements=plan.settlements(),
+    )
+
+
+def _add_venue(engine: BacktestEngine, run: EngineInput, prices: PriceModel | None, follower: Follower | None) -> None:
+    currency = ensure_currency(run.specs.quote_asset)
+    add_venue(
+        engine,
+        balance=run.balance,
+        currency=currency,
+        leverage=run.sizing.leverage,
+        fees=run.fees,
+        prices=prices,
+        charges=follower.charges if follower else None,
+    )
 
 
 def _price(klines: Klines, column: str, row: int) -> Decimal:
@@ -285,12 +290,3 @@ def _price(klines: Klines, column: str, row: int) -> Decimal:
 def _equity(engine: BacktestEngine, run: EngineInput) -> float:
     equity = cast("dict[Currency, Money]", cast("Any", engine.portfolio).equity(VENUE))
     return equity[ensure_currency(run.specs.quote_asset)].as_double()
-
-
-@contextmanager
-def _engine() -> Generator[BacktestEngine]:
-    engine = make_engine()
-    try:
-        yield engine
-    finally:
-        engine.dispose()

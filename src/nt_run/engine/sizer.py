@@ -11,7 +11,7 @@ from nautilus_trader.trading import Strategy
 
 from nt_run.engine.account import account_equity
 from nt_run.engine.estimator import Estimator
-from nt_run.errors import SizingError
+from nt_run.errors import SizingError, UsageError
 from nt_run.model import Denial, Fees
 from nt_run.risk import AskedRisk
 from nt_run.sizing import BY_STOP, BelowMinimumError, Sized, SizingRules, size_position, to_step
@@ -216,3 +216,16 @@ class EntrySizer:
         if self._strategy is None:
             raise SizingError("The sizer was asked before the run had started; ask it in on_bar, not in __init__.")
         return self._strategy
+
+
+def check_atr(rules: SizingRules, bars: int) -> None:
+    """Refuse sizing by an ATR that would never have seen enough bars.
+
+    Raises:
+        UsageError: The range has fewer bars than the ATR needs.
+    """
+    if rules.method == "atr" and rules.atr_period > bars:
+        raise UsageError(
+            f"Sizing by 'atr' could never size an entry: the ATR needs {rules.atr_period} bars, the range has {bars}. "
+            "Choose a longer range or a smaller sizing.atr_period."
+        )

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from nautilus_trader.backtest import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.common import CacheConfig, LoggerConfig, LogLevel
-from nautilus_trader.execution import ExecutionEngineConfig, FillModel, MakerTakerFeeModel
+from nautilus_trader.execution import ExecutionEngineConfig, FeeModel, FillModel, MakerTakerFeeModel
 from nautilus_trader.model import AccountType, Currency, LeveragedMarginModel, Money, OmsType, Venue
 
 from nt_run.model import Fees
@@ -39,6 +39,16 @@ def make_engine() -> BacktestEngine:
 
 
 @contextmanager
+def open_engine() -> Generator[BacktestEngine]:
+    """Make an engine, and dispose of it in the end."""
+    engine = make_engine()
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
 def _not_imported(*names: str) -> Generator[None]:
     """Keep the engine from importing packages of which it wants nothing but the version, for a log nobody sees.
 
@@ -61,11 +71,13 @@ def add_venue(
     leverage: Decimal,
     fees: Fees,
     prices: FillModel | None = None,
+    charges: FeeModel | None = None,
 ) -> None:
     """Add the exchange: one-way positions, one cross account in the quote asset, `leverage` for everything.
 
     Orders and open positions tie up notional ÷ leverage (`build_instrument` sets both margin rates to 1). Inside a
-    bar the price is taken to run open, high, low, close. `prices` decides the price of taker fills.
+    bar the price is taken to run open, high, low, close. `prices` decides the price of taker fills,
+    `charges` what they cost instead of `fees`.
     """
     engine.add_venue(
         VENUE,
@@ -75,5 +87,5 @@ def add_venue(
         default_leverage=leverage,
         margin_model=LeveragedMarginModel(),
         fill_model=prices,
-        fee_model=MakerTakerFeeModel(fees.maker, fees.taker),
+        fee_model=MakerTakerFeeModel(fees.maker, fees.taker) if charges is None else charges,
     )

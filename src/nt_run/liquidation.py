@@ -1,0 +1,183 @@
+"""Liquidation as far as it is arithmetic: can it happen in a run at all, which prices decide, what was lost.
+
+Mark prices decide on the exchange. A kline of mark prices says how far they went within a bar; without one the bar's
+own extremes stand in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from nt_run.klines import Klines
+from nt_run.margin import MarginMode, MarginRules
+from nt_run.model import Fees, Fill, FundingRate, Side, format_iso
+
+MARK_KLINES, BAR_EXTREMES, NOT_REACHABLE = "mark klines", "bar extremes", "not reachable"
+GROWTH = 10
+"""How many times its start an account may grow to before `is_reachable` has to be asked again."""
+_MARK_BEYOND_LAST = Decimal("0.1")
+"""How far beyond the last prices' extremes the mark price is taken to go, as a fraction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Liquidation:
+    """One position the exchange closed. Money in the quote asset; `lost` is positive.
+
+    `price` is the liquidation price, rounded to the tick against the trader. `lost` is everything the position cost
+    from entry to end that the account had not paid before: the loss of price, and what was charged.
+    """
+
+    time_ns: int
+    order_id: str
+    side: Side
+    quantity: Decimal
+    entry_price: Decimal
+    price: Decimal
+    lost: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginPlan:
+    """How the positions of a run are margined; `followed` is false where none can come near its liquidation price.
+
+    Without `marks`, klines of mark prices, the bars' own extremes decide.
+    """
+
+    mode: MarginMode
+    rules: MarginRules
+    followed: bool = True
+    marks: Klines | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extremes:
+    """Lowest and highest price per bar that decide on liquidation, scaled by 10^`exponent`.
+
+    `source` names where they are from; `missing` counts bars without a mark kline, which have their own extremes.
+    """
+
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    exponent: int
+    source: str
+    missing: int
+
+
+def find_extremes(klines: Klines, marks: Klines | None) -> Extremes:
+    """Return the deciding extremes of each bar: those of its mark kline, or where there is none its own."""
+    low, high = (klines.frame[name].to_numpy() for name in ("low", "high"))
+    if marks is None:
+        return Extremes(low=low, high=high, exponent=klines.exponents.price, source=BAR_EXTREMES, missing=len(klines))
+    exponent = max(klines.exponents.price, marks.exponents.price)
+    own, theirs = 10 ** (exponent - klines.exponents.price), 10 ** (exponent - marks.exponents.price)
+    mark = marks.frame.select("open_time", mark_low=pl.col("low") * theirs, mark_high=pl.col("high") * theirs)
+    joined = klines.frame.select("open_time").join(mark, on="open_time", how="left", maintain_order="left")
+    return Extremes(
+        low=joined["mark_low"].fill_null(pl.Series(low * own)).to_numpy(),
+        high=joined["mark_high"].fill_null(pl.Series(high * own)).to_numpy(),
+        exponent=exponent,
+        source=MARK_KLINES,
+        missing=joined["mark_low"].null_count(),
+    )
+
+
+def is_reachable(
+    klines: Klines,
+    rates: Sequence[FundingRate],
+    rules: MarginRules,
+    fees: Fees,
+    *,
+    leverage: Decimal,
+    balance: Decimal,
+) -> bool:
+    """Return whether any position at `leverage` could be liquidated within the prices of `klines`.
+
+    Safe and not exact: entries may be at any price, all funding goes against the position, the mark price goes a tenth
+    beyond the last one. With wallet ≥ notional ÷ leverage, less what funding and fees take, and a maintenance margin
+    of at most r of the notional, a long is liquidated no higher than entry × (1 − 1 ÷ leverage + taken) ÷ (1 − r), a
+    short no lower than entry × (1 + 1 ÷ leverage − taken) ÷ (1 + r). The rate r is that of an account grown `GROWTH`
+    times; `outgrown` tells whether one grew more.
+    """
+    scale = Decimal(1).scaleb(-klines.exponents.price)
+    lowest, highest = (Decimal(int(value)) * scale for value in (_least(klines, "low"), _most(klines, "high")))
+    spread = highest / lowest
+    notional = balance * GROWTH * leverage * spread
+    rate = rules.maintenance_margin(notional) / notional
+    taken = spread * (sum((abs(one.rate) for one in rates), Decimal(0)) + 2 * fees.taker)
+    long_at = highest * (1 - 1 / leverage + taken) / (1 - rate)
+    short_at = lowest * (1 + 1 / leverage - taken) / (1 + rate)
+    return lowest * (1 - _MARK_BEYOND_LAST) <= long_at or highest * (1 + _MARK_BEYOND_LAST) >= short_at
+
+
+def may_exceed(max_notional: Decimal, leverage: Decimal, balance: Decimal) -> bool:
+    """Return whether an account grown `GROWTH` times could hold more than `max_notional` (quote asset)."""
+    return balance * GROWTH * leverage > max_notional
+
+
+def outgrown(fills: Sequence[Fill], leverage: Decimal, balance: Decimal) -> bool:
+    """Return whether a position was larger than `is_reachable` and `may_exceed` took for granted."""
+    position, largest = Decimal(0), Decimal(0)
+    for fill in fills:
+        position += fill.side.sign * fill.quantity
+        largest = max(largest, abs(position) * fill.price)
+    return largest > balance * GROWTH * leverage
+
+
+def _listed(liquidations: Sequence[Liquidation]) -> list[dict[str, Any]]:
+    return [
+        {
+            "time": format_iso(one.time_ns // 1_000_000),
+            "side": "long" if one.side is Side.BUY else "short",
+            "quantity": f"{one.quantity:f}",
+            "entry_price": f"{one.entry_price:.8f}",
+            "price": f"{one.price:f}",
+            "lost": f"{one.lost:.8f}",
+        }
+        for one in liquidations
+    ]
+
+
+def margin_object(
+    plan: MarginPlan, klines: Klines, leverage: Decimal, liquidations: Sequence[Liquidation]
+) -> dict[str, Any]:
+    """Return `margin` (mode, brackets, the prices that liquidation went by) and `liquidations` of a run."""
+    return {"margin": _rules(plan, klines, leverage), "liquidations": _listed(liquidations)}
+
+
+def _rules(plan: MarginPlan, klines: Klines, leverage: Decimal) -> dict[str, Any]:
+    rules, extremes = plan.rules, find_extremes(klines, plan.marks) if plan.followed else None
+    most = rules.largest_notional(leverage)
+    return {
+        "mode": plan.mode,
+        "leverage": f"{leverage:f}",
+        "max_leverage": f"{rules.max_leverage.normalize():f}",
+        "max_notional": f"{most:f}" if most.is_finite() else None,
+        "brackets_source": rules.source,
+        "brackets_as_of": None if rules.as_of_ms is None else format_iso(rules.as_of_ms),
+        "brackets_known": rules.known,
+        "brackets": [
+            {
+                "floor": f"{one.floor:f}",
+                "cap": f"{one.cap:f}" if one.cap.is_finite() else None,
+                "rate": f"{one.rate:f}",
+                "max_leverage": f"{one.max_leverage.normalize():f}",
+                "cum": f"{one.cum.normalize():f}",
+            }
+            for one in rules.brackets
+        ],
+        "liquidation_prices": NOT_REACHABLE if extremes is None else extremes.source,
+        "bars_without_mark": 0 if extremes is None else extremes.missing,
+    }
+
+
+def _least(klines: Klines, column: str) -> int:
+    return int(klines.frame[column].to_numpy().min())
+
+
+def _most(klines: Klines, column: str) -> int:
+    return int(klines.frame[column].to_numpy().max())

@@ -1,0 +1,47 @@
+"""What the report says of margin: liquidations, ahead of everything, and the brackets that decided on them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from nt_run.formats import amount, percent, short_time
+from nt_run.liquidation import NOT_REACHABLE
+from nt_run.tables import BAD, grid
+
+_MOST = 5
+
+
+def liquidation_lines(summary: Mapping[str, Any]) -> list[RenderableType]:
+    """Return the liquidations of a run as one part of its report, or nothing."""
+    liquidations = summary.get("liquidations")  # runs of earlier versions have none
+    if not liquidations:
+        return []
+    asset, base, margin = summary["account"]["asset"], summary["specs"]["base_asset"], summary["margin"]
+    lost, count = sum(float(one["lost"]) for one in liquidations), len(liquidations)
+    times = "once" if count == 1 else f"{count:,} times"
+    head = f"LIQUIDATED {times}: {amount(str(lost))} {asset} lost, {margin['mode']} at {margin['leverage']} x"
+    table = grid((BAD,), (BAD,), (BAD, "right"), (BAD,), (BAD, "right"), (BAD,))
+    for one in liquidations[:_MOST]:
+        price, gone = f"{float(one['price']):,.10g}", f"-{amount(one['lost'])}"
+        when = f"{short_time(one['time'])} UTC"
+        table.add_row(when, one["side"], f"{one['quantity']} {base}", f"at {price}", gone, asset)
+    if count > _MOST:
+        table.add_row(f"and {count - _MOST:,} more", "", "", "", "", "")
+    return [Group(Text(head, style=f"bold {BAD}"), Padding(table, (0, 0, 0, 2)))]
+
+
+def margin_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Return the brackets, and the prices that liquidation went by; nothing without leverage or liquidation."""
+    margin = summary.get("margin")
+    if margin is None or (margin["liquidation_prices"] == NOT_REACHABLE and float(margin["leverage"]) <= 1):
+        return []
+    known = f", known since {margin['brackets_as_of'][:10]}" if margin["brackets_as_of"] else ""
+    first = f"{percent(float(margin['brackets'][0]['rate']), 2)} to {margin['max_leverage']} x"
+    reached = f"liquidation by {margin['liquidation_prices']}"
+    if margin["liquidation_prices"] == NOT_REACHABLE:
+        reached = "liquidation not reachable"
+    brackets = f"brackets {margin['brackets_source']}{known}: {first}"
+    return [f"margin {margin['mode']} {margin['leverage']} x, {reached}; {brackets}"]

@@ -1,0 +1,110 @@
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nt_run.data.brackets import assumed_rules, choose_rules, parse_brackets, read_brackets, shipped_rules
+from nt_run.errors import DataError, UsageError
+from nt_run.model import parse_time
+
+D = Decimal
+
+
+def exchange_form(symbol: str = "ABCUSDT") -> list[dict[str, Any]]:
+    """As `/fapi/v1/leverageBracket` answers, highest bracket first to show that order does not matter."""
+    rows = [(1, 50, 0, 5_000, 0.01, 0.0), (2, 25, 5_000, 50_000, 0.02, 50.0)]
+    brackets = [
+        {
+            "bracket": number,
+            "initialLeverage": leverage,
+            "notionalCap": cap,
+            "notionalFloor": floor,
+            "maintMarginRatio": rate,
+            "cum": cum,
+        }
+        for number, leverage, floor, cap, rate, cum in reversed(rows)
+    ]
+    return [{"symbol": "XYZUSDT", "brackets": []}, {"symbol": symbol, "brackets": brackets}]
+
+
+def ccxt_form() -> dict[str, Any]:
+    rows = [(0.0, 5000.0, 0.01, 50.0), (5000.0, 50000.0, 0.02, 25.0)]
+    names = ("minNotional", "maxNotional", "maintenanceMarginRate", "maxLeverage")
+    return {"XYZ/USDT:USDT": [], "ABC/USDT:USDT": [dict(zip(names, row, strict=True)) for row in rows], "BTC/USDT": []}
+
+
+@pytest.mark.parametrize("content", [exchange_form(), exchange_form()[1], ccxt_form()])
+def test_every_form_gives_the_same_brackets(content: object, tmp_path: Path) -> None:
+    file = tmp_path / "tiers.json"
+    file.write_text(json.dumps(content))
+    rules = read_brackets(file, "ABCUSDT")
+    assert [(one.floor, one.cap, one.rate, one.max_leverage, one.cum) for one in rules.brackets] == [
+        (0, 5_000, D("0.01"), 50, 0),
+        (5_000, 50_000, D("0.02"), 25, 50),
+    ]
+    assert rules.source == "tiers.json"
+
+
+def test_the_recorded_table_of_bitcoin_is_the_one_shipped_but_for_its_digits(recordings: Path) -> None:
+    recorded = read_brackets(recordings / "brackets" / "2024-10-24.json", "BTCUSDT")
+    assert recorded.brackets == shipped_rules("BTCUSDT")[0].brackets
+
+
+def test_two_dated_tables_of_bitcoin_are_shipped() -> None:
+    older, newer = shipped_rules("BTCUSDT")
+    assert (older.max_leverage, newer.max_leverage) == (125, 150)
+    assert (older.brackets[1].cum, newer.brackets[1].cum) == (50, 300)
+    assert shipped_rules("ETHUSDT") == []
+
+
+@pytest.mark.parametrize(
+    ("moment", "most"),
+    [("2020-01-01", 125), ("2024-05-30", 125), ("2026-08-30", 125), ("2026-08-31", 150), ("2027-01-01", 150)],
+)
+def test_the_table_of_the_runs_date_is_used(moment: str, most: int) -> None:
+    chosen = choose_rules(shipped_rules("BTCUSDT"), parse_time(moment))
+    assert chosen is not None
+    assert chosen.max_leverage == most
+
+
+def test_unknown_brackets_are_a_flat_rate_that_says_so() -> None:
+    rules = assumed_rules("ABCUSDT")
+    assert not rules.known
+    assert rules.maintenance_margin(D(1_000_000)) == 30_000
+    assert "assumed" in rules.source
+
+
+def test_a_file_without_the_symbol_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tiers.json"
+    file.write_text(json.dumps(exchange_form()))
+    with pytest.raises(UsageError, match=r"tiers\.json has no leverage brackets of BTCUSDT"):
+        read_brackets(file, "BTCUSDT")
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2", "5", '["ABCUSDT"]', "{}"])
+def test_a_file_of_something_else_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "tiers.json"
+    file.write_text(text)
+    with pytest.raises(UsageError, match="brackets"):
+        read_brackets(file, "ABCUSDT")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        read_brackets(tmp_path / "none.json", "ABCUSDT")
+
+
+def test_a_row_without_its_rate_is_refused() -> None:
+    content = exchange_form()
+    del content[1]["brackets"][0]["maintMarginRatio"]
+    with pytest.raises(DataError, match="maintMarginRatio"):
+        parse_brackets(content, "ABCUSDT", as_of_ms=None, source="test")
+
+
+def test_a_cum_that_does_not_fit_is_refused() -> None:
+    content = exchange_form()
+    content[1]["brackets"][0]["cum"] = 60.0
+    with pytest.raises(DataError, match="floors and rates make it 50"):
+        parse_brackets(content, "ABCUSDT", as_of_ms=None, source="test")
