@@ -138,10 +138,24 @@ def test_a_kept_run_is_listed_shown_and_charted(warm: Run, tmp_path: Path) -> No
     assert (tmp_path / "run.png").stat().st_size > 10_000
 
 
-def test_the_html_page_says_what_to_use_instead(warm: Run) -> None:
+def test_a_run_is_written_as_a_page(warm: Run, tmp_path: Path) -> None:
     done = warm("chart", "--html", "run.html")
-    assert done.code == 2
-    assert "--save" in done.err
+    assert (done.code, done.out, done.err) == (0, "", "Saved run.html\n")
+    text = (tmp_path / "run.html").read_text(encoding="utf-8")
+    assert "SYNTHETIC MARKET (demo)" in text
+
+
+def test_without_a_display_the_page_is_written_and_named(
+    warm: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    done = warm("chart", "--quiet")
+    assert done.code == 0
+    start, target = done.out.strip().rsplit(" ", 1)
+    assert start == "There is no display here. The chart is a page:"
+    assert Path(tmp_path, target).name == "chart.html"
+    assert Path(tmp_path, target).stat().st_size > 100_000
 
 
 def test_data_get_and_list(nt_run: Run) -> None:

@@ -48,7 +48,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert "backtest" in done.stdout
 
 
-def test_a_notebook_gets_frames_rules_klines_and_a_picture(tmp_path: Path) -> None:
+def test_a_notebook_gets_frames_rules_klines_and_charts(tmp_path: Path) -> None:
     config = load_config(overrides={"demo": True, "start": "2026-06-01", "end": "2026-06-02"})
     run = backtest(config, cache_dir=tmp_path)
     assert isinstance(run.trades, pl.DataFrame)
@@ -59,3 +59,5 @@ def test_a_notebook_gets_frames_rules_klines_and_a_picture(tmp_path: Path) -> No
     assert str(load_specs(demo=True, offline=True, cache_dir=tmp_path).tick_size) == "0.10"
     plot(run, tmp_path / "run.png")
     assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
+    plot(run, str(tmp_path / "run.html"))
+    assert (tmp_path / "run.html").read_bytes().startswith(b"<!doctype html>")

@@ -10,7 +10,6 @@ import typer
 from nt_run.audit_cli import audit_app
 from nt_run.check_cli import check
 from nt_run.data_cli import data_app
-from nt_run.errors import UsageError
 from nt_run.options import (
     CACHE,
     CacheDir,
@@ -161,26 +160,22 @@ def chart(
         Path | None, option("--save", help="Write a picture, no screen needed.", metavar="FILE.png")
     ] = None,
     html: Annotated[
-        Path | None, option("--html", help="Write a page (not available yet).", metavar="FILE.html")
+        Path | None, option("--html", help="Write a page, self-contained and without a screen.", metavar="FILE.html")
     ] = None,
     cache_dir: CacheDir = CACHE,
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show the chart of a kept run, or save it as PNG."""
-    from nt_run.chart.scene import save_png, show_window  # noqa: PLC0415
-    from nt_run.chart.view import chart_data  # noqa: PLC0415
+    """Show the chart of a kept run in a window, or write it as PNG or HTML; without a display, as HTML."""
+    from nt_run.chart.draw import draw  # noqa: PLC0415
     from nt_run.results import load_run  # noqa: PLC0415
 
-    if html is not None:
-        raise UsageError("--html is not available yet. Use --save FILE.png for a picture that needs no screen.")
-    data = chart_data(load_run(run, cache_dir / "runs"))
-    if save is None:
-        show_window(data)
-        return
-    save_png(data, save)
-    if not quiet:
-        typer.echo(f"Saved {save}", err=True)
+    written = draw(load_run(run, cache_dir / "runs"), png=save, page=html)
+    if save is None and html is None and written:
+        typer.echo(f"There is no display here. The chart is a page: {written[0]}")
+    elif not quiet:
+        for path in written:
+            typer.echo(f"Saved {path}", err=True)
 
 
 @runs_app.command("list")

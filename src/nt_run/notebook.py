@@ -55,15 +55,17 @@ def load_run(run: str | Path | None = None, *, cache_dir: Path | str = CACHE) ->
 
 
 def plot(run: Run, save: Path | str | None = None) -> None:
-    """Show the chart of a run in a window, or save it as a PNG, which needs no screen.
+    """Show the chart of a run in a window, or save it: as a page to `*.html`, as a picture to `*.png`.
+
+    Files need no screen. Without one and without a name, the page is written into the run's folder.
 
     Raises:
         ChartError: It cannot be drawn here; the message names another way.
     """
-    from nt_run.chart.scene import save_png, show_window  # noqa: PLC0415 - the screen is loaded only for a chart
-    from nt_run.chart.view import chart_data  # noqa: PLC0415
+    from nt_run.chart.draw import draw  # noqa: PLC0415 - the screen is loaded only for a chart
 
-    if save is None:
-        show_window(chart_data(run))
+    path = None if save is None else Path(save)
+    if path is not None and path.suffix.lower() == ".html":
+        draw(run, page=path)
     else:
-        save_png(chart_data(run), Path(save))
+        draw(run, png=path)

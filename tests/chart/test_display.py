@@ -16,13 +16,13 @@ except ChartError as error:
 """
 
 
-def test_no_display_is_an_error_that_offers_a_picture_and_nothing_that_is_not_there(run_child: Child) -> None:
+def test_no_display_is_an_error_that_offers_a_page_and_a_picture(run_child: Child) -> None:
     child = run_child(PREPARE.format(what="window"), DISPLAY=None, WAYLAND_DISPLAY=None, QT_QPA_PLATFORM=None)
     assert child.returncode == 7
     assert "no display" in child.stdout
     assert "--save FILE.png" in child.stdout
-    assert 'plot(run, save="run.png")' in child.stdout
-    assert "--html" not in child.stdout
+    assert "--html FILE.html" in child.stdout
+    assert 'plot(run, save="run.html")' in child.stdout
 
 
 def test_a_display_that_does_not_answer_is_an_error_and_not_an_abort(run_child: Child) -> None:
@@ -41,7 +41,7 @@ def test_a_locale_that_finplot_refuses_is_told_before_finplot_ends_the_process(
     assert child.returncode == 7
     assert code.split(".", maxsplit=1)[0] in child.stdout
     assert "LC_ALL=C.UTF-8" in child.stdout
-    assert "--html" not in child.stdout
+    assert "nt-run chart --html FILE.html" in child.stdout
     assert run_child(PREPARE.format(what="offscreen"), LC_ALL="C.UTF-8", LANG=code).returncode == 0
 
 
@@ -52,7 +52,7 @@ def test_pictures_need_no_display(run_child: Child) -> None:
 
 def test_preparing_the_arrays_of_a_chart_loads_no_vendor(run_child: Child) -> None:
     code = (
-        "import sys, nt_run.chart.view, nt_run.chart.scene, nt_run.chart.captions\n"
+        "import sys, nt_run.chart.view, nt_run.chart.scene, nt_run.chart.captions, nt_run.chart.draw\n"
         "assert not {'PyQt6', 'finplot', 'pyqtgraph', 'pandas', 'nautilus_trader'} & set(sys.modules)"
     )
     child = run_child(code)

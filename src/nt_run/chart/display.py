@@ -19,13 +19,22 @@ WINDOW_PACKAGES = (
     "libxcb-randr0 libxcb-shape0 libxcb-xkb1 libxcb-xfixes0 libxcb-sync1 libxcb-shm0 libxcb-render0"
 )
 """Debian packages Qt needs to draw without a screen, and in addition for a window under X11."""
-OTHER_WAYS = 'A picture needs no screen: --save FILE.png, in a notebook plot(run, save="run.png").'
+OTHER_WAYS = (
+    "A page or a picture needs no screen: --html FILE.html, --save FILE.png, "
+    'in a notebook plot(run, save="run.html") or plot(run, save="run.png").'
+)
 
+_DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 _PLATFORM = "QT_QPA_PLATFORM"
 _REFUSED = ("ru", "be")
 _PROBE = "from PyQt6.QtWidgets import QApplication; QApplication(['probe'])"
 _PROBE_SECONDS = 30
 _STORY_LINES = 4
+
+
+def has_display() -> bool:
+    """Return whether a window has somewhere to go; whether it can open there is found out when it is tried."""
+    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in _DISPLAYS)
 
 
 def prepare_offscreen() -> None:
@@ -46,8 +55,7 @@ def prepare_window() -> None:
         ChartError: There is no display, Qt cannot use it, or finplot would end the process under this locale.
     """
     _refuse_locale()
-    displays = ("DISPLAY", "WAYLAND_DISPLAY", _PLATFORM)
-    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
+    if not has_display():
         raise ChartError(f"There is no display to open a window on.\n{OTHER_WAYS}")
     _probe()
 
@@ -67,7 +75,8 @@ def _refuse_locale() -> None:
     if code is not None and any(part in code.lower() for part in _REFUSED):
         raise ChartError(
             f"finplot, which draws windows and pictures, refuses to start under the locale {code}.\n"
-            "Set another one, for the chart alone: LC_ALL=C.UTF-8 nt-run chart"
+            "Set another one, for the chart alone: LC_ALL=C.UTF-8 nt-run chart\n"
+            "A page is drawn under any: nt-run chart --html FILE.html"
         )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nt_run.chart.display import missing_library, prepare_offscreen, prepare_window
+from nt_run.chart.writing import check_target, write_whole
 from nt_run.errors import ChartError
 
 if TYPE_CHECKING:
@@ -41,21 +40,11 @@ def save_png(data: ChartData, path: Path, size: tuple[int, int] = PICTURE_SIZE, 
         ChartError: The file is not named as a PNG or cannot be written, its folder is missing, or nothing can be
             drawn here.
     """
-    _check_name(path)
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise ChartError(f"{path}: the folder {folder} does not exist. Create it, or choose another.")
+    check_target(path, ".png", "The picture", "pictures are PNG files")
     if min(size) < 1 or scale <= 0:
         raise ChartError(f"A picture of {size[0]}×{size[1]} at scale {scale} has no pixels.")
     prepare_offscreen()
-    _write_whole(path, _stage().render(data, size, scale))
-
-
-def _check_name(path: Path) -> None:
-    if not path.name:
-        raise ChartError("The picture needs the name of a file, such as run.png.")
-    if path.suffix.lower() != ".png":
-        raise ChartError(f"{path}: pictures are PNG files. Choose a name that ends in .png, such as {path.stem}.png.")
+    write_whole(path, _stage().render(data, size, scale), "picture")
 
 
 def _stage() -> ModuleType:
@@ -64,17 +53,3 @@ def _stage() -> ModuleType:
     except ImportError as exc:
         raise missing_library(str(exc)) from exc
     return stage
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    part = ""
-    try:
-        handle, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.absolute().parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(part).chmod(0o644)
-        Path(part).replace(path)
-    except OSError as exc:
-        if part:
-            Path(part).unlink(missing_ok=True)
-        raise ChartError(f"{path}: the picture cannot be written ({exc.strerror}).") from exc

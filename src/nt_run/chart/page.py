@@ -1,0 +1,198 @@
+"""The page of a run: one HTML file that carries everything it shows and loads nothing from anywhere.
+
+Drawn in the reader's browser by lightweight-charts (Apache License 2.0, vendored in `web/vendor`) and the scripts of
+`web`. Scripts and styles are allowed by their hashes alone, connections not at all.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import math
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nt_run.chart.levels import SPANS, Ints
+from nt_run.chart.packing import Column, column, pack
+from nt_run.chart.sections import banners, cards, returns, sections
+from nt_run.chart.view import ChartData, chart_data
+from nt_run.chart.writing import check_target, write_whole
+from nt_run.results import Run
+
+SCRIPTS = ("dom", "unpack", "market", "palette", "marks", "legends", "view", "trades", "panels", "main")
+"""Scripts of the page in the order they are put together."""
+BUTTONS = ("1m", "5m", "15m", "1h", "4h", "1d", "1w")
+"""Lengths of candles one can choose besides the run's own interval."""
+BANDS = (20, 2)
+"""Period and width of the bands, as `indicators.bollinger` has them by default."""
+_FEWEST_CANDLES = 12
+"""A length that leaves fewer candles than this shows nothing."""
+_DIGITS = 7
+"""Digits of the starting balance that are kept: cents from 10,000 up to 99,999."""
+_WEEK = SPANS["1w"]
+_MONDAY = 4 * SPANS["1d"]
+
+
+def save_page(run: Run, path: Path) -> None:
+    """Write the page of a run; the file appears whole or not at all.
+
+    Args:
+        run: A kept run.
+        path: The file, `*.html`, overwritten if it exists; its folder must exist.
+
+    Raises:
+        ChartError: The file is not named as a page or cannot be written, or its folder is missing.
+    """
+    check_target(path, ".html", "The page", "pages are HTML files")
+    write_whole(path, page_html(run).encode(), "page")
+
+
+def page_html(run: Run) -> str:
+    """Return the page of a run. The same run gives the same text."""
+    data = chart_data(run)
+    columns, packed = pack(_columns(run, data))
+    facts = _facts(run, data) | {"columns": columns}
+    script = '"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS)
+    return _fill(
+        title=html.escape(f"{data.title} · {data.subtitle}"),
+        style=_style(),
+        theme=_read("theme.js"),
+        # Inside of a script element no text may look like its end, or like a comment's begin.
+        facts=json.dumps(facts, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
+        columns=packed,
+        script=f"{_read('vendor/lightweight-charts.js')}\n{{\n{script}\n}}",
+    )
+
+
+def levels(data: ChartData) -> list[dict[str, Any]]:
+    """Return the lengths of candles the page can draw, finest first; the first one are the bars themselves."""
+    interval, start = data.bars.interval, int(data.bars.open_ms[0])
+    found = [{"name": interval.name, "ms": interval.ms, "anchorMs": 0, "base": True, "button": True}]
+    if interval.is_month:
+        return found
+    whole = data.bars.slots * interval.ms
+    for name, ms in SPANS.items():
+        if ms <= interval.ms or ms % interval.ms or whole < _FEWEST_CANDLES * ms:
+            continue
+        anchor = _MONDAY if ms % _WEEK == 0 else 0
+        # Bars that are off the grid of longer ones would be torn in two by it.
+        if (start - anchor) % interval.ms == 0:
+            found.append({"name": name, "ms": ms, "anchorMs": anchor, "base": False, "button": name in BUTTONS})
+    return found
+
+
+def _facts(run: Run, data: ChartData) -> dict[str, Any]:
+    bars, overlays = data.bars, data.overlays
+    return {
+        "title": data.title,
+        "subtitle": data.subtitle,
+        "startMs": int(bars.open_ms[0]),
+        "stepMs": bars.interval.ms,
+        "monthly": bars.interval.is_month,
+        "slots": bars.slots,
+        "holes": _holes(bars.slot),
+        "levels": levels(data),
+        "start": data.account.start,
+        "decimals": {
+            "price": data.price_decimals,
+            "quantity": data.quantity_decimals,
+            "money": _money_decimals(data.account.start),
+        },
+        "overlays": {"fast": overlays.fast_period, "slow": overlays.slow_period, "bands": list(BANDS)},
+        "banners": banners(run.summary),
+        "cards": cards(run.summary),
+        "returns": returns(data),
+        "sections": sections(run.summary, run.specs, run.config.to_toml()),
+    }
+
+
+def _columns(run: Run, data: ChartData) -> list[Column]:
+    bars, account, fills, trades = data.bars, data.account, data.fills, data.trades
+    price, quantity = run.klines.exponents.price, run.klines.exponents.quantity
+    money = _money_decimals(account.start)
+    before = np.concatenate([[0.0], bars.close[:-1]])
+    equity = np.where(np.isfinite(account.equity), account.equity, account.start)
+    return [
+        # Against its neighbour a price is a small number, and small numbers are short.
+        column("open", bars.open - before, price),
+        column("high", bars.high - np.maximum(bars.open, bars.close), price),
+        column("low", np.minimum(bars.open, bars.close) - bars.low, price),
+        column("close", bars.close - bars.open, price),
+        column("volume", bars.volume, quantity),
+        column("position", np.nan_to_num(account.position), quantity, running=True),
+        column("equity", equity, money, running=True),
+        column("fill_slot", fills.slot, running=True),
+        column("fill_price", fills.price, price, running=True),
+        column("fill_sign", fills.sign),
+        column("fill_opens", fills.opens.astype(np.int64)),
+        column("trade_entry_slot", trades.entry_slot, running=True),
+        column("trade_exit_slot", trades.exit_slot, running=True),
+        column("trade_sign", trades.sign),
+        column("trade_open", trades.is_open.astype(np.int64)),
+        column("trade_quantity", trades.quantity, quantity),
+        column("trade_entry_price", trades.entry_price, price, running=True),
+        column("trade_exit_price", trades.exit_price, price, running=True),
+        column("trade_pnl", trades.pnl, money),
+        *(column(f"trade_{name}", run.trades[name].cast(float).to_numpy(), money) for name in ("fee", "funding")),
+        *(column(f"trade_{name}", _seconds(run, name), running=True) for name in ("entry_time", "exit_time")),
+        column("funding_slot", data.funding.slot, running=True),
+        column("funding_amount", data.funding.amount, money),
+    ]
+
+
+def _seconds(run: Run, name: str) -> Ints:
+    """Whole seconds since 1970, of an open trade those of its entry."""
+    times = run.trades[name].fill_null(run.trades["entry_time"])
+    return (times.dt.epoch("ms").to_numpy() // 1000).astype(np.int64)
+
+
+def _holes(slots: Ints) -> list[list[int]]:
+    """Return [first slot, slots] of every hole in the bars."""
+    steps = np.diff(slots)
+    return [[int(slots[row]) + 1, int(steps[row]) - 1] for row in np.flatnonzero(steps > 1)]
+
+
+def _money_decimals(start: float) -> int:
+    """Return how many decimals of an amount are kept: cents, and more where the account is small."""
+    return min(max(2, _DIGITS - 1 - int(math.log10(start)) - 1), 8) if start > 0 else 2
+
+
+def _fill(**parts: str) -> str:
+    """Put the parts into the template; none of them is searched for the name of another."""
+    hashes = {name: _hash(parts[name]) for name in ("style", "theme", "script")}
+    policy = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; font-src data:; "
+        f"style-src {hashes['style']}; script-src {hashes['theme']} {hashes['script']}"
+    )
+    pieces = _read("page.html").split("{{")
+    filled = [pieces[0]]
+    for piece in pieces[1:]:
+        name, rest = piece.split("}}", 1)
+        filled.append((parts | {"policy": policy})[name] + rest)
+    return "".join(filled)
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _style() -> str:
+    fonts = files("nt_run.chart").joinpath("fonts")
+    faces = {
+        name: base64.b64encode(fonts.joinpath(f"Inter-{file}.ttf").read_bytes()).decode()
+        for name, file in (("regular", "Regular"), ("semibold", "SemiBold"))
+    }
+    style = _read("style.css")
+    for name, face in faces.items():
+        style = style.replace(f"{{{{{name}}}}}", face)
+    return style
+
+
+@cache
+def _read(name: str) -> str:
+    return files("nt_run.chart").joinpath("web", *name.split("/")).read_text(encoding="utf-8")

@@ -1,0 +1,97 @@
+// The table of trades: sorted by any column, filled as far as it is scrolled, a row jumps to its trade.
+
+const ROWS_AT_ONCE = 200;
+
+class TradesTable {
+  constructor(box, market, view) {
+    this.market = market;
+    this.view = view;
+    this.columns = this.#columns();
+    this.sort = { column: this.columns[0], descending: false };
+    this.body = element("tbody");
+    this.heads = this.columns.map((column) => this.#head(column));
+    const table = element("table", {}, element("thead", {}, element("tr", {}, ...this.heads)), this.body);
+    this.scroll = element("div", { class: "scroll" }, table);
+    const count = market.trades.length;
+    const note = count ? `${number(count, 0)} · a row jumps to its trade` : "none";
+    box.append(element("h2", { text: "Trades " }, element("span", { class: "dim", text: note })), this.scroll);
+    this.scroll.addEventListener("scroll", () => this.#more());
+    this.body.addEventListener("click", (event) => this.#jump(event.target));
+    this.body.addEventListener("keydown", (event) => event.key === "Enter" && this.#jump(event.target));
+    view.listeners.push(() => this.#mark());
+    this.order();
+  }
+
+  /** Sort and start again at the top. */
+  order() {
+    const { column, descending } = this.sort;
+    const rows = [...this.market.trades];
+    rows.sort((one, other) => (column.value(one) - column.value(other)) * (descending ? -1 : 1));
+    this.rows = rows;
+    this.heads.forEach((head, i) => {
+      if (this.columns[i] === column) head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    });
+    this.body.replaceChildren();
+    this.scroll.scrollTop = 0;
+    this.#more();
+  }
+
+  #columns() {
+    const { price, quantity, money } = this.market.facts.decimals;
+    const end = (trade) => (trade.open ? Infinity : trade.exitTime);
+    const amount = (title, value, rest = {}) => ({ title, value, text: (trade) => signed(value(trade), money), ...rest });
+    return [
+      { title: "#", value: (trade) => trade.number, text: (trade) => trade.number },
+      { title: "Side", value: (trade) => -trade.sign, text: (trade) => (trade.sign > 0 ? "long" : "short"),
+        tone: (trade) => (trade.sign > 0 ? "buy" : "sell") },
+      { title: "Entry", value: (trade) => trade.entryTime, text: (trade) => timeText(trade.entryTime) },
+      { title: "Exit", value: end, text: (trade) => (trade.open ? "open" : timeText(trade.exitTime)), spare: true },
+      { title: "Length", value: (trade) => trade.exitSlot - trade.entrySlot, spare: true,
+        text: (trade) => (trade.open ? "" : lengthText(trade.exitTime - trade.entryTime)) },
+      { title: "Quantity", value: (trade) => trade.quantity, text: (trade) => number(trade.quantity, quantity), spare: true },
+      { title: "Entry price", value: (trade) => trade.entry, text: (trade) => number(trade.entry, price), spare: true },
+      { title: "Exit price", value: (trade) => trade.exit, text: (trade) => number(trade.exit, price), spare: true },
+      amount("Fees", (trade) => -trade.fee, { spare: true }),
+      amount("Funding", (trade) => trade.funding, { spare: true }),
+      amount("PnL", (trade) => trade.pnl, { tone: (trade) => tone(trade.pnl) }),
+    ];
+  }
+
+  #head(column) {
+    const button = element("button", { type: "button", text: column.title });
+    button.addEventListener("click", () => {
+      this.sort = { column, descending: this.sort.column === column && !this.sort.descending };
+      this.order();
+    });
+    return element("th", { scope: "col", class: column.spare ? "spare" : "" }, button);
+  }
+
+  #more() {
+    const { scroll, body } = this;
+    if (scroll.scrollTop + scroll.clientHeight < scroll.scrollHeight - 400 && body.rows.length) return;
+    const next = this.rows.slice(body.rows.length, body.rows.length + ROWS_AT_ONCE);
+    body.append(...next.map((trade) => this.#row(trade)));
+    this.#mark();
+  }
+
+  #row(trade) {
+    const cells = this.columns.map(({ text, tone: of, spare }) =>
+      element("td", { text: text(trade), class: [of?.(trade), spare && "spare"].filter(Boolean).join(" ") }));
+    return element("tr", { "data-trade": trade.number, tabindex: 0 }, ...cells);
+  }
+
+  #jump(target) {
+    const row = target.closest("tr");
+    if (!row) return;
+    this.view.jump(this.market.trades[row.dataset.trade - 1]);
+    const bottom = this.view.box.getBoundingClientRect().top + this.view.box.clientHeight / 2;
+    if (bottom < 0 || bottom > innerHeight) this.view.box.scrollIntoView({ block: "start" });
+  }
+
+  #mark() {
+    const selected = this.view.selected?.number;
+    this.body.querySelector("[aria-selected]")?.removeAttribute("aria-selected");
+    if (selected) this.body.querySelector(`[data-trade="${selected}"]`)?.setAttribute("aria-selected", "true");
+  }
+}
