@@ -32,7 +32,7 @@ Run = Callable[..., Done]
 def nt_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """`nt-run` in this process, in an empty folder; screen widths and colours are those of a pipe."""
     monkeypatch.chdir(tmp_path)
-    for name in ("NT_RUN_REST_URL", "NT_RUN_ARCHIVE_URL", "NT_RUN_CACHE"):
+    for name in ("NT_RUN_REST_URL", "NT_RUN_ARCHIVE_URL", "NT_RUN_ARCHIVE_LIST_URL", "NT_RUN_CACHE"):
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: str) -> Done:

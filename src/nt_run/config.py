@@ -25,6 +25,7 @@ from nt_run.specs import BNB_SHARE, RANGE, TODAY, VIP_FEES
 
 REST_URL = "https://fapi.binance.com"
 ARCHIVE_URL = "https://data.binance.vision"
+ARCHIVE_LIST_URL = "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"
 DEFAULT_DAYS = 7
 _DAY_MS = 86_400_000
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -94,10 +95,11 @@ class SpecsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[exchange]`: where the exchange and its archive answer."""
+    """`[exchange]`: where the exchange, its archive and the listing of the archive's files answer."""
 
     rest_url: str = REST_URL
     archive_url: str = ARCHIVE_URL
+    archive_list_url: str = ARCHIVE_LIST_URL
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -53,7 +53,8 @@ def print_verified(found: Mapping[str, Any]) -> None:
     compared = f", {found['remote']:,} compared with the archive" if found["remote"] else ""
     head = Text(f"{found['rows']:,} rows in {found['files']:,} files of {found['series']:,} series{compared}: ")
     head.append("sound", style=GOOD) if found["sound"] else head.append(f"{len(found['problems'])} problems", style=BAD)
-    show(*banner(demo=found["demo"]), head, *_problems(found["problems"]))
+    notes = (Text(words, style=DIM) for words in found["notes"])
+    show(*banner(demo=found["demo"]), head, *_problems(found["problems"]), *notes)
 
 
 def print_repaired(mended: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from nt_run.config import ARCHIVE_URL, REST_URL, RunConfig
+from nt_run.config import ARCHIVE_LIST_URL, ARCHIVE_URL, REST_URL, RunConfig
 from nt_run.data.loader import LoadedFunding, LoadedKlines, LoadedSpecs, MarketData
 from nt_run.data.rules import load_changes
 from nt_run.errors import NotCachedError, NotTradableError, SourceError, UnknownSymbolError
@@ -79,6 +79,7 @@ def open_market(
             root,
             rest_url=config.exchange.rest_url,
             archive_url=archive_url,
+            archive_list_url=_archive_list_address(config),
             offline=offline,
             progress=show,
             # What the real exchange changed says nothing about an invented market.
@@ -90,7 +91,13 @@ def open_market(
 
     with (
         DemoExchange(weight_limit=DEMO_WEIGHT) as exchange,
-        MarketData(root, rest_url=exchange.rest_url, archive_url=exchange.archive_url, progress=show) as market,
+        MarketData(
+            root,
+            rest_url=exchange.rest_url,
+            archive_url=exchange.archive_url,
+            archive_list_url=exchange.archive_list_url,
+            progress=show,
+        ) as market,
     ):
         yield market
 
@@ -224,6 +231,12 @@ def cached_series(config: RunConfig, *, cache_dir: Path | str = CACHE) -> list[d
         }
         for series in found
     ]
+
+
+def _archive_list_address(config: RunConfig) -> str | None:
+    """Where the archive's files are listed; `None` where the archive is another one than the list would be of."""
+    address = config.exchange.archive_list_url.rstrip("/")
+    return address if archive_address(config) == ARCHIVE_URL or address != ARCHIVE_LIST_URL else None
 
 
 def _is_live(config: RunConfig) -> bool:

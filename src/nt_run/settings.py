@@ -11,7 +11,11 @@ from typing import Any, cast
 
 from nt_run.errors import UsageError
 
-ENVIRONMENT = {"NT_RUN_REST_URL": "exchange.rest_url", "NT_RUN_ARCHIVE_URL": "exchange.archive_url"}
+ENVIRONMENT = {
+    "NT_RUN_REST_URL": "exchange.rest_url",
+    "NT_RUN_ARCHIVE_URL": "exchange.archive_url",
+    "NT_RUN_ARCHIVE_LIST_URL": "exchange.archive_list_url",
+}
 
 
 def gather(path: Path | None, overrides: Mapping[str, object], ranges: Iterable[str]) -> dict[str, Any]:

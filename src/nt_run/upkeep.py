@@ -220,6 +220,7 @@ def _verified_object(found: Verified) -> dict[str, Any]:
         "rows": found.rows,
         "remote": found.remote,
         "problems": [_problem(one) for one in found.problems],
+        "notes": found.notes,
     }
 
 

@@ -176,6 +176,42 @@ def test_an_archive_replaced_since_is_found_and_taken_over_with_the_former_hash_
     assert loaded.certificate.completeness == 1.0
 
 
+def test_one_list_tells_of_a_year_which_files_the_archive_has_replaced(
+    open_data: Open, corrected: Change, without: Change
+) -> None:
+    year = TimeRange(parse_time("2025-06-01"), JUNE)
+    with DemoExchange() as exchange:
+        where = {"archive_url": exchange.archive_url, "archive_list_url": exchange.archive_list_url}
+        data = open_data(exchange.rest_url, **where)
+        data.load_klines("BTCUSDT", Interval("15m"), year)
+        asked = len(exchange.requests)
+        found = data.verify(ALL, remote=True)
+        assert (found.problems, found.remote, found.notes) == ([], 12, [])
+        assert len(exchange.requests) == asked + 1
+        exchange.amend_archive("monthly/klines/BTCUSDT-15m-2026-05", corrected(WHOLE_MAY))
+        exchange.amend_archive("monthly/klines/BTCUSDT-15m-2025-07", without(year))
+        problems = data.verify(ALL, remote=True).problems
+        assert sorted(str(one).partition("15m: ")[2] for one in problems) == [
+            "BTCUSDT-15m-2025-07.zip is no longer in the archive",
+            "BTCUSDT-15m-2026-05.zip was replaced in the archive since",
+        ]
+        assert len(exchange.requests) == asked + 2 + 2  # two lists, and the checksums of the two files
+
+
+def test_without_a_list_every_checksum_is_asked_for_and_that_is_said(cache: Path, open_data: Open) -> None:
+    with DemoExchange([Fault("prefix=", "403", times=None)]) as exchange:
+        data = open_data(
+            exchange.rest_url, archive_url=exchange.archive_url, archive_list_url=exchange.archive_list_url
+        )
+        found = data.verify(ALL, remote=True)
+        asked = [one.path.rpartition("/")[2] for one in exchange.requests]
+    assert found.problems == []
+    assert found.notes == [
+        "The archive's listing cannot be used (was answered with HTTP 403): every file's checksum was asked for."
+    ]
+    assert asked == ["", "BTCUSDT-1m-2026-05.zip.CHECKSUM"]
+
+
 @pytest.mark.parametrize("prefer", ["archive", "rest"])
 def test_a_disagreement_is_settled_by_what_the_user_prefers(
     both: Callable[..., MarketData], corrected: Change, prefer: str, tmp_path: Path

@@ -210,8 +210,9 @@ def test_the_command_prints_the_addresses_and_serves_until_it_is_interrupted(fet
     command = [sys.executable, "-W", "error", "-m", "nt_run.demo", "--weight-limit", "77"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        printed = process.stdout.readline() + process.stdout.readline()
-        found = re.fullmatch(r"export NT_RUN_REST_URL=(http://[\d.:]+)\nexport NT_RUN_ARCHIVE_URL=\1\n", printed)
+        printed = "".join(process.stdout.readline() for _ in range(3))
+        names = r"REST_URL=(http://[\d.:]+)\n", r"ARCHIVE_URL=\1\n", r"ARCHIVE_LIST_URL=\1/data.binance.vision\n"
+        found = re.fullmatch("".join(f"export NT_RUN_{name}" for name in names), printed)
         assert found is not None
         limits = json.loads(fetch(found[1], "exchangeInfo").body)["rateLimits"]
         process.send_signal(signal.SIGINT)

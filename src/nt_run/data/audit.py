@@ -3,18 +3,19 @@
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
 from nt_run.data.archive import PARALLEL, ArchiveClient, ArchiveFile
+from nt_run.data.archive_list import ArchiveList, find_suspects
 from nt_run.data.content import hash_days
 from nt_run.data.days import day_name
 from nt_run.data.files import sha256
 from nt_run.data.ingest import refuse_impossible
-from nt_run.data.manifest import FILE, DamagedManifestError, Day, Manifest, Partition, load_manifest
+from nt_run.data.manifest import FILE, DamagedManifestError, Day, Manifest, Partition, Source, load_manifest
 from nt_run.data.selection import Selection, SeriesRef, find_series
 from nt_run.data.snapshots import SnapshotStore
 from nt_run.errors import InvalidKlinesError, SourceError, StoreError
@@ -55,10 +56,17 @@ class Verified:
     remote: int
     """Files of the archive that were compared."""
     problems: list[Problem]
+    notes: list[str] = field(default_factory=list[str])
+    """What to know about how it was compared."""
 
 
-def verify(root: Path, selection: Selection, archive: ArchiveClient | None = None) -> Verified:
-    """Re-hash every file, check every row, and compare with the manifest; with `archive` also with its checksums."""
+def verify(
+    root: Path, selection: Selection, archive: ArchiveClient | None = None, listing: ArchiveList | None = None
+) -> Verified:
+    """Re-hash every file, check every row, and compare with the manifest.
+
+    With `archive` also with its checksums, as far as `listing` does not say that a file is still the same.
+    """
     found = find_series(root, selection)
     manifests = {ref: _manifest(ref) for ref in found}
     jobs = [
@@ -75,21 +83,23 @@ def verify(root: Path, selection: Selection, archive: ArchiveClient | None = Non
     problems += [one for ref, manifest in good.items() for one in _undecided(ref, manifest)]
     problems += _check_snapshots(root) if not selection.kinds | selection.symbols else []
     remote = {ref: archive_sources(manifest) for ref, manifest in good.items()} if archive else {}
+    notes: list[str] = []
     if archive:
-        problems += _check_remote(archive, remote)
+        problems += _check_remote(archive, listing, remote, notes)
     return Verified(
         series=len(found),
         files=len(jobs),
         rows=sum(manifest.partitions[key].rows for _, manifest, key in jobs),
         remote=sum(map(len, remote.values())),
         problems=problems,
+        notes=notes,
     )
 
 
-def archive_sources(manifest: Manifest) -> dict[ArchiveFile, str]:
-    """Return the archive's files that rows of a series came from, and the sha256 they had."""
+def archive_sources(manifest: Manifest) -> dict[ArchiveFile, Source]:
+    """Return the archive's files that rows of a series came from, and what is known of each."""
     return {
-        archive_file(source.key): source.zip_sha256
+        archive_file(source.key): source
         for day in manifest.days.values()
         for source in day.sources
         if source.zip_sha256
@@ -185,10 +195,19 @@ def _check_snapshots(root: Path) -> list[Problem]:
     return problems
 
 
-def _check_remote(archive: ArchiveClient, files: Mapping[SeriesRef, Mapping[ArchiveFile, str]]) -> Iterable[Problem]:
-    jobs = [(ref, file, known) for ref, each in files.items() for file, known in each.items()]
+def _check_remote(
+    archive: ArchiveClient,
+    listing: ArchiveList | None,
+    sources: Mapping[SeriesRef, Mapping[ArchiveFile, Source]],
+    notes: list[str],
+) -> Iterable[Problem]:
+    jobs: list[tuple[SeriesRef, ArchiveFile, str | None]] = []
+    for ref, known_files in sources.items():
+        suspects, note = find_suspects(listing, known_files)
+        jobs += [(ref, file, known_files[file].zip_sha256) for file in suspects]
+        notes += [note] if known_files and note and note not in notes else []
 
-    def check(job: tuple[SeriesRef, ArchiveFile, str]) -> Problem | None:
+    def check(job: tuple[SeriesRef, ArchiveFile, str | None]) -> Problem | None:
         ref, file, known = job
         try:
             now = archive.checksum(file)

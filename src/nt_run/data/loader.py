@@ -42,6 +42,7 @@ class MarketData:
         root: The cache folder.
         rest_url: The exchange's REST address.
         archive_url: The address of its public archive; `None` does without.
+        archive_list_url: The address of the listing of its files; `None` does without.
         offline: Open no socket; what is not cached is an error.
         progress: Told how far downloads are, and why they wait.
         sleep: Waits for seconds, where the exchange asks to.
@@ -54,6 +55,7 @@ class MarketData:
     root: Path
     rest_url: str
     archive_url: str | None = None
+    archive_list_url: str | None = None
     offline: bool = False
     progress: DownloadProgress | None = None
     sleep: Callable[[float], None] = time.sleep
@@ -66,6 +68,7 @@ class MarketData:
         self._sources = Sources(
             self.rest_url,
             self.archive_url,
+            self.archive_list_url,
             offline=self.offline,
             progress=self.progress,
             sleep=self.sleep,
@@ -213,7 +216,9 @@ class MarketData:
 
     def verify(self, selection: Selection, *, remote: bool = False) -> Verified:
         """Check what the cache holds; with `remote` also whether the archive has replaced what came from it."""
-        return verify(self.root, selection, self._sources.archive() if remote else None)
+        if not remote:
+            return verify(self.root, selection)
+        return verify(self.root, selection, self._sources.archive(), self._sources.archive_list())
 
     def mend(self, problems: Sequence[Problem], prefer: Family | None = None) -> list[str]:
         """Fetch again what `verify` found wrong, and return in words what was done; see `Mender.mend`."""

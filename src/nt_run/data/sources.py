@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nt_run.data.archive import ArchiveClient
+from nt_run.data.archive_list import ArchiveList
 from nt_run.data.download import CLOSED_AFTER_MS, DownloadProgress
 from nt_run.data.rest import RestClient
 from nt_run.errors import NotCachedError, SourceError
@@ -17,6 +18,7 @@ class Sources:
 
     rest_url: str
     archive_url: str | None
+    archive_list_url: str | None = None
     offline: bool = False
     progress: DownloadProgress | None = None
     sleep: Callable[[float], None] = time.sleep
@@ -28,13 +30,14 @@ class Sources:
     """Why REST did not even tell the time, where the archive may do without."""
     _rest: RestClient | None = field(default=None, init=False, repr=False)
     _archive: ArchiveClient | None = field(default=None, init=False, repr=False)
+    _list: ArchiveList | None = field(default=None, init=False, repr=False)
 
     def close(self) -> None:
         """Close the connections, if any were opened."""
-        for client in (self._rest, self._archive):
+        for client in (self._rest, self._archive, self._list):
             if client is not None:
                 client.close()
-        self._rest = self._archive = None
+        self._rest = self._archive = self._list = None
 
     def rest(self) -> RestClient:
         """Return the REST client."""
@@ -47,6 +50,12 @@ class Sources:
         if self._archive is None and self.archive_url:
             self._archive = ArchiveClient(self.archive_url, timeout_s=self.timeout_s, notice=self.say, sleep=self.sleep)
         return self._archive
+
+    def archive_list(self) -> ArchiveList | None:
+        """Return what lists the archive's files, `None` if there is no such address."""
+        if self._list is None and self.archive_list_url:
+            self._list = ArchiveList(self.archive_list_url, timeout_s=self.timeout_s, notice=self.say, sleep=self.sleep)
+        return self._list
 
     def server_time_ms(self) -> int:
         """Return the exchange's time, asked for now.

@@ -20,7 +20,8 @@ def main() -> None:
         note = f"A synthetic market, seen at {format_time(exchange.clock_ms)} UTC. Ctrl-C ends it."
         print(note, file=sys.stderr, flush=True)  # noqa: T201 (a command speaks to its user)
         print(f"export NT_RUN_REST_URL={exchange.rest_url}")  # noqa: T201 (the same)
-        print(f"export NT_RUN_ARCHIVE_URL={exchange.archive_url}", flush=True)  # noqa: T201 (the same)
+        print(f"export NT_RUN_ARCHIVE_URL={exchange.archive_url}")  # noqa: T201 (the same)
+        print(f"export NT_RUN_ARCHIVE_LIST_URL={exchange.archive_list_url}", flush=True)  # noqa: T201 (the same)
         forever = threading.Event()
         # A signal that comes just before an endless wait would not end it.
         while not forever.wait(0.5):

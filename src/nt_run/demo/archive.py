@@ -9,9 +9,10 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import format_datetime
 from functools import lru_cache
+from itertools import product
 from typing import NamedTuple, cast
 
 from nt_run.demo.answers import Answer, Clock
@@ -23,6 +24,7 @@ from nt_run.model import Interval
 type Amendment = Callable[[Candles], Candles]
 """Takes the candles a file would hold and returns those it shall hold."""
 
+_ROOT = "data/futures/um"
 _FUNDING_HEADER = "calc_time,funding_interval_hours,last_funding_rate\n"
 _PUBLISHED_AT = dt.timedelta(hours=8, minutes=35)
 _DAY = dt.timedelta(days=1)
@@ -66,12 +68,12 @@ class Archive:
     def __init__(self, markets: Mapping[str, Market], clock: Clock) -> None:
         self._markets = markets
         self._clock = clock
-        self._amendments: list[tuple[str, Amendment]] = []
+        self._amendments: list[tuple[str, Amendment, int]] = []
         self._zip = lru_cache(_ZIPS_KEPT)(self._make_zip)
 
     def amend(self, match: str, change: "Amendment") -> None:
         """Make klines files whose key contains `match` from changed candles from now on, checksums included."""
-        self._amendments.append((match, change))
+        self._amendments.append((match, change, self._clock()))
         self._zip.cache_clear()
 
     def answer(self, path: str) -> Answer:
@@ -86,9 +88,37 @@ class Archive:
             body, content_type = f"{hashlib.sha256(content).hexdigest()}  {file.name}.zip\n".encode(), "text/plain"
         headers = {
             "ETag": f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"',
-            "Last-Modified": format_datetime(file.published, usegmt=True),
+            "Last-Modified": format_datetime(self._modified(file), usegmt=True),
         }
         return Answer(body, content_type=content_type, headers=headers)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys that may begin with `prefix`, in their order; not each has a file that is published."""
+        for folder, market, names in self._folders():
+            if folder.startswith(prefix) or prefix.startswith(folder):
+                for name in (f"{names}-{period}.zip" for period in _periods(folder, market.start_ms, self._clock())):
+                    yield from (
+                        key for key in (f"{folder}{name}", f"{folder}{name}.CHECKSUM") if key.startswith(prefix)
+                    )
+
+    def _folders(self) -> list[tuple[str, Market, str]]:
+        """Every folder of files, with the market and the beginning of the files' names."""
+        intervals = [Interval(each).file_name for each in INTERVALS]
+        found = [
+            (f"{_ROOT}/{pace}/{kind}/{symbol}/{interval}/", market, f"{symbol}-{interval}")
+            for pace, kind, interval in product(("daily", "monthly"), ("klines", "markPriceKlines"), intervals)
+            for symbol, market in self._markets.items()
+        ]
+        found += [
+            (f"{_ROOT}/monthly/fundingRate/{symbol}/", market, f"{symbol}-fundingRate")
+            for symbol, market in self._markets.items()
+        ]
+        return sorted(found, key=lambda one: one[0])
+
+    def _modified(self, file: _File) -> dt.datetime:
+        """When a file was last written: published, or replaced since."""
+        replaced = [at for match, _, at in self._amendments if match in _amended_name(file)]
+        return max([file.published, *(dt.datetime.fromtimestamp(at // 1000, dt.UTC) for at in replaced)])
 
     def _is_published(self, file: _File) -> bool:
         return _ms(file.published) <= self._clock()
@@ -115,8 +145,8 @@ class Archive:
             return None
         start, end = interval.ceil(_ms(file.start)), interval.ceil(_ms(file.end))
         candles = market.candles(cast("Kind", file.kind), start, end).aggregate(interval)
-        for match, change in self._amendments:
-            candles = change(candles) if match in f"{file.pace}/{file.kind}/{file.name}" else candles
+        for match, change, _ in self._amendments:
+            candles = change(candles) if match in _amended_name(file) else candles
         return CSV_HEADER + bytes(candles.csv_rows()) if len(candles) else None
 
 
@@ -133,6 +163,21 @@ def _parse(match: re.Match[str]) -> _File | None:
     name = match[0].rpartition("/")[2].removesuffix(".CHECKSUM").removesuffix(".zip")
     kind = match["kind"] or "fundingRate"
     return _File(name, match["symbol"] or match["funded"], kind, match["interval"] or "", start, end)
+
+
+def _amended_name(file: _File) -> str:
+    return f"{file.pace}/{file.kind}/{file.name}"
+
+
+def _periods(folder: str, start_ms: int, now_ms: int) -> Iterator[str]:
+    """The days or months, as files have them in their names, from a market's first one to the present one."""
+    day = dt.datetime.fromtimestamp(start_ms // 1000, dt.UTC).date()
+    last = dt.datetime.fromtimestamp(now_ms // 1000, dt.UTC).date()
+    daily = folder.startswith(f"{_ROOT}/daily/")
+    day = day if daily else day.replace(day=1)
+    while day <= last:
+        yield f"{day:%Y-%m-%d}" if daily else f"{day:%Y-%m}"
+        day = day + _DAY if daily else (day + 31 * _DAY).replace(day=1)
 
 
 def _funding(market: Market, file: _File) -> bytes | None:

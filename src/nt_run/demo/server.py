@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from nt_run.demo.answers import Answer, Query
 from nt_run.demo.archive import Amendment, Archive
+from nt_run.demo.bucket import PATH as BUCKET
+from nt_run.demo.bucket import Bucket
 from nt_run.demo.candles import Market
 from nt_run.demo.faults import Fault, Faults
 from nt_run.demo.market import SyntheticMarket
@@ -79,6 +81,7 @@ class DemoExchange:
         by_symbol = {each.symbol: each for each in markets}
         self._rest = RestApi(by_symbol, self._exchange_info, lambda: self.clock_ms)
         self._archive = Archive(by_symbol, lambda: self.clock_ms)
+        self._bucket = Bucket(self._archive)
         self._server = LoopbackServer(port, self._respond, {MARKER: origin})
 
     @property
@@ -90,6 +93,11 @@ class DemoExchange:
     def archive_url(self) -> str:
         """Stands for https://data.binance.vision."""
         return self.rest_url
+
+    @property
+    def archive_list_url(self) -> str:
+        """Stands for https://s3-ap-northeast-1.amazonaws.com/data.binance.vision, the archive's object store."""
+        return self.rest_url + BUCKET
 
     def amend_archive(self, match: str, change: Amendment) -> None:
         """Change what the archive's klines files hold from now on: short, corrected and replaced ones.
@@ -127,6 +135,8 @@ class DemoExchange:
         return Reply(answer, mishap)
 
     def _answer(self, path: str, query: Query) -> Answer:
+        if path.rstrip("/") == BUCKET:
+            return self._bucket.answer(query)
         if not path.startswith("/fapi/"):
             return self._archive.answer(path)
         answer = self._rest.answer(path, query)
