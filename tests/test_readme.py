@@ -11,6 +11,17 @@ from nt_run.__main__ import main
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
+ACTIONS = "list|show|get|coverage|verify|repair|export|prune|certificate|diff|import|note|tag|replay|rm|schema"
+"""What follows the name of a group of commands."""
+
+
+def named(line: str) -> tuple[str, str]:
+    """Return the command of a line, and the one after the name of a group."""
+    found = re.match(rf"nt-run ([\w-]+)(?: ({ACTIONS})\b)?", line)
+    assert found, line
+    return found[1], found[2] or ""
+
+
 def blocks(language: str) -> list[str]:
     """Return the contents of the fenced blocks of a language."""
     fenced = README.split("```")[1::2]
@@ -55,22 +66,11 @@ def test_the_strategy_shown_runs(run, tmp_path: Path) -> None:  # noqa: ANN001
 
 def test_every_command_and_flag_shown_exists(run) -> None:  # noqa: ANN001
     lines = [line.split("#")[0] for block in blocks("sh")[2:] for line in block.splitlines()]
-    commands = {
-        tuple(
-            re.findall(
-                r"^nt-run (\w+)(?: (list|show|get|coverage|verify|repair|export|prune|certificate|diff|import))?", line
-            )[0]
-        )
-        for line in lines
-    }
+    commands = {named(line) for line in lines}
     assert {command for command, _ in commands} == {"backtest", "specs", "chart", "runs", "audit", "check", "data"}
     helps = {command: run(*filter(None, command), "--help") for command in commands}
     for line in lines:
-        command = tuple(
-            re.findall(
-                r"^nt-run (\w+)(?: (list|show|get|coverage|verify|repair|export|prune|certificate|diff|import))?", line
-            )[0]
-        )
+        command = named(line)
         assert all(flag in helps[command] for flag in re.findall(r"--[\w-]+", line)), line
 
 

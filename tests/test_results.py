@@ -19,8 +19,8 @@ from nt_run.results import (
     fills_frame,
     find_run,
     funding_frame,
-    list_runs,
     load_run,
+    read_curve,
     run_name,
     save_run,
     settlements_frame,
@@ -147,7 +147,7 @@ def test_a_file_where_the_folder_should_be_is_a_clear_error(tmp_path: Path) -> N
 def test_the_latest_run_and_unique_starts_are_found(tmp_path: Path) -> None:
     for name in ("20250101-a", "20250102-b", "20250102-c"):
         save_run(make_run(name), tmp_path)
-    assert find_run(None, tmp_path).name == "20250102-c"
+    assert find_run(None, tmp_path).name == find_run("latest", tmp_path).name == "20250102-c"
     assert find_run("20250101", tmp_path).name == "20250101-a"
     assert find_run(tmp_path / "20250102-b", tmp_path).name == "20250102-b"
     with pytest.raises(ResultsError, match="is the start of 2 runs"):
@@ -170,18 +170,15 @@ def test_a_damaged_run_is_named(tmp_path: Path, file: str) -> None:
         load_run(run.run_id, tmp_path)
 
 
-def test_a_listing_passes_over_what_is_not_a_run(tmp_path: Path) -> None:
-    save_run(make_run("a"), tmp_path)
-    (tmp_path / ".writing-x").mkdir()
-    (tmp_path / "notes").mkdir()
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    (broken / "summary.json").write_text("{")
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "summary.json").write_text("{}")
-    summaries, damaged = list_runs(tmp_path)
-    assert [summary["run_id"] for summary in summaries] == ["a"]
-    assert damaged == ["broken", "empty"]
+def test_the_curve_of_a_run_has_as_many_points_as_asked_for_and_ends_at_its_end(tmp_path: Path) -> None:
+    run = save_run(make_run(), tmp_path)
+    assert run.path is not None
+    ends = run.equity["equity"].round(2).to_list()
+    # Three bars: points at 2/4, 4/4 of the way from the first to the last, rounded down to a bar.
+    assert read_curve(run.path, 2) == [ends[1], ends[2]]
+    (run.path / "equity.parquet").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_curve(run.path, 2)
 
 
 def test_a_folder_without_a_summary_is_no_run(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from nt_run.options import (
     KeptRun,
     MinCompleteness,
     Offline,
+    Plot,
     Quiet,
     Start,
     Symbol,
@@ -29,6 +30,7 @@ from nt_run.options import (
     option,
     overrides,
 )
+from nt_run.runs_cli import runs_app
 from nt_run.specs_cli import specs_app
 
 app = typer.Typer(
@@ -36,7 +38,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-runs_app = typer.Typer(help="Runs kept in the cache.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
 app.add_typer(specs_app, name="specs")
 app.add_typer(data_app, name="data")
@@ -130,13 +131,14 @@ def backtest(
     no_save: Annotated[bool, option("--no-save", help="Keep no run folder.")] = False,
     offline: Offline = False,
     demo: Demo = None,
+    plot: Plot = None,
     json: Json = False,
     cache_dir: CacheDir = CACHE,
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
     """Run one backtest and print its report."""
-    from nt_run import pipeline, report, tables  # noqa: PLC0415
+    from nt_run import pipeline, report  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
     from nt_run.metrics import check_conditions, check_names, parse_condition  # noqa: PLC0415
     from nt_run.progress import ProgressDisplay  # noqa: PLC0415
@@ -148,7 +150,7 @@ def backtest(
     # What a strategy prints goes to stderr: stdout is for the result.
     with ProgressDisplay(quiet=quiet, verbose=verbose) as progress, redirect_stdout(sys.stderr):
         run = pipeline.backtest(settings, cache_dir=cache_dir, offline=offline, save=not no_save, progress=progress)
-    (tables.print_json if json else report.print_run)(run.summary)
+    report.show_run(run.summary, run.equity, plot=plot, json=json)
     check_conditions(conditions, figures(run.summary))
 
 
@@ -176,37 +178,3 @@ def chart(
     elif not quiet:
         for path in written:
             typer.echo(f"Saved {path}", err=True)
-
-
-@runs_app.command("list")
-def runs_list(
-    *, json: Json = False, cache_dir: CacheDir = CACHE, verbose: Verbose = False, quiet: Quiet = False
-) -> None:
-    """List kept runs, oldest first."""
-    from nt_run import listing, tables  # noqa: PLC0415
-    from nt_run.results import list_runs  # noqa: PLC0415
-
-    runs, damaged = list_runs(cache_dir / "runs")
-    if damaged:
-        typer.echo(f"Passed over {len(damaged)} damaged: {', '.join(damaged)}", err=True)
-    if json:
-        tables.print_json({"runs": runs})
-        return
-    empty = f"There is no run in {cache_dir / 'runs'} yet. Start with: nt-run backtest --symbol BTCUSDT"
-    listing.print_table(listing.RUN_HEADINGS, [listing.run_row(summary) for summary in runs], empty=empty)
-
-
-@runs_app.command("show")
-def runs_show(
-    run: KeptRun = None,
-    *,
-    json: Json = False,
-    cache_dir: CacheDir = CACHE,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
-) -> None:
-    """Print the report of a kept run again."""
-    from nt_run import report, tables  # noqa: PLC0415
-    from nt_run.results import load_run  # noqa: PLC0415
-
-    (tables.print_json if json else report.print_run)(load_run(run, cache_dir / "runs").summary)

@@ -8,10 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nt_run.formats import percent, short_time
-from nt_run.model import parse_time
 from nt_run.tables import DIM, banner, grid, show, warning_lines
-
-RUN_HEADINGS = ("run", "days", "return", "drawdown", "trades")
 
 
 def print_data(fetched: Mapping[str, Any]) -> None:
@@ -64,19 +61,6 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, empty
     for row in rows:
         table.add_row(*row)
     show(*banner(demo=demo), table)
-
-
-def run_row(summary: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return one line of `nt-run runs list`."""
-    metrics = summary["metrics"]
-    days = (parse_time(summary["end"]) - parse_time(summary["start"])) / 86_400_000
-    return (
-        summary["run_id"],
-        f"{days:,.1f}",
-        percent(metrics["total_return"], sign=True),
-        percent(metrics["max_drawdown"]),
-        f"{summary['trades']:,}",
-    )
 
 
 def _numeric(text: str) -> bool:

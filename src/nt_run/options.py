@@ -11,6 +11,10 @@ CacheDir = Annotated[
     Path, typer.Option("--cache-dir", envvar="NT_RUN_CACHE", help="Folder of market data and runs.", metavar="DIR")
 ]
 KeptRun = Annotated[str | None, typer.Argument(help="Run id, its start, or folder; the latest if left out.")]
+OneRun = Annotated[str, typer.Argument(help="Run id, its start, folder, or latest.", metavar="RUN")]
+Plot = Annotated[
+    bool | None, typer.Option("--plot/--no-plot", help="Draw equity and drawdown; left out: on a terminal.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no remarks.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

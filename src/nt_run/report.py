@@ -4,29 +4,60 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from nt_run.annotations import Annotations
+from nt_run.curves import Curves, are_wanted
 from nt_run.formats import amount, counted, percent, ratio, short_time, signed
 from nt_run.incidents import incidents
 from nt_run.margin_lines import liquidation_lines, margin_lines
 from nt_run.model import Interval, TimeRange, parse_time
-from nt_run.tables import ALARM, DIM, GOOD, banner, beside, coloured, grid, show, warning_lines
+from nt_run.tables import ALARM, DIM, GOOD, banner, beside, coloured, grid, print_json, show, warning_lines
 
 _ALMOST = 0.9999
 _MOST = 5
 
 
-def print_run(summary: Mapping[str, Any]) -> None:
-    """Print the report of a run: one screen, under 100 columns."""
+def show_run(
+    summary: Mapping[str, Any],
+    equity: pl.DataFrame,
+    *,
+    plot: bool | None,
+    json: bool,
+    notes: Annotations | None = None,
+) -> None:
+    """Print a run as one object, or as its report.
+
+    Args:
+        summary: The run as one object.
+        equity: The run's frame of that name, to be drawn.
+        plot: Whether it is; `None` draws on a terminal alone.
+        json: Print the object.
+        notes: Note and tags of a kept run.
+    """
+    if json:
+        print_json({**summary, **({} if notes is None else {"note": notes.note, "tags": notes.tags})})
+        return
+    drawn = [Curves(equity, summary["account"]["asset"])] if len(equity) and are_wanted(plot) else []
+    print_run(summary, drawn=drawn, notes=notes)
+
+
+def print_run(
+    summary: Mapping[str, Any], *, drawn: Sequence[RenderableType] = (), notes: Annotations | None = None
+) -> None:
+    """Print the report of a run, under 100 columns: one screen, and with what is drawn a little more."""
     parts: list[RenderableType] = [_title(summary), *liquidation_lines(summary), _checks(summary)]
-    parts.append(beside(_money(summary), _statistics(summary)))
+    parts += [beside(_money(summary), _statistics(summary)), *drawn]
     parts += incidents(summary)
     # The banner of a demo says what its first warning says.
     warnings = summary["warnings"][1 if summary["demo"] else 0 :]
     if warnings:
         parts.append(warning_lines(warnings))
     parts.append(_foot(summary))
+    if notes is not None and (notes.tags or notes.note):
+        parts.append(Text(" ".join([*(f"#{tag}" for tag in notes.tags), notes.note]).strip()))
     show(*parts)
 
 

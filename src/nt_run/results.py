@@ -28,6 +28,8 @@ from nt_run.model import Fill, FundingPayment, Interval, Settlement
 SUMMARY = "summary.json"
 REQUIRED = ("run_id", "demo", "symbol", "interval", "start", "end", "account", "pnl", "metrics", "trades", "data")
 """What no summary is without."""
+LATEST = "latest"
+"""The name that the latest run answers to."""
 FRAMES = ("fills", "trades", "funding", "equity")
 LATER_FRAMES = ("settlements",)
 """What folders of earlier versions lack."""
@@ -161,7 +163,7 @@ def load_run(name: str | Path | None, runs: Path) -> Run:
     """
     path = find_run(name, runs)
     try:
-        summary = _read_summary(path)
+        summary = read_summary(path)
         kept = [*FRAMES, *(frame for frame in LATER_FRAMES if (path / f"{frame}.parquet").is_file())]
         frames = {frame: pl.read_parquet(path / f"{frame}.parquet") for frame in kept}
         return Run(
@@ -178,11 +180,12 @@ def load_run(name: str | Path | None, runs: Path) -> Run:
 
 
 def find_run(name: str | Path | None, runs: Path) -> Path:
-    """Return the folder of a kept run.
+    """Return the folder of a kept run; `None` and `latest` are the latest one.
 
     Raises:
         ResultsError: No run, or more than one, answers to the name.
     """
+    name = None if name == LATEST else name
     if name is not None and (Path(name) / SUMMARY).is_file():
         return Path(name)
     found = sorted(folder for folder in _folders(runs) if name is None or folder.name.startswith(str(name)))
@@ -200,19 +203,27 @@ def find_run(name: str | Path | None, runs: Path) -> Path:
     raise ResultsError(f"{str(name)!r} is the start of {len(exact)} runs: {', '.join(f.name for f in exact[:3])} …")
 
 
-def list_runs(runs: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the summaries of all kept runs, oldest first, and the names of folders that are damaged."""
-    summaries: list[dict[str, Any]] = []
-    damaged: list[str] = []
-    for folder in sorted(_folders(runs)):
-        try:
-            summaries.append(_read_summary(folder))
-        except (OSError, ValueError):
-            damaged.append(folder.name)
-    return summaries, damaged
+def read_curve(folder: Path, points: int) -> list[float]:
+    """Return the equity of a kept run at `points` times, equally far apart in bars, the last one at its end.
+
+    Raises:
+        ValueError: The run has no equity that can be read.
+    """
+    try:
+        equity = pl.read_parquet(folder / "equity.parquet", columns=["equity"])["equity"]
+    except pl.exceptions.PolarsError as exc:
+        raise ValueError(f"{folder / 'equity.parquet'} cannot be read: {exc}") from exc
+    last = len(equity) - 1
+    return [round(equity[(at + 1) * last // points], 2) for at in range(points)] if last >= 0 else []
 
 
-def _read_summary(folder: Path) -> dict[str, Any]:
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Return the summary of a kept run.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is damaged.
+    """
     summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     if not isinstance(summary, dict):
         raise ValueError(f"{SUMMARY} is not an object")  # noqa: TRY004 - the caller looks for one kind of error

@@ -1,0 +1,104 @@
+"""`nt-run runs`: the runs that were kept. Heavy modules are imported inside the commands."""
+
+from typing import Annotated
+
+import typer
+
+from nt_run.options import CACHE, CacheDir, Json, KeptRun, OneRun, Plot, Quiet, Verbose, option
+
+runs_app = typer.Typer(help="Runs kept in the cache.", no_args_is_help=True)
+
+
+@runs_app.command("list")
+def runs_list(
+    *,
+    symbol: Annotated[str | None, option("--symbol", help="Those of one symbol.", metavar="NAME")] = None,
+    strategy: Annotated[
+        str | None, option("--strategy", help="Those whose strategy's name has this in it.", metavar="NAME")
+    ] = None,
+    interval: Annotated[str | None, option("--interval", help="Those of one interval.", metavar="NAME")] = None,
+    tag: Annotated[list[str] | None, option("--tag", help="Those with a tag (repeatable).", metavar="NAME")] = None,
+    demo: Annotated[
+        bool | None, typer.Option("--demo/--no-demo", help="Those of the synthetic market, or those of the real one.")
+    ] = None,
+    sort: Annotated[
+        str | None, option("--sort", help="By a figure such as sharpe or net, smallest first.", metavar="NAME")
+    ] = None,
+    reverse: Annotated[bool, option("--reverse", help="The other way round.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", help="Only the last N of them.", metavar="N", min=1)] = None,
+    json: Json = False,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """List kept runs, oldest first."""
+    from nt_run import history, runs_listing, tables  # noqa: PLC0415
+
+    choice = history.choice(symbol=symbol, strategy=strategy, interval=interval, tags=tag or (), demo=demo)
+    found, damaged = history.run_rows(cache_dir / "runs")
+    if damaged and not quiet:
+        typer.echo(f"Passed over {len(damaged)} damaged: {', '.join(damaged)}", err=True)
+    rows = history.chosen(found, choice, sort, reverse=reverse)[-(limit or len(found)) :]
+    if json:
+        tables.print_json({"runs": rows})
+    else:
+        runs_listing.print_runs(rows, found=len(found), runs=cache_dir / "runs")
+
+
+@runs_app.command("show")
+def runs_show(
+    run: KeptRun = None,
+    *,
+    plot: Plot = None,
+    json: Json = False,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print the report of a kept run again, with its note and tags."""
+    from nt_run import report  # noqa: PLC0415
+    from nt_run.annotations import read_annotations  # noqa: PLC0415
+    from nt_run.results import find_run, load_run  # noqa: PLC0415
+
+    folder = find_run(run, cache_dir / "runs")
+    kept = load_run(folder, cache_dir / "runs")
+    report.show_run(kept.summary, kept.equity, plot=plot, json=json, notes=read_annotations(folder))
+
+
+@runs_app.command("note")
+def runs_note(
+    run: OneRun,
+    text: Annotated[str, typer.Argument(help="The note, in place of the one before; '' for none.")],
+    *,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a note beside a kept run; the run stays as it was."""
+    from nt_run.annotations import write_note  # noqa: PLC0415
+    from nt_run.results import find_run  # noqa: PLC0415
+
+    folder = find_run(run, cache_dir / "runs")
+    note = write_note(folder, text).note
+    typer.echo(f"{folder.name}: {note or 'no note'}")
+
+
+@runs_app.command("tag")
+def runs_tag(
+    run: OneRun,
+    names: Annotated[list[str] | None, typer.Argument(help="Tags to add.", metavar="NAME…")] = None,
+    *,
+    remove: Annotated[
+        list[str] | None, option("--remove", help="A tag to take away (repeatable).", metavar="NAME")
+    ] = None,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tag a kept run, for `runs list --tag`; without a name say which tags it has."""
+    from nt_run.annotations import write_tags  # noqa: PLC0415
+    from nt_run.results import find_run  # noqa: PLC0415
+
+    folder = find_run(run, cache_dir / "runs")
+    tags = write_tags(folder, names or (), remove or ()).tags
+    typer.echo(f"{folder.name}: {' '.join(tags) or 'no tag'}")

@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from nt_run.annotations import NOTES, Annotations, read_annotations, write_note, write_tags
+from nt_run.errors import ResultsError, UsageError
+
+
+def test_a_note_and_tags_are_kept_beside_a_run(tmp_path: Path) -> None:
+    write_note(tmp_path, "  stop too\n tight ")
+    write_tags(tmp_path, ["good", "btc-2026"])
+    assert read_annotations(tmp_path) == Annotations(note="stop too tight", tags=("btc-2026", "good"))
+    assert [path.name for path in tmp_path.iterdir()] == [NOTES]
+
+
+def test_tags_are_added_once_and_taken_away(tmp_path: Path) -> None:
+    write_tags(tmp_path, ["b", "a", "b"])
+    assert write_tags(tmp_path, ["c"], ["a", "never-there"]).tags == ("b", "c")
+
+
+def test_an_empty_note_is_none(tmp_path: Path) -> None:
+    write_note(tmp_path, "something")
+    assert write_note(tmp_path, "").note == ""
+
+
+@pytest.mark.parametrize("tag", ["", "two words", "#x", "a" * 41, "a,b"])
+def test_what_cannot_be_typed_again_is_no_tag(tmp_path: Path, tag: str) -> None:
+    with pytest.raises(UsageError, match="is no tag"):
+        write_tags(tmp_path, [tag])
+
+
+def test_notes_that_cannot_be_read_are_none(tmp_path: Path) -> None:
+    (tmp_path / NOTES).write_text('{"tags": 1')
+    assert read_annotations(tmp_path) == Annotations()
+
+
+def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="cannot be written"):
+        write_note(tmp_path / "gone", "x")

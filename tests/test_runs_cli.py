@@ -1,0 +1,103 @@
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kept_runs import keep
+from nt_run.__main__ import main
+
+FIRST = "20260701T080000123Z-ema_cross-BTCUSDT-1m-aaaaaaaa-demo"
+SECOND = "20260702T080000123Z-donchian_breakout-ETHUSDT-5m-bbbbbbbb"
+
+
+class Done:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """`nt-run` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NT_RUN_CACHE", raising=False)
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["nt-run", *arguments])
+        code = main()
+        return Done(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """The folder of two runs that can be listed."""
+    runs = tmp_path / "data_cache" / "runs"
+    keep(runs, FIRST)
+    other = {"name": "donchian_breakout", "params": {}}
+    keep(runs, SECOND, symbol="ETHUSDT", interval="5m", strategy=other, demo=False, sharpe=1.5)
+    return runs
+
+
+@pytest.mark.usefixtures("two")
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], [FIRST, SECOND]),
+        (["--symbol", "ETH/USDT:USDT"], [SECOND]),
+        (["--interval", "5m"], [SECOND]),
+        (["--strategy", "ema"], [FIRST]),
+        (["--demo"], [FIRST]),
+        (["--no-demo"], [SECOND]),
+        (["--tag", "good"], []),
+        (["--sort", "sharpe", "--reverse"], [SECOND, FIRST]),
+        (["--limit", "1"], [SECOND]),
+    ],
+)
+def test_runs_are_listed_as_asked(command: Command, flags: list[str], expected: list[str]) -> None:
+    assert [row["run_id"] for row in command("runs", "list", *flags, "--json").json["runs"]] == expected
+    lines = command("runs", "list", *flags).out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [run_id[:15] for run_id in expected] or not expected
+
+
+@pytest.mark.usefixtures("two")
+def test_a_choice_that_none_meets_says_how_many_there_are(command: Command) -> None:
+    assert command("runs", "list", "--tag", "x").out == "None of the 2 runs is like that.\n"
+    assert command("runs", "list", "--sort", "sharp").code == 2
+
+
+def test_a_note_and_tags_are_shown_wherever_the_run_is(command: Command, two: Path) -> None:
+    before = (two / FIRST / "summary.json").read_bytes()
+    assert command("runs", "note", FIRST[:9], "stop too tight").out == f"{FIRST}: stop too tight\n"
+    assert command("runs", "tag", "latest", "good", "eth").out == f"{SECOND}: eth good\n"
+    assert command("runs", "tag", "latest", "--remove", "eth").out == f"{SECOND}: good\n"
+    assert command("runs", "tag", FIRST).out == f"{FIRST}: no tag\n"
+    rows = command("runs", "list", "--json").json["runs"]
+    assert [(row["note"], row["tags"]) for row in rows] == [("stop too tight", []), ("", ["good"])]
+    assert (two / FIRST / "summary.json").read_bytes() == before
+    assert command("runs", "tag", FIRST, "two words").code == 2
+    assert command("runs", "note", "20270101", "x").code == 6
+
+
+def test_a_report_has_curves_where_they_are_asked_for_and_the_note_at_its_end(command: Command) -> None:
+    assert command("backtest", "--demo", "--start", "2026-06-01", "--end", "2026-06-02").code == 0
+    command("runs", "note", "latest", "first of all")
+    command("runs", "tag", "latest", "good")
+    plain = command("runs", "show").out
+    assert "Equity " not in plain
+    assert plain.splitlines()[-1] == "#good first of all"
+    drawn = command("runs", "show", "--plot").out
+    assert "Equity 10,000.00 → " in drawn
+    assert "⣿" in drawn
+    shown = command("runs", "show", "--json").json
+    assert (shown["note"], shown["tags"]) == ("first of all", ["good"])
