@@ -91,10 +91,21 @@ def test_any_flipped_bit_and_any_truncation_of_any_file_is_found_by_verify(
     path.write_bytes(content)
     with MarketData(root, "http://127.0.0.1:9", offline=True) as data:
         problems = data.verify(ALL).problems
-    if path.parent.name == "exchangeInfo" and path.name == FILE:
-        assert problems == []  # the list of snapshots is made again from the snapshots, and nothing is lost
-    else:
-        assert problems
+    assert problems
+
+
+def test_a_damaged_list_of_snapshots_is_left_alone_by_verify_and_made_again_by_repair(
+    cache: Path, open_data: Open
+) -> None:
+    path = cache / "v1/binance/um/exchangeInfo" / FILE
+    for spoil, kind in ((lambda: path.write_bytes(b"{}"), "damaged"), (path.unlink, "lost")):
+        spoil()
+        data = open_data(offline=True)
+        problems = data.verify(ALL).problems
+        assert [(one.kind, one.file) for one in problems] == [(kind, FILE)]
+        assert data.mend(problems) == ["exchangeInfo: made the list of 1 answers again"]
+        assert data.verify(ALL).problems == []
+        assert data.load_specs("BTCUSDT").warnings == []
 
 
 def test_verify_finds_a_lost_file_a_lost_manifest_and_a_row_that_cannot_be(cache: Path, open_data: Open) -> None:

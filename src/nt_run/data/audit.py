@@ -185,8 +185,15 @@ def _undecided(ref: SeriesRef, manifest: Manifest) -> Iterator[Problem]:
 
 
 def _check_snapshots(root: Path) -> list[Problem]:
-    store = SnapshotStore(root)
+    store = SnapshotStore(root, repair=False)
     problems: list[Problem] = []
+    try:
+        flaw = store.flaw()
+    except StoreError as exc:
+        return [Problem(kind="contradicts", series=None, file=FILE, partition="", reason=exc.reason)]
+    if flaw:
+        kind = "lost" if flaw.startswith("is gone") else "damaged"
+        problems.append(Problem(kind=kind, series=None, file=FILE, partition="", reason=flaw))
     for snapshot in store.all():
         try:
             store.read(snapshot)

@@ -14,9 +14,10 @@ from nt_run.data.failover import keep_file
 from nt_run.data.funding import KIND as FUNDING
 from nt_run.data.kline_loader import KlineLoader
 from nt_run.data.kline_store import KlineStore
-from nt_run.data.manifest import Conflict
+from nt_run.data.manifest import FILE, Conflict
 from nt_run.data.ranges import join
 from nt_run.data.selection import SeriesRef
+from nt_run.data.snapshots import SnapshotStore
 from nt_run.data.sources import Sources
 from nt_run.errors import DataError, SourceError
 from nt_run.klines import DAY_MS
@@ -41,6 +42,8 @@ class Mender:
             DataError: What came in place of the damaged rows is no better.
         """
         done: list[str] = []
+        if any(one.series is None and one.file == FILE for one in problems):
+            done.append(f"exchangeInfo: made the list of {SnapshotStore(self._root).restore()} answers again")
         series = dict.fromkeys(one.series for one in problems if one.series is not None)
         for ref in series:
             own = [one for one in problems if one.series == ref]

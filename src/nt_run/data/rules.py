@@ -99,9 +99,10 @@ class RuleBook:
                 f"The exchange's trading rules could not be fetched: {exc.source} {exc.reason}. "
                 f"Those of {format_time(newest.last_seen_ms)} UTC are used, {_age(age)} old."
             )
-            return replace(self._read(newest, newest.last_seen_ms, symbol, None), warnings=[warning])
+            loaded = self._read(newest, newest.last_seen_ms, symbol, None)
+            return replace(loaded, warnings=[*loaded.warnings, warning])
         specs = parse_specs(answer, symbol, as_of_ms=fetched_at, source=self._sources.rest_url)
-        return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=[])
+        return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=list(self._store.warnings))
 
     def of_date(self, symbol: str, date: str, traded: TimeRange | None = None) -> LoadedSpecs:
         """Return the rules of the newest kept answer of a date or before, as they stand there.
@@ -134,7 +135,13 @@ class RuleBook:
         loaded = self._read(snapshot, start, symbol, time_range)
         specs, changed = at_time(loaded.specs, self._changes, loaded.specs.as_of_ms, start)
         changes = [str(one) for one in changed]
-        return replace(loaded, specs=specs, at=RANGE, changes=changes, warnings=_told(snapshot, start, changes))
+        return replace(
+            loaded,
+            specs=specs,
+            at=RANGE,
+            changes=changes,
+            warnings=[*loaded.warnings, *_told(snapshot, start, changes)],
+        )
 
     def _listing(self, symbol: str, time_ms: int) -> Snapshot | None:
         """The newest answer of a time or before that lists a contract, else the oldest later one."""
@@ -172,7 +179,7 @@ class RuleBook:
         as_of = min(max(time_ms, snapshot.fetched_at_ms), snapshot.last_seen_ms)
         answer = self._store.read(snapshot)
         specs: InstrumentSpecs = parse_specs(answer, symbol, as_of_ms=as_of, source=snapshot.file, traded=traded)
-        return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=[])
+        return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=list(self._store.warnings))
 
 
 def _told(snapshot: Snapshot, start: int, changes: Sequence[str]) -> list[str]:

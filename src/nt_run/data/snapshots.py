@@ -14,6 +14,8 @@ from nt_run.data.kline_store import MARKET
 from nt_run.data.manifest import FILE, DamagedManifestError, load_manifest, save_manifest
 from nt_run.errors import StoreError
 
+_NAMES = "*Z.*.json"
+
 
 class Snapshot(msgspec.Struct, frozen=True):
     """One kept answer: the exchange gave exactly this from `fetched_at_ms` to `last_seen_ms`, whenever it was asked."""
@@ -34,10 +36,16 @@ class SnapshotList(msgspec.Struct):
 
 
 class SnapshotStore:
-    """Kept exchangeInfo answers under a cache folder. Files are never overwritten."""
+    """Kept exchangeInfo answers under a cache folder. Files are never overwritten.
 
-    def __init__(self, root: Path) -> None:
+    Without `repair` a damaged list stays where it is.
+    """
+
+    def __init__(self, root: Path, *, repair: bool = True) -> None:
+        self._repair = repair
         self.folder = root / MARKET / "exchangeInfo"
+        self.warnings: list[str] = []
+        """What was found to be wrong with the list, in words."""
 
     def keep(self, answer: dict[str, Any], fetched_at_ms: int) -> Snapshot:
         """Keep an answer of any date; if the one before says the same, only that one's last date changes."""
@@ -72,6 +80,25 @@ class SnapshotStore:
             return []
         content = self._content(before)
         return [] if content is None else [self._write(content, before.content_sha256, before.last_seen_ms)]
+
+    def flaw(self) -> str | None:
+        """Return what is wrong with the list of the answers, and leave it as it is; `None` if nothing is.
+
+        Raises:
+            StoreError: It is too new.
+        """
+        try:
+            kept = load_manifest(self.folder / FILE, SnapshotList)
+        except DamagedManifestError:
+            return "is damaged"
+        return "is gone, though there are answers" if kept is None and any(self.folder.glob(_NAMES)) else None
+
+    def restore(self) -> int:
+        """Make the list again from the answers, and return how many there are."""
+        with writers_lock(self.folder):
+            kept = self._load()
+            save_manifest(self.folder / FILE, kept)
+        return len(kept.snapshots)
 
     def in_force(self, time_ms: int) -> Snapshot | None:
         """Return the newest snapshot of a time or before, if there is any."""
@@ -108,19 +135,19 @@ class SnapshotStore:
 
     def _load(self) -> SnapshotList:
         path = self.folder / FILE
-        try:
-            kept = load_manifest(path, SnapshotList)
-        except DamagedManifestError:
-            set_aside(path)
-            kept = None
+        flaw = self.flaw()
+        if flaw:
+            if self._repair:
+                set_aside(path)
+            self.warnings = [f"The list of kept trading rules {flaw}; it was made again from the answers themselves."]
         # Without a list the snapshots themselves are safe: nothing removes them, and they are dated by name.
-        kept = kept or SnapshotList(self._rebuild())
+        kept = (None if flaw else load_manifest(path, SnapshotList)) or SnapshotList(self._rebuild())
         kept.snapshots.sort(key=lambda one: one.fetched_at_ms)
         return kept
 
     def _rebuild(self) -> list[Snapshot]:
         found: list[Snapshot] = []
-        for path in sorted(self.folder.glob("*Z.*.json")):
+        for path in sorted(self.folder.glob(_NAMES)):
             content = read_whole(path)
             digest = sha256(content)
             stamp, named = path.name.split(".")[:2]
