@@ -81,6 +81,4 @@ def _lost(summary: Mapping[str, Any]) -> str:
     lost = summary.get("filters", {}).get("lost", {"count": 0})
     if not lost["count"]:
         return ""
-    return (
-        f": {counted(lost['count'], 'signal')} lost to filters or margin, the first on {short_time(lost['first'])} UTC"
-    )
+    return f" ({counted(lost['count'], 'signal')} lost, the first {short_time(lost['first'])[5:]})"
