@@ -138,6 +138,18 @@ def test_a_kept_run_is_listed_shown_and_charted(warm: Run, tmp_path: Path) -> No
     assert (tmp_path / "run.png").stat().st_size > 10_000
 
 
+def test_the_smallest_capital_is_found_and_no_run_is_kept(warm: Run) -> None:
+    kept = warm("runs", "list", "--json").json["runs"]
+    done = warm("backtest", "--demo", *RANGE, "--offline", "--find-capital", "--json")
+    assert done.code == 0
+    assert int(done.json["balance"]) > int(done.json["below"])
+    shown = warm("backtest", "--demo", *RANGE, "--offline", "--find-capital", "--balance", done.json["balance"])
+    assert f"{int(done.json['balance']):,} USDT" in shown.out
+    assert warm("runs", "list", "--json").json["runs"] == kept
+    both = warm("backtest", "--demo", "--find-capital", "--assert", "trades>1")
+    assert (both.code, "Use one of them" in both.err) == (2, True)
+
+
 def test_a_run_is_written_as_a_page(warm: Run, tmp_path: Path) -> None:
     done = warm("chart", "--html", "run.html")
     assert (done.code, done.out, done.err) == (0, "", "Saved run.html\n")

@@ -12,10 +12,10 @@ from nt_run.metrics import (
     buy_and_hold,
     cagr,
     check_conditions,
-    check_names,
     daily_returns,
     drawdown_facts,
     parse_condition,
+    parse_conditions,
     run_metrics,
     sharpe,
     sortino,
@@ -203,4 +203,4 @@ def test_an_undefined_figure_satisfies_nothing() -> None:
 
 def test_an_unknown_figure_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="Did you mean 'max_drawdown'"):
-        check_names([parse_condition("max_drawdwon>-1")], ["max_drawdown"])
+        parse_conditions(["max_drawdwon>-1"], ["max_drawdown"])

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nt_run.audit_cli import audit_app
+from nt_run.capital_cli import print_capital_and_exit
 from nt_run.check_cli import check
 from nt_run.data_cli import data_app
 from nt_run.options import (
@@ -128,6 +129,9 @@ def backtest(
         list[str] | None,
         option("--assert", help="Fail with 8 unless it holds: 'max_drawdown>-0.2' (repeatable).", metavar="COND"),
     ] = None,
+    find_capital: Annotated[
+        bool, option("--find-capital", help="Find the smallest balance that loses no signal; keeps no run.")
+    ] = False,
     no_save: Annotated[bool, option("--no-save", help="Keep no run folder.")] = False,
     offline: Offline = False,
     demo: Demo = None,
@@ -138,14 +142,15 @@ def backtest(
     quiet: Quiet = False,
 ) -> None:
     """Run one backtest and print its report."""
+    if find_capital:
+        print_capital_and_exit(config, ctx.params)
     from nt_run import pipeline, report  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
-    from nt_run.metrics import check_conditions, check_names, parse_condition  # noqa: PLC0415
+    from nt_run.metrics import check_conditions, parse_conditions  # noqa: PLC0415
     from nt_run.progress import ProgressDisplay  # noqa: PLC0415
     from nt_run.summary import FIGURES, figures  # noqa: PLC0415
 
-    conditions = [parse_condition(text) for text in assert_ or ()]
-    check_names(conditions, FIGURES)
+    conditions = parse_conditions(assert_, FIGURES)
     settings = load_config(config, overrides(ctx.params))
     # What a strategy prints goes to stderr: stdout is for the result.
     with ProgressDisplay(quiet=quiet, verbose=verbose) as progress, redirect_stdout(sys.stderr):

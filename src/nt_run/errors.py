@@ -16,6 +16,7 @@
     │   ├── SuspiciousKlinesError       a user's own file looks like another market
     │   └── StoreError                  a file of the cache is damaged, out of reach or too new
     ├── SizingError                  4  no position the exchange would accept
+    │   └── CapitalError                no balance at which no signal is lost
     ├── RunError                     5  the run itself
     │   ├── StrategyError               a strategy raised
     │   └── BooksError                  the money does not add up
@@ -196,6 +197,19 @@ class SizingError(NtRunError):
     """The size asked for is one the exchange or the account would refuse."""
 
     exit_code = 4
+
+
+class CapitalError(SizingError):
+    """Even with `most` of the quote asset `lost` signals are refused, the first one because of `reason`."""
+
+    def __init__(self, most: int, reason: str, lost: int) -> None:
+        self.most = most
+        self.reason = reason
+        self.lost = lost
+        super().__init__(
+            f"No balance up to {most:,} keeps every signal: {lost:,} are still refused, the first one because of "
+            f"{reason!r}.\nThe strategy's own sizes must change: let it ask its sizer, or change its parameters."
+        )
 
 
 class RunError(NtRunError):

@@ -71,6 +71,14 @@ _REFUSED_BY = {
 }
 """How reasons begin, and what refused. Those without a constant are the engine's and the sizer's own words."""
 
+_FOR_WANT_OF_CAPITAL = (
+    TOO_SMALL,
+    MARKET_TOO_SMALL,
+    *(reason for reason, name in _REFUSED_BY.items() if name in {"MIN_NOTIONAL", "margin"}),
+    "quantity below minimum",
+    "sizing: below min quantity",
+)
+
 _CAPPED_BY = {
     "leverage": "margin",
     "bracket": "leverage bracket",
@@ -139,6 +147,11 @@ def refused_by(reason: str) -> str | None:
     """Return which of `FILTERS` a refusal is about, `None` if it is about something else."""
     plain = reason.removeprefix(MODIFICATION)
     return next((name for start, name in _REFUSED_BY.items() if plain.startswith(start)), None)
+
+
+def needs_capital(reason: str) -> bool:
+    """Return whether a larger balance might have kept an order from being refused: too small, or too little margin."""
+    return reason.startswith(_FOR_WANT_OF_CAPITAL)
 
 
 def filter_ledger(rounded: int, capped: Mapping[str, int], denials: Iterable[Denial]) -> dict[str, Any]:

@@ -214,17 +214,19 @@ def parse_condition(text: str) -> Condition:
     return Condition(match[1], match[2], float(match[3]))
 
 
-def check_names(conditions: Sequence[Condition], names: Sequence[str]) -> None:
-    """Check, before a run, that every condition names a figure the report will have.
+def parse_conditions(texts: Sequence[str] | None, names: Sequence[str]) -> list[Condition]:
+    """Return the conditions in `texts`; each must name one of the figures the report will have, `names`.
 
     Raises:
-        UsageError: One does not.
+        UsageError: One does not, or has another form.
     """
+    conditions = [parse_condition(text) for text in texts or ()]
     for condition in conditions:
         if condition.name not in names:
             close = difflib.get_close_matches(condition.name, names, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(names)}."
             raise UsageError(f"No figure is called {condition.name!r}.{hint}")
+    return conditions
 
 
 def check_conditions(conditions: Sequence[Condition], values: Mapping[str, Any]) -> None:

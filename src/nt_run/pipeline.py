@@ -72,9 +72,9 @@ def backtest(
         inputs = load_inputs(market, config, progress)
     watch.lap("data")
     progress.detail(f"strategy {strategy.name}, source {strategy.source_digest[:12]}")
-    config = config.resolved(inputs.time_range, _defaults(strategy) | params)
+    config = config.resolved(inputs.time_range, default_params(strategy) | params)
     with _collector_paused():
-        inputs, output = _run(config, inputs, strategy, params, progress)
+        inputs, output = run_market(config, inputs, strategy, params, progress)
         watch.lap("engine")
         progress.detail(
             f"engine: {output.bars_fed:,} bars, {len(output.fills):,} fills, {len(output.denials):,} denied"
@@ -83,10 +83,14 @@ def backtest(
     return save_run(run, Path(cache_dir) / "runs") if save else run
 
 
-def _run(
+def run_market(
     config: RunConfig, inputs: Inputs, strategy: StrategySpec, params: dict[str, object], progress: ProgressDisplay
 ) -> tuple[Inputs, EngineOutput]:
-    """Run, and run again with liquidation where the account outgrew what put it out of reach."""
+    """Run, and run again with liquidation where the account outgrew what put it out of reach.
+
+    Returns:
+        The inputs, which then say that liquidation is in reach, and what the engine booked.
+    """
     output = _run_engine(config, inputs, strategy, params, progress)
     if inputs.margin.reachable or not outgrown(output.fills, config.account.leverage, config.account.balance):
         return inputs, output
@@ -223,7 +227,8 @@ def _bars(inputs: Inputs, output: EngineOutput) -> dict[str, int]:
     return {"expected": expected, "loaded": loaded, "fed": fed, "skipped": loaded - fed}
 
 
-def _defaults(strategy: StrategySpec) -> dict[str, Any]:
+def default_params(strategy: StrategySpec) -> dict[str, Any]:
+    """Return what a strategy's parameters are if nothing is said, those that can be written down."""
     plain = (str, int, float, Decimal)
     return {name: default for name, (_, default) in strategy.parameters.items() if isinstance(default, plain)}
 

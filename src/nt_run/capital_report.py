@@ -1,0 +1,49 @@
+"""The smallest balance that loses no signal, as a table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from nt_run.formats import amount, short_time
+from nt_run.tables import DIM, banner, grid, show, warning_lines
+
+
+def print_capital(found: Mapping[str, Any]) -> None:
+    """Print what `nt_run.capital.find_capital` found."""
+    asset, lost = found["asset"], found["lost_below"]
+    table = grid(("bold",), (None, "right"), (DIM,))
+    table.add_row("Smallest balance", f"{_whole(found['balance'])} {asset}", "no signal is lost")
+    if lost is None:
+        table.add_row("Limited by", "nothing", "one unit is enough")
+    else:
+        note = f"{lost['count']:,} lost, the first {short_time(lost['first'])} UTC"
+        table.add_row("With", f"{_whole(found['below'])} {asset}", note)
+        table.add_row("Limited by", found["limited_by"], lost["reason"])
+    table.add_row("Found in", f"{found['runs']} runs", f"{found['seconds']:.1f} s, none of them kept")
+    parts: list[RenderableType] = [_title(found), table]
+    for title, counts in (
+        ("Refused whatever the balance", found["refused_anyway"]),
+        ("Entries cut to what may be held or sent", found["capped"]),
+    ):
+        if counts:
+            rows = Text("\n".join(f"{count:,} x {reason}" for reason, count in counts.items()))
+            parts.append(Group(Text(title, style="bold"), Padding(rows, (0, 0, 0, 2))))
+    # The banner of a demo says what its first warning says.
+    warnings = found["warnings"][1 if found["demo"] else 0 :]
+    show(*parts, *([warning_lines(warnings)] if warnings else []))
+
+
+def _title(found: Mapping[str, Any]) -> RenderableType:
+    head = Text(found["instrument_id"], style="bold")
+    span = f"{short_time(found['start'])} → {short_time(found['end'])} UTC"
+    head.append(f"  {found['interval']}  {span}", style="default")
+    params = " ".join(f"{name}={value}" for name, value in found["strategy"]["params"].items())
+    strategy = Text(f"{found['strategy']['name']} {params}".rstrip(), style=DIM)
+    return Group(*banner(demo=found["demo"]), head, strategy)
+
+
+def _whole(text: str) -> str:
+    return amount(text).removesuffix(".00")
