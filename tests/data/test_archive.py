@@ -1,5 +1,6 @@
 import hashlib
 import io
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from nt_run.data.archive import PARALLEL, ArchiveClient, ArchiveFile, Arrived
 from nt_run.demo import DemoExchange, Fault
+from nt_run.demo.candles import Candles
 from nt_run.errors import SourceError
 
 MAY = ArchiveFile("klines", "BTCUSDT", "1h", "2026-05")
@@ -221,7 +223,31 @@ def test_many_files_come_a_few_at_a_time(client: Client) -> None:
     assert sum(isinstance(outcome, Arrived) for outcome in came.values()) == 29
     assert isinstance(came[DAY], SourceError)
     assert came[missing] is None
-    assert PARALLEL == 4
+
+
+def test_never_more_than_four_files_are_on_their_way(client: Client) -> None:
+    files = [ArchiveFile("klines", "BTCUSDT", "1h", f"2026-05-{day:02}") for day in range(1, 29)]
+    lock, fifth = threading.Lock(), threading.Event()
+    inside, most = 0, 0
+
+    def linger(candles: Candles) -> Candles:
+        """Stay where the exchange makes a file, as long as another request may come in."""
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+            if inside > PARALLEL:
+                fifth.set()
+        fifth.wait(0.1)
+        with lock:
+            inside -= 1
+        return candles
+
+    with DemoExchange() as exchange:
+        exchange.amend_archive("daily", linger)
+        came = dict(client(exchange.archive_url).fetch_all(files))
+    assert len(came) == 28
+    assert most == PARALLEL == 4
 
 
 def test_a_recorded_zip_is_opened_and_a_recorded_checksum_holds(client: Client, recordings: Path) -> None:
