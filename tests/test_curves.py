@@ -91,11 +91,11 @@ def test_every_value_lies_inside_its_band(values: list[float], columns: int) -> 
 
 def test_both_curves_are_as_wide_as_the_terminal_with_their_ends_beside_them() -> None:
     lines = printed(equity_frame([10_000.0, 10_100.0, 9_999.0, 10_050.0]), width=60)
-    assert lines[0].strip() == "Equity 10,000.00 → 10,050.00 USDT"
+    assert lines[0].strip() == "Equity, 10,050.00 USDT at the end"
     assert lines[1].startswith("10,100.00 ")
     assert lines[8].startswith(" 9,999.00 ")
     # 9,999 after 10,100 is 1.00 % down.
-    assert lines[9].strip() == "Drawdown -1.00 % at most"
+    assert lines[9].strip() == "Drawdown, -1.00 % at most"
     assert lines[10].startswith("   0.00 % ")
     assert lines[12].startswith("  -1.00 % ")
     assert lines[13].split() == ["2026-06-01", "00:00", "2026-06-01", "00:03"]

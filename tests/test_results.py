@@ -11,13 +11,13 @@ from nt_run.accounting import build_trades
 from nt_run.config import load_config
 from nt_run.equity import equity_curve
 from nt_run.errors import ResultsError
+from nt_run.folders import find_run
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import Fill, FundingPayment, Interval, Liquidity, Settlement, Side
 from nt_run.results import (
     REQUIRED,
     Run,
     fills_frame,
-    find_run,
     funding_frame,
     load_run,
     read_curve,

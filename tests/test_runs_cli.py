@@ -94,10 +94,53 @@ def test_a_report_has_curves_where_they_are_asked_for_and_the_note_at_its_end(co
     command("runs", "note", "latest", "first of all")
     command("runs", "tag", "latest", "good")
     plain = command("runs", "show").out
-    assert "Equity " not in plain
+    assert "Equity, " not in plain
     assert plain.splitlines()[-1] == "#good first of all"
     drawn = command("runs", "show", "--plot").out
-    assert "Equity 10,000.00 → " in drawn
+    assert " USDT at the end" in drawn
     assert "⣿" in drawn
     shown = command("runs", "show", "--json").json
     assert (shown["note"], shown["tags"]) == ("first of all", ["good"])
+
+
+DAY = ["--demo", "--start", "2026-06-01", "--end", "2026-06-02"]
+
+
+def test_a_replay_is_identical_and_ends_with_0(command: Command) -> None:
+    command("backtest", *DAY)
+    done = command("runs", "replay", "--offline")
+    assert done.code == 0
+    assert "identical, to the last digit" in done.out
+    assert command("runs", "replay", "--json").json["identical"] is True
+    assert len(command("runs", "list", "--json").json["runs"]) == 1
+
+
+def test_a_replay_that_comes_out_differently_says_where_and_ends_with_8(command: Command, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text("from nt_run.strategies.ema_cross import EmaCross\n\n\nclass Mine(EmaCross):\n    pass\n")
+    command("backtest", *DAY, "--strategy", "mine.py:Mine")
+    faster = "    def __init__(self, config: EmaCrossConfig) -> None:\n"
+    faster += "        super().__init__(replace(config, fast=config.fast - 5))\n"
+    head = "from dataclasses import replace\nfrom nt_run.strategies.ema_cross import EmaCross, EmaCrossConfig\n"
+    mine.write_text(f"{head}class Mine(EmaCross):\n{faster}")
+    done = command("runs", "replay")
+    assert done.code == 8
+    assert "came out differently: fills from row" in done.err
+    assert "! not identical" in done.out
+    assert "the strategy's source, or nt-run, has changed" in done.out
+    assert "part in trade 1 of" in done.out
+    assert "the same: configuration, data, rules, versions" in done.out
+
+
+def test_two_runs_are_compared_the_latest_two_by_default(command: Command) -> None:
+    assert command("runs", "diff").code == 6
+    command("backtest", *DAY)
+    command("backtest", *DAY, "--param", "slow=25")
+    done = command("runs", "diff")
+    assert done.code == 0
+    lines = done.out.splitlines()
+    at = lines.index("configuration")
+    assert lines[at + 1].split() == ["strategy.params.slow", "21", "25"]
+    assert any(line.startswith("part in trade ") for line in lines)
+    assert max(map(len, lines)) < 100
+    assert command("runs", "diff", "latest", "--json").json["identical"] is True

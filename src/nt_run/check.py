@@ -19,6 +19,7 @@ import msgspec
 from nt_run.config import RunConfig, load_config
 from nt_run.engine.run import EngineOutput, run_engine
 from nt_run.errors import ResultsError, RunError, UsageError
+from nt_run.folders import find_run
 from nt_run.honesty import Findings, check_future, check_later_starts, first_difference
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.klines import Klines
@@ -26,7 +27,6 @@ from nt_run.lens import Lens, seen_through
 from nt_run.model import SentOrder
 from nt_run.pipeline import engine_input
 from nt_run.progress import ProgressDisplay
-from nt_run.results import find_run
 from nt_run.strategies.resolver import check_params, resolve_strategy
 from nt_run.summary import exchange_warning
 from nt_run.verdict import check_object

@@ -16,11 +16,11 @@ import msgspec
 
 from nt_run.annotations import Annotations, read_annotations
 from nt_run.errors import UsageError
+from nt_run.folders import SUMMARY
 from nt_run.model import Interval, parse_symbol, parse_time
 from nt_run.settings import nearest
 
 INDEX = ".index.json"
-SUMMARY = "summary.json"
 _VERSION = 1
 _POINTS = 10
 _DAY_MS = 86_400_000

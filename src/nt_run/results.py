@@ -22,14 +22,12 @@ import polars as pl
 from nt_run.accounting import Trade
 from nt_run.config import RunConfig, load_config
 from nt_run.errors import NtRunError, ResultsError
+from nt_run.folders import SUMMARY, find_run
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import Fill, FundingPayment, Interval, Settlement
 
-SUMMARY = "summary.json"
 REQUIRED = ("run_id", "demo", "symbol", "interval", "start", "end", "account", "pnl", "metrics", "trades", "data")
 """What no summary is without."""
-LATEST = "latest"
-"""The name that the latest run answers to."""
 FRAMES = ("fills", "trades", "funding", "equity")
 LATER_FRAMES = ("settlements",)
 """What folders of earlier versions lack."""
@@ -179,30 +177,6 @@ def load_run(name: str | Path | None, runs: Path) -> Run:
         raise ResultsError(f"{path} is not a whole run: {exc}. Run the backtest again.") from exc
 
 
-def find_run(name: str | Path | None, runs: Path) -> Path:
-    """Return the folder of a kept run; `None` and `latest` are the latest one.
-
-    Raises:
-        ResultsError: No run, or more than one, answers to the name.
-    """
-    name = None if name == LATEST else name
-    if name is not None and (Path(name) / SUMMARY).is_file():
-        return Path(name)
-    found = sorted(folder for folder in _folders(runs) if name is None or folder.name.startswith(str(name)))
-    if name is None:
-        if not found:
-            raise ResultsError(f"There is no run in {runs} yet. Start with: nt-run backtest --symbol BTCUSDT")
-        return found[-1]
-    exact = [folder for folder in found if folder.name == str(name)] or found
-    if len(exact) == 1:
-        return exact[0]
-    if not exact and (runs / str(name)).is_dir():
-        raise ResultsError(f"{runs / str(name)} is not a whole run: it has no {SUMMARY}. Run the backtest again.")
-    if not exact:
-        raise ResultsError(f"There is no run {str(name)!r} in {runs}. `nt-run runs list` shows what there is.")
-    raise ResultsError(f"{str(name)!r} is the start of {len(exact)} runs: {', '.join(f.name for f in exact[:3])} …")
-
-
 def read_curve(folder: Path, points: int) -> list[float]:
     """Return the equity of a kept run at `points` times, equally far apart in bars, the last one at its end.
 
@@ -231,12 +205,6 @@ def read_summary(folder: Path) -> dict[str, Any]:
     if missing := [key for key in REQUIRED if key not in found]:
         raise ValueError(f"{SUMMARY} lacks {', '.join(missing)}")
     return found
-
-
-def _folders(runs: Path) -> list[Path]:
-    if not runs.is_dir():
-        return []
-    return [folder for folder in runs.iterdir() if not folder.name.startswith(".") and (folder / SUMMARY).is_file()]
 
 
 def _write(run: Run, folder: Path) -> None:

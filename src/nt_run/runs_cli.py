@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from nt_run.options import CACHE, CacheDir, Json, KeptRun, OneRun, Plot, Quiet, Verbose, option
+from nt_run.options import CACHE, CacheDir, Json, KeptRun, Offline, OneRun, Plot, Quiet, Verbose, option
 
 runs_app = typer.Typer(help="Runs kept in the cache.", no_args_is_help=True)
 
@@ -58,7 +58,8 @@ def runs_show(
     """Print the report of a kept run again, with its note and tags."""
     from nt_run import report  # noqa: PLC0415
     from nt_run.annotations import read_annotations  # noqa: PLC0415
-    from nt_run.results import find_run, load_run  # noqa: PLC0415
+    from nt_run.folders import find_run  # noqa: PLC0415
+    from nt_run.results import load_run  # noqa: PLC0415
 
     folder = find_run(run, cache_dir / "runs")
     kept = load_run(folder, cache_dir / "runs")
@@ -76,7 +77,7 @@ def runs_note(
 ) -> None:
     """Write a note beside a kept run; the run stays as it was."""
     from nt_run.annotations import write_note  # noqa: PLC0415
-    from nt_run.results import find_run  # noqa: PLC0415
+    from nt_run.folders import find_run  # noqa: PLC0415
 
     folder = find_run(run, cache_dir / "runs")
     note = write_note(folder, text).note
@@ -97,8 +98,55 @@ def runs_tag(
 ) -> None:
     """Tag a kept run, for `runs list --tag`; without a name say which tags it has."""
     from nt_run.annotations import write_tags  # noqa: PLC0415
-    from nt_run.results import find_run  # noqa: PLC0415
+    from nt_run.folders import find_run  # noqa: PLC0415
 
     folder = find_run(run, cache_dir / "runs")
     tags = write_tags(folder, names or (), remove or ()).tags
     typer.echo(f"{folder.name}: {' '.join(tags) or 'no tag'}")
+
+
+@runs_app.command("diff")
+def runs_diff(
+    a: Annotated[str | None, typer.Argument(help="A run; the one before the latest if left out.", metavar="A")] = None,
+    b: Annotated[str | None, typer.Argument(help="Another one; the latest if left out.", metavar="B")] = None,
+    *,
+    json: Json = False,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say in what two runs differ: configuration, data, rules, versions, results, and the trade in which they part."""
+    from nt_run import diff_report, tables  # noqa: PLC0415
+    from nt_run.differences import compare_runs  # noqa: PLC0415
+    from nt_run.folders import find_pair  # noqa: PLC0415
+    from nt_run.results import load_run  # noqa: PLC0415
+
+    one, other = (load_run(folder, cache_dir / "runs") for folder in find_pair(a, b, cache_dir / "runs"))
+    (tables.print_json if json else diff_report.print_diff)(compare_runs(one, other))
+
+
+@runs_app.command("replay")
+def runs_replay(
+    run: KeptRun = None,
+    *,
+    offline: Offline = False,
+    json: Json = False,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a kept run again from its own configuration; ends with 8 unless it comes out identical."""
+    import sys  # noqa: PLC0415
+    from contextlib import redirect_stdout  # noqa: PLC0415
+
+    from nt_run import diff_report, tables  # noqa: PLC0415
+    from nt_run.progress import ProgressDisplay  # noqa: PLC0415
+    from nt_run.rerun import refuse_difference, replay_run  # noqa: PLC0415
+
+    with ProgressDisplay(quiet=quiet, verbose=verbose) as progress, redirect_stdout(sys.stderr):
+        compared = replay_run(run, cache_dir=cache_dir, offline=offline, progress=progress)
+    if json:
+        tables.print_json(compared)
+    else:
+        diff_report.print_diff(compared, replayed=True)
+    refuse_difference(compared)

@@ -77,7 +77,7 @@ def _columns(rows: Sequence[RunRow], *, plain: bool) -> list[_Column]:
     bars = _PLAIN_BARS if plain else _BARS
     return [
         _Column("run", _short_names([row.run_id for row in rows])),
-        _Column("strategy", [row.strategy for row in rows]),
+        _Column("strategy", [row.strategy.rsplit("/", 1)[-1] for row in rows]),
         _Column("symbol", [row.symbol for row in rows]),
         _Column("bars", [row.interval for row in rows]),
         _Column("days", [f"{row.days:,.1f}" for row in rows], right=True, yields=1),
