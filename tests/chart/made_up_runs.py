@@ -157,10 +157,10 @@ def _summary(klines: Klines, equity: Any, peak: Any, pnl: Any, paid: Any, *, dem
         "account": {"starting_balance": "100000"},
         "pnl": {"net": str(equity[-1] - 100_000), "fees": "-95.47", "funding": str(paid.sum())},
         "metrics": {
-            "total_return": equity[-1] / 100_000 - 1,
+            "total_return": float(equity[-1] / 100_000 - 1),
             "max_drawdown": float((equity / peak - 1).min()),
             "win_rate": float((pnl > 0).mean()) if len(pnl) else None,
-            "profit_factor": wins / losses if losses else None,
+            "profit_factor": float(wins / losses) if losses else None,
         },
         "trades": len(pnl),
         "data": {"completeness": 1.0, "fingerprint": "5f" * 32},

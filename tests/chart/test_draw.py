@@ -1,3 +1,5 @@
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,7 +8,9 @@ import pytest
 from chart.made_up_runs import make_klines, make_run
 from nt_run.chart.draw import default_page, draw
 from nt_run.errors import ChartError
-from nt_run.results import Run
+from nt_run.results import Run, save_run
+
+Child = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -53,3 +57,18 @@ def test_a_picture_and_a_page_can_be_written_at_once(run: Run, tmp_path: Path) -
     files = [tmp_path / "run.png", tmp_path / "run.html"]
     assert draw(run, png=files[0], page=files[1]) == files
     assert all(file.stat().st_size > 10_000 for file in files)
+
+
+def test_a_page_is_drawn_from_the_run_folder_alone(run: Run, run_child: Child, tmp_path: Path) -> None:
+    kept = save_run(run, tmp_path)
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from nt_run.chart.draw import draw\nfrom nt_run.results import load_run\n"
+        f"draw(load_run({str(kept.path)!r}, Path()), page=Path({str(tmp_path / 'run.html')!r}))\n"
+        "foreign = {'nautilus_trader', 'requests', 'urllib3', 'PyQt6', 'finplot', 'pandas', 'rich'}\n"
+        "ours = {'nt_run.data', 'nt_run.engine', 'nt_run.strategies', 'nt_run.demo', 'nt_run.chart.stage'}\n"
+        "print(*sorted((foreign | ours) & set(sys.modules)))"
+    )
+    child = run_child(code)
+    assert (child.stdout, child.stderr) == ("\n", "")
+    assert (tmp_path / "run.html").is_file()

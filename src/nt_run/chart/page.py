@@ -33,6 +33,8 @@ _FEWEST_CANDLES = 12
 """A length that leaves fewer candles than this shows nothing."""
 _DIGITS = 7
 """Digits of the starting balance that are kept: cents from 10,000 up to 99,999."""
+_HIDDEN = 4
+"""Decimals of an amount kept beyond those shown, so that sums of them are right."""
 _WEEK = SPANS["1w"]
 _MONDAY = 4 * SPANS["1d"]
 
@@ -114,6 +116,7 @@ def _columns(run: Run, data: ChartData) -> list[Column]:
     bars, account, fills, trades = data.bars, data.account, data.fills, data.trades
     price, quantity = run.klines.exponents.price, run.klines.exponents.quantity
     money = _money_decimals(account.start)
+    exact = min(money + _HIDDEN, 8)
     before = np.concatenate([[0.0], bars.close[:-1]])
     equity = np.where(np.isfinite(account.equity), account.equity, account.start)
     return [
@@ -136,11 +139,11 @@ def _columns(run: Run, data: ChartData) -> list[Column]:
         column("trade_quantity", trades.quantity, quantity),
         column("trade_entry_price", trades.entry_price, price, running=True),
         column("trade_exit_price", trades.exit_price, price, running=True),
-        column("trade_pnl", trades.pnl, money),
-        *(column(f"trade_{name}", run.trades[name].cast(float).to_numpy(), money) for name in ("fee", "funding")),
+        column("trade_pnl", trades.pnl, exact),
+        *(column(f"trade_{name}", run.trades[name].cast(float).to_numpy(), exact) for name in ("fee", "funding")),
         *(column(f"trade_{name}", _seconds(run, name), running=True) for name in ("entry_time", "exit_time")),
         column("funding_slot", data.funding.slot, running=True),
-        column("funding_amount", data.funding.amount, money),
+        column("funding_amount", data.funding.amount, exact),
     ]
 
 

@@ -25,7 +25,7 @@ class Legends {
         this.#funding(candle)];
     this.boxes.forEach((box, i) => {
       box.replaceChildren(...lines[i].map((parts) => element("div", {},
-        ...parts.map(([text, classes]) => element("span", { text, class: classes })))));
+        ...parts.flatMap(([text, classes]) => [element("span", { text, class: classes }), " "]))));
     });
   }
 

@@ -75,12 +75,13 @@ class View {
     const place = (slot) => this.market.candleOf(slot, level) - this.first;
     // A candle of room at both ends keeps the first and the last from being cut in halves.
     this.chart.timeScale().setVisibleLogicalRange({ from: place(from) - 0.5, to: place(to) + 0.5 });
-    this.tell();
+    // The chart takes it over with its next frame.
+    requestAnimationFrame(() => this.tell());
   }
 
   showAll() {
     this.auto = true;
-    this.select(null);
+    this.selected = null;
     this.show(0, this.market.slots - 1);
   }
 
@@ -104,13 +105,8 @@ class View {
     const length = trade.exitSlot - trade.entrySlot + 1;
     const room = Math.max(length, 40);
     this.auto = true;
-    this.select(trade);
-    this.show(Math.max(trade.entrySlot - room, 0), Math.min(trade.exitSlot + room, this.market.slots - 1));
-  }
-
-  select(trade) {
     this.selected = trade;
-    this.tell();
+    this.show(Math.max(trade.entrySlot - room, 0), Math.min(trade.exitSlot + room, this.market.slots - 1));
   }
 
   recolour(palette) {

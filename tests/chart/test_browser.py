@@ -1,0 +1,314 @@
+"""The page as people see it, in a real browser."""
+
+import math
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from PyQt6.QtGui import QColor, QImage
+
+from chart.browser import Browser, open_browser
+from chart.made_up_runs import START_MS, make_klines, make_run
+from nt_run.chart import theme
+from nt_run.chart.page import save_page
+from nt_run.chart.view import ChartData, chart_data
+from nt_run.results import Run
+
+MINUTE = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser]:
+    with open_browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return make_run(make_klines(3000), 40)
+
+
+@pytest.fixture(scope="module")
+def data(run: Run) -> ChartData:
+    return chart_data(run)
+
+
+@pytest.fixture(scope="module")
+def page(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "run.html"
+    save_page(run, path)
+    return path
+
+
+def saved(run: Run, folder: Path) -> Path:
+    save_page(run, folder / "run.html")
+    return folder / "run.html"
+
+
+def colours(browser: Browser) -> dict[str, int]:
+    """How often each colour is on the screen, by `#rrggbb`."""
+    image = browser.shot().convertToFormat(QImage.Format.Format_RGB32)
+    pixels = np.frombuffer(image.constBits().asarray(image.sizeInBytes()), dtype=np.uint32) & 0xFFFFFF
+    names, counts = np.unique(pixels, return_counts=True)
+    return {f"#{name:06x}": int(count) for name, count in zip(names, counts, strict=True)}
+
+
+def wait_for(browser: Browser, **expected: str) -> dict[str, str]:
+    """Return what the chart says it shows as soon as that is what is expected."""
+    return browser.until(lambda: shown if expected.items() <= (shown := browser.chart()).items() else None)
+
+
+def pane_of(browser: Browser) -> tuple[float, float, float]:
+    """Where the candles are: left, top and width in pixels."""
+    return browser.run(
+        "const box = document.querySelector('#chart canvas').getBoundingClientRect(); return [box.x, box.y, box.width]"
+    )
+
+
+def test_the_page_gets_ready_without_a_complaint_and_asks_nobody(browser: Browser, page: Path) -> None:
+    assert browser.open(page)["ms"] > 0
+    assert browser.errors() == []
+    asked = {url for url in browser.requests() if not url.startswith("data:font/ttf;base64,")}
+    assert asked == {page.as_uri()}
+
+
+def test_what_is_not_of_the_page_does_not_run_and_reaches_nobody(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.run(
+        "const script = document.createElement('script'); script.textContent = 'window.stranger = 1';"
+        "document.body.append(script);"
+        "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.stranger = 2\">');"
+        "fetch('http://127.0.0.1:9/').catch(() => { window.refused = true; })"
+    )
+    assert browser.until(lambda: browser.run("return window.refused"))
+    assert browser.run("return window.stranger") is None
+    assert sum("Content Security Policy" in message for message in browser.errors()) >= 3
+
+
+def test_the_whole_run_is_shown_first_and_legends_tell_its_last_candle(
+    browser: Browser, page: Path, data: ChartData
+) -> None:
+    browser.open(page)
+    shown = browser.chart()
+    assert (int(shown["from"]), int(shown["to"])) == (START_MS, START_MS + 3000 * MINUTE)
+    browser.click("[data-interval='1m']")
+    wait_for(browser, interval="1m")
+    price, position, equity, drawdown, funding = (text.replace("\n", " ") for text in browser.texts(".legend"))
+    assert f"C {data.bars.close[-1]:,.1f}" in price
+    assert f"EMA 10 {data.overlays.fast[-1]:,.1f}" in price
+    assert f"EMA 21 {data.overlays.slow[-1]:,.1f}" in price
+    assert f"{data.overlays.bands.lower[-1]:,.1f} – {data.overlays.bands.upper[-1]:,.1f}" in price
+    assert position == f"Position {data.account.position[-1]:+,.3f}"
+    assert f"{data.account.equity[-1]:,.2f}" in equity
+    assert drawdown == f"Drawdown {data.account.drawdown[-1]:.2%}"
+    assert funding.endswith(f"in all {data.funding.amount.sum():+,.2f}")
+
+
+@pytest.mark.parametrize("share", [0.15, 0.5, 0.85])
+def test_the_crosshair_tells_the_bar_it_points_at(browser: Browser, page: Path, data: ChartData, share: float) -> None:
+    browser.open(page)
+    browser.click("[data-interval='1m']")
+    wait_for(browser, interval="1m")
+
+    def told() -> bool:
+        left, top, width = pane_of(browser)
+        browser.mouse("mouseMoved", left + width * share, top + 200)
+        shown = browser.chart()
+        start, end = int(shown["from"]), int(shown["to"])
+        row = (start - START_MS) // MINUTE + math.floor((end - start) / MINUTE * share)
+        # The first and the last bar may be cut by the border, so that the one beside is as right.
+        near = [f"O {data.bars.open[each]:,.1f} H" for each in (row - 1, row, row + 1)]
+        return any(text in browser.texts(".legend")[0] for text in near)
+
+    browser.until(told)
+
+
+def test_a_click_on_a_trade_moves_the_chart_to_it(browser: Browser, page: Path, data: ChartData) -> None:
+    browser.open(page)
+    for number in (3, 17):
+        browser.click(f"tr[data-trade='{number}']")
+        shown = wait_for(browser, trade=str(number))
+        entry, leave = (
+            data.bars.time_ms(int(slots[number - 1])) for slots in (data.trades.entry_slot, data.trades.exit_slot)
+        )
+        assert int(shown["from"]) <= entry <= leave < int(shown["to"])
+        assert int(shown["to"]) - int(shown["from"]) < 3 * max(leave - entry, 40 * MINUTE) + 30 * MINUTE
+        browser.until(lambda: f"Trade {number} " in browser.texts(".legend")[0].replace("\n", " "))  # noqa: B023
+        assert browser.run("return document.querySelector('tr[aria-selected]').dataset.trade") == str(number)
+    seen = colours(browser)
+    # Two arrows or more, of about 60 pixels each, half of them blended with the border.
+    assert seen.get(theme.BUY, 0) + seen.get(theme.SELL, 0) > 20
+    assert browser.errors() == []
+
+
+def test_keys_go_from_trade_to_trade_and_back_to_the_whole(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    for key, number in (("n", "1"), ("n", "2"), ("p", "1"), ("p", "1")):
+        browser.key(key)
+        wait_for(browser, trade=number)
+    browser.key("Escape")
+    shown = wait_for(browser, trade="")
+    assert int(shown["to"]) - int(shown["from"]) == 3000 * MINUTE
+
+
+@pytest.mark.parametrize("name", ["1m", "5m", "15m", "1h"])
+def test_buttons_choose_the_length_of_candles(browser: Browser, page: Path, name: str) -> None:
+    browser.open(page)
+    browser.click(f"[data-interval='{name}']")
+    shown = wait_for(browser, interval=name, auto="false")
+    assert int(shown["candles"]) == 3000 // {"1m": 1, "5m": 5, "15m": 15, "1h": 60}[name]
+    assert browser.text("[data-interval][aria-pressed='true']") == name
+    assert browser.texts(".legend")[0].startswith(name)
+
+
+def test_turning_the_wheel_chooses_finer_candles(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    before = browser.chart()
+    seen = [before["interval"]]
+
+    def turned() -> bool:
+        browser.mouse("mouseWheel", 500, 400, deltaX=0, deltaY=-240)
+        seen.append(browser.chart()["interval"])
+        return seen[-1] == "1m"
+
+    browser.until(turned)
+    # Never coarser again on the way.
+    assert [int(name.removesuffix("m")) for name in seen] == sorted(
+        (int(name.removesuffix("m")) for name in seen), reverse=True
+    )
+    shown = browser.chart()
+    assert seen[0] != "1m"
+    assert START_MS < int(shown["from"]) < int(shown["to"]) < START_MS + 3000 * MINUTE
+
+
+def test_a_long_run_is_loaded_in_a_window_that_moves_along(browser: Browser, tmp_path: Path) -> None:
+    browser.open(saved(make_run(make_klines(60_000), 300), tmp_path))
+    browser.click("[data-interval='1m']")
+    end = int(wait_for(browser, interval="1m", candles="20000")["to"])
+    assert end == START_MS + 60_000 * MINUTE
+    browser.click("tr[data-trade='2']")
+    shown = wait_for(browser, trade="2", interval="1m", candles="20000")
+    # From near the beginning to the beginning itself, which was not loaded before.
+    for _ in range(60):
+        if int(browser.chart()["from"]) <= START_MS:
+            break
+        browser.mouse("mousePressed", 300, 400)
+        for x in range(350, 1101, 150):
+            browser.mouse("mouseMoved", x, 400, button="left", buttons=1)
+        browser.mouse("mouseReleased", 1100, 400)
+        start = shown["from"]
+        shown = browser.until(lambda: now if (now := browser.chart())["from"] != start else None)  # noqa: B023
+    assert int(browser.chart()["from"]) == START_MS
+    assert browser.errors() == []
+
+
+def test_a_table_sorts_by_any_column_and_fills_as_it_is_scrolled(browser: Browser, tmp_path: Path) -> None:
+    run = make_run(make_klines(6000), 700)
+    browser.open(saved(run, tmp_path))
+    pnl = sorted(chart_data(run).trades.pnl.tolist())
+    rows = "#trades tbody tr"
+    assert len(browser.texts(rows)) == 200
+    for order, wanted in (("ascending", pnl[0]), ("descending", pnl[-1])):
+        browser.click("#trades th:last-child button")
+        browser.until(lambda: browser.run("return document.querySelector('#trades th:last-child').ariaSort") == order)  # noqa: B023
+        assert browser.text(f"{rows} td:last-child") == f"{wanted:+,.2f}"
+    for count in (400, 600, 700):
+        browser.run("const box = document.querySelector('.scroll'); box.scrollTop = box.scrollHeight")
+        browser.until(lambda: len(browser.texts(rows)) == count)  # noqa: B023
+    assert sorted(float(t.replace(",", "")) for t in browser.texts(f"{rows} td:last-child")) == pytest.approx(
+        pnl, abs=0.01
+    )
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_both_themes_are_painted_and_the_button_changes_them(browser: Browser, page: Path, scheme: str) -> None:
+    browser.open(page, scheme=scheme)
+    ground = {"dark": theme.BACKGROUND, "light": "#f6f8fa"}
+    other = {"dark": "light", "light": "dark"}[scheme]
+    first = colours(browser)
+    assert max(first, key=first.__getitem__) == ground[scheme]
+    rise, fall = (
+        browser.run("return getComputedStyle(document.body).getPropertyValue(arguments[0])", f"--{name}")
+        for name in ("rise", "fall")
+    )
+    assert min(first.get(QColor(name).name(), 0) for name in (rise, fall)) > 300
+    before = browser.chart()
+    browser.click("#theme")
+    browser.until(lambda: max(seen := colours(browser), key=seen.__getitem__) == ground[other])
+    assert browser.chart() == before
+    browser.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": other}])
+    browser.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    browser.until(lambda: max(seen := colours(browser), key=seen.__getitem__) == ground[scheme])
+
+
+def test_on_a_phone_everything_is_within_its_width_and_large_enough_to_read(browser: Browser, page: Path) -> None:
+    browser.open(page, width=390, height=844)
+    assert browser.run("return document.documentElement.scrollWidth") == 390
+    over = browser.run(
+        "return [...document.querySelectorAll('body *')].filter((each) => !each.closest('#chart, .scroll, #sections')"
+        " && each.getBoundingClientRect().right > 390.5).map((each) => each.outerHTML.slice(0, 90))"
+    )
+    assert over == []
+    small = browser.run(
+        "return [...document.querySelectorAll('body *')].filter((each) => each.innerText && !each.closest('#chart')"
+        " && parseFloat(getComputedStyle(each).fontSize) < 11).map((each) => each.outerHTML.slice(0, 90))"
+    )
+    assert small == []
+    assert browser.run("return document.getElementById('chart').clientWidth") >= 360
+    browser.click("tr[data-trade='2']")
+    wait_for(browser, trade="2")
+    top, bottom = browser.run(
+        "const box = document.getElementById('chart').getBoundingClientRect(); return [box.top, box.bottom]"
+    )
+    assert bottom > 300
+    assert top < 500
+    assert browser.errors() == []
+
+
+def test_a_hole_keeps_its_width_and_says_that_there_is_no_bar(browser: Browser, tmp_path: Path) -> None:
+    klines = make_klines(300)
+    klines = replace(klines, frame=pl.concat([klines.frame[:100], klines.frame[200:]]))
+    browser.open(saved(make_run(klines, trades=4), tmp_path))
+    shown = wait_for(browser, interval="1m", candles="300")
+    assert int(shown["to"]) - int(shown["from"]) == 300 * MINUTE
+    left, _, width = pane_of(browser)
+    for share, hole in ((0.2, False), (0.36, True), (0.64, True), (0.8, False)):
+        browser.mouse("mouseMoved", left + width * share, 500)
+        browser.until(lambda: (browser.texts(".legend")[0] == "no bar") == hole)  # noqa: B023
+    assert browser.errors() == []
+
+
+@pytest.mark.parametrize(("bars", "trades", "interval"), [(1, 0, "1m"), (2, 1, "1h"), (30, 0, "1d"), (14, 2, "1M")])
+def test_the_shortest_runs_have_a_page_too(
+    browser: Browser, bars: int, trades: int, interval: str, tmp_path: Path
+) -> None:
+    klines = make_klines(bars, interval="1d" if interval == "1M" else interval)
+    if interval == "1M":
+        klines = monthly(klines)
+    run = make_run(klines, trades, funding=False)
+    browser.open(saved(run, tmp_path))
+    assert browser.chart()["candles"] == str(bars)
+    assert browser.chart()["interval"] == interval
+    assert len(browser.texts(".legend")) == 4
+    assert browser.errors() == []
+
+
+def monthly(klines: Any) -> Any:
+    from nt_run.model import Interval  # noqa: PLC0415
+
+    month = Interval("1M")
+    first = month.number(START_MS)
+    opened = pl.Series([month.opening(first + each) for each in range(len(klines))]).cast(pl.Datetime("ms", "UTC"))
+    return replace(klines, interval=month, frame=klines.frame.with_columns(opened.alias("open_time")))
+
+
+def test_text_of_a_run_is_text(browser: Browser, run: Run, tmp_path: Path) -> None:
+    evil = "</script><img src=x onerror=alert(1)> & <b>bold</b>"
+    browser.open(saved(replace(run, summary=run.summary | {"warnings": [evil], "symbol": evil}), tmp_path))
+    assert browser.text(".banner") == evil
+    assert evil in browser.driver.title
+    assert browser.errors() == []
