@@ -1,3 +1,4 @@
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -144,3 +145,41 @@ def test_two_runs_are_compared_the_latest_two_by_default(command: Command) -> No
     assert any(line.startswith("part in trade ") for line in lines)
     assert max(map(len, lines)) < 100
     assert command("runs", "diff", "latest", "--json").json["identical"] is True
+
+
+def test_a_run_is_deleted_only_when_told(command: Command, two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = command("runs", "rm", FIRST)
+    assert refused.code == 2
+    assert "Add --yes" in refused.err
+    assert {path.name for path in two.iterdir()} == {FIRST, SECOND}
+    monkeypatch.setattr("nt_run.runs_cli._may_ask", lambda: True)
+    for answer, left in (("n\n", {FIRST, SECOND}), ("\n", {FIRST, SECOND}), ("y\n", {SECOND})):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        done = command("runs", "rm", FIRST)
+        assert done.code == 0
+        assert FIRST in done.out
+        assert {path.name for path in two.iterdir()} == left
+
+
+def test_several_runs_are_deleted_at_once_and_all_of_them_must_be_there(command: Command, two: Path) -> None:
+    assert command("runs", "rm", FIRST, "20300101", "--yes").code == 6
+    assert {path.name for path in two.iterdir()} == {FIRST, SECOND}
+    assert command("runs", "rm", FIRST, SECOND, FIRST[:12], "--yes").code == 0
+    assert list(two.iterdir()) == []
+
+
+def test_a_run_elsewhere_and_the_target_of_a_link_stay(command: Command, two: Path, tmp_path: Path) -> None:
+    elsewhere = keep(tmp_path / "elsewhere", FIRST)
+    assert command("runs", "rm", str(elsewhere), "--yes").code == 6
+    (two / "linked").symlink_to(elsewhere)
+    assert command("runs", "rm", "linked", "--yes").code == 0
+    assert (elsewhere / "summary.json").exists()
+    assert {path.name for path in two.iterdir()} == {FIRST, SECOND}
+
+
+def test_an_export_names_its_files(command: Command, tmp_path: Path) -> None:
+    command("backtest", *DAY)
+    done = command("runs", "export", "--format", "xlsx", "--to", "out")
+    assert done.code == 0
+    assert (tmp_path / done.out.strip()).is_file()
+    assert command("runs", "export", "--format", "doc").code == 2

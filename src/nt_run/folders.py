@@ -1,5 +1,7 @@
-"""Which folder of `<cache>/runs` is a run's: by id, by the start of an id, or the latest."""
+"""Which folder of `<cache>/runs` is a run's: by id, by the start of an id, or the latest; and how it goes."""
 
+import shutil
+import tempfile
 from pathlib import Path
 
 from nt_run.errors import ResultsError
@@ -46,6 +48,25 @@ def find_pair(a: str | None, b: str | None, runs: Path) -> tuple[Path, Path]:
     if len(found) < 2:  # noqa: PLR2004 - a pair
         raise ResultsError(f"There are no two runs in {runs} yet to compare.")
     return found[-2], found[-1]
+
+
+def remove_run(folder: Path, runs: Path) -> None:
+    """Delete a kept run: gone at once for everybody else, whatever happens while its files are deleted.
+
+    Raises:
+        ResultsError: The folder is not one of `runs`, or cannot be deleted.
+    """
+    if folder.resolve().parent != runs.resolve() and not folder.is_symlink():
+        raise ResultsError(f"{folder} is not in {runs}, so it stays. Delete the folder yourself if you mean it.")
+    try:
+        if folder.is_symlink():
+            folder.unlink()
+            return
+        scratch = Path(tempfile.mkdtemp(prefix=".removing-", dir=runs))
+        folder.rename(scratch / folder.name)
+        shutil.rmtree(scratch)
+    except OSError as exc:
+        raise ResultsError(f"{folder} cannot be deleted: {exc.strerror or exc}.") from exc
 
 
 def _folders(runs: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """`nt-run runs`: the runs that were kept. Heavy modules are imported inside the commands."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -150,3 +151,54 @@ def runs_replay(
     else:
         diff_report.print_diff(compared, replayed=True)
     refuse_difference(compared)
+
+
+@runs_app.command("rm")
+def runs_rm(
+    runs: Annotated[list[str], typer.Argument(help="Run ids, starts of ids, or latest.", metavar="RUN…")],
+    *,
+    yes: Annotated[bool, option("--yes", help="Do not ask.")] = False,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Delete kept runs, after asking."""
+    from nt_run.errors import UsageError  # noqa: PLC0415
+    from nt_run.folders import find_run, remove_run  # noqa: PLC0415
+
+    folders = list(dict.fromkeys(find_run(run, cache_dir / "runs") for run in runs))
+    for folder in folders:
+        typer.echo(folder.name)
+    if not yes and not _may_ask():
+        raise UsageError("Nothing was deleted: there is nobody to ask. Add --yes if you mean it.")
+    if not yes and not typer.confirm(f"Delete {'this run' if len(folders) == 1 else f'these {len(folders)} runs'}?"):
+        typer.echo("Nothing was deleted.")
+        return
+    for folder in folders:
+        remove_run(folder, cache_dir / "runs")
+
+
+def _may_ask() -> bool:
+    import sys  # noqa: PLC0415
+
+    return sys.stdin.isatty()
+
+
+@runs_app.command("export")
+def runs_export(
+    run: KeptRun = None,
+    *,
+    form: Annotated[str, option("--format", help="csv, parquet, json or xlsx (csv).", metavar="NAME")] = "csv",
+    to: Annotated[Path, option("--to", help="Folder to write to (this one).", metavar="DIR")] = Path(),
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a kept run's trades, fills, funding, equity and bars for other programs."""
+    from nt_run.exports import export_run  # noqa: PLC0415
+    from nt_run.results import load_run  # noqa: PLC0415
+
+    files, remarks = export_run(load_run(run, cache_dir / "runs"), form, to)
+    typer.echo("\n".join(map(str, files)))
+    for remark in () if quiet else remarks:
+        typer.echo(remark, err=True)
