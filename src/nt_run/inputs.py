@@ -8,9 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nt_run.config import ARCHIVE_LIST_URL, ARCHIVE_URL, REST_URL, RunConfig
+from nt_run.data.credentials import Credentials
 from nt_run.data.loader import LoadedFunding, LoadedKlines, LoadedSpecs, MarketData
 from nt_run.data.rules import load_changes
 from nt_run.errors import NotCachedError, NotTradableError, SourceError, UnknownSymbolError
+from nt_run.liquidation import brackets_object
 from nt_run.margining import MarginInputs, load_brackets, load_margin
 from nt_run.model import Interval, TimeRange, format_iso
 from nt_run.progress import ProgressDisplay
@@ -84,6 +86,7 @@ def open_market(
             progress=show,
             # What the real exchange changed says nothing about an invented market.
             changes=() if config.demo else load_changes(),
+            credentials=None if config.demo else Credentials.from_environment(config.exchange.rest_url),
         ) as market:
             yield market
         return
@@ -137,14 +140,18 @@ def specs_report(
         except SourceError as exc:
             state = None
             warnings.append(f"Mark price and funding are not known now: {exc.reason}.")
+        brackets = market.load_brackets(config.symbol, loaded.specs.as_of_ms)
     rules = specs_object(loaded.specs, config.trading_fees(), state) | loaded.origin()
+    rules["leverage"], warnings = brackets_object(brackets.rules), [*warnings, *brackets.warnings]
     return rules | {"demo": config.demo, "warnings": warnings}
 
 
 def _dated_report(config: RunConfig, cache_dir: Path, date: str) -> dict[str, Any]:
     with open_market(config, cache_dir=cache_dir, offline=True) as market:
         loaded = market.load_dated_specs(config.symbol, date)
+        brackets = market.load_brackets(config.symbol, loaded.specs.as_of_ms)
     rules = specs_object(loaded.specs, config.trading_fees()) | loaded.origin()
+    rules["leverage"] = brackets_object(brackets.rules)
     return rules | {"demo": config.demo, "warnings": [*exchange_warning(config), *loaded.warnings]}
 
 

@@ -155,8 +155,17 @@ def _rules(plan: MarginPlan, klines: Klines, leverage: Decimal) -> dict[str, Any
     return {
         "mode": plan.mode,
         "leverage": f"{leverage:f}",
-        "max_leverage": f"{rules.max_leverage.normalize():f}",
         "max_notional": f"{most:f}" if most.is_finite() else None,
+        **brackets_object(rules),
+        "liquidation_prices": NOT_REACHABLE if extremes is None else extremes.source,
+        "bars_without_mark": 0 if extremes is None else extremes.missing,
+    }
+
+
+def brackets_object(rules: MarginRules) -> dict[str, Any]:
+    """Return a contract's leverage brackets, and where they are from, as one object."""
+    return {
+        "max_leverage": f"{rules.max_leverage.normalize():f}",
         "brackets_source": rules.source,
         "brackets_as_of": None if rules.as_of_ms is None else format_iso(rules.as_of_ms),
         "brackets_known": rules.known,
@@ -170,8 +179,6 @@ def _rules(plan: MarginPlan, klines: Klines, leverage: Decimal) -> dict[str, Any
             }
             for one in rules.brackets
         ],
-        "liquidation_prices": NOT_REACHABLE if extremes is None else extremes.source,
-        "bars_without_mark": 0 if extremes is None else extremes.missing,
     }
 
 

@@ -18,6 +18,20 @@ _NAMED = 8
 _TRANSITIONS = 2
 
 
+def _leverage(leverage: Mapping[str, Any], quote: str) -> list[tuple[str, str, str]]:
+    """The first bracket and the last; of brackets that are not known, what stands in for them."""
+    first, last = leverage["brackets"][0], leverage["brackets"][-1]
+    if not leverage["brackets_known"]:
+        return [("leverage brackets", leverage["brackets_source"], "")]
+    known = f", known since {leverage['brackets_as_of'][:10]}" if leverage["brackets_as_of"] else ""
+    count = f"{len(leverage['brackets'])} brackets, {leverage['brackets_source']}{known}"
+    rows = [
+        f"{one['max_leverage']} x up to {float(one['cap']):,.0f} {quote}, {percent(float(one['rate']))}"
+        for one in (first, last)
+    ]
+    return [("leverage", rows[0], "maintenance margin"), ("", rows[1], count)]
+
+
 def print_specs(rules: Mapping[str, Any], *, demo: bool, warnings: Sequence[str]) -> None:
     """Print the trading rules of one contract."""
     base, quote = rules["base_asset"], rules["quote_asset"]
@@ -33,6 +47,7 @@ def print_specs(rules: Mapping[str, Any], *, demo: bool, warnings: Sequence[str]
         ("price band", _band(rules), "of the mark price"),
         ("open orders", _open_orders(rules), ""),
         ("liquidation fee", percent(_float(rules["liquidation_fee"]), 3), "of notional"),
+        *_leverage(rules["leverage"], quote),
         ("maker / taker fee", f"{percent(_float(rules['maker_fee']), 4)} / {percent(_float(rules['taker_fee']), 4)}",
          rules["fee_source"]),
         *([] if rules["at"] != "today" else [

@@ -13,7 +13,8 @@
     snapshots   exchangeInfo answers, dated
     exchange_info recorded answers in files
     rules       trading rules of today, of a date, of a range
-    brackets    leverage brackets: files, and the tables shipped with the package
+    brackets    leverage brackets: the exchange's, files, the tables shipped with the package
+    credentials the key of an account, for signed requests
     rest        the exchange's REST interface; the only door to its SDK
     weight      requests wait until they fit into the budget
     budget      the request budget, one file for all processes

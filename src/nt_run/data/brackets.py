@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import msgspec
 
+from nt_run.data.snapshots import SnapshotStore
 from nt_run.errors import DataError, UsageError
 from nt_run.margin import Bracket, MarginRules, build_brackets, flat_rules
 from nt_run.model import parse_symbol, parse_time
@@ -20,6 +21,7 @@ FLAT_RATE = Decimal("0.03")
 """The largest rate any first bracket had among the 349 contracts of 2024-10-24."""
 FLAT_LEVERAGE = Decimal(20)
 """The most leverage contracts of that rate had."""
+ENDPOINT = "leverageBracket"
 _DAY_MS = 86_400_000
 _EXCHANGE = ("notionalFloor", "notionalCap", "maintMarginRatio", "initialLeverage")
 _CCXT = ("minNotional", "maxNotional", "maintenanceMarginRate", "maxLeverage")
@@ -31,6 +33,18 @@ def choose_rules(tables: Sequence[MarginRules], at_ms: int) -> MarginRules | Non
     dated = sorted(tables, key=lambda rules: rules.as_of_ms or 0)
     known = [rules for rules in dated if (rules.as_of_ms or 0) <= at_ms + _DAY_MS]
     return known[-1] if known else next(iter(dated), None)
+
+
+def kept_rules(store: SnapshotStore, symbol: str, at_ms: int) -> list[MarginRules]:
+    """Return what the kept answers of the exchange say of a contract at a time: one table or none."""
+    answers = store.all()
+    known = [one for one in answers if one.fetched_at_ms <= at_ms + _DAY_MS] or answers[:1]
+    if not known:
+        return []
+    content = store.read(known[-1]).get(ENDPOINT)
+    if _find_rows(content, symbol) is None:
+        return []
+    return [parse_brackets(content, symbol, as_of_ms=known[-1].fetched_at_ms, source="the exchange's own")]
 
 
 def shipped_rules(symbol: str) -> list[MarginRules]:
@@ -51,7 +65,7 @@ def shipped_rules(symbol: str) -> list[MarginRules]:
 
 def assumed_rules(symbol: str) -> MarginRules:
     """Return the flat rate that stands in for unknown brackets."""
-    source = f"assumed: {FLAT_RATE * 100:f} % flat, for the brackets of {symbol} are not known"
+    source = f"not known, {(FLAT_RATE * 100).normalize():f} % of any notional assumed"
     return flat_rules(symbol, FLAT_RATE, FLAT_LEVERAGE, source)
 
 

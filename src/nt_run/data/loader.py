@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from nt_run.data.audit import Problem, Verified, verify
-from nt_run.data.brackets import assumed_rules, choose_rules, read_brackets, shipped_rules
+from nt_run.data.brackets import ENDPOINT, assumed_rules, choose_rules, kept_rules, read_brackets, shipped_rules
 from nt_run.data.conflicts import Family
+from nt_run.data.credentials import Credentials
 from nt_run.data.download import DownloadProgress
 from nt_run.data.files import download_lock
 from nt_run.data.funding import FundingStore, find_odd_steps
@@ -27,6 +28,7 @@ from nt_run.data.ranges import in_words
 from nt_run.data.references import CrossChecked, cross_check
 from nt_run.data.rules import RuleBook
 from nt_run.data.selection import Selection, SeriesRef
+from nt_run.data.snapshots import SnapshotStore
 from nt_run.data.sources import Sources
 from nt_run.errors import NotCachedError, SourceError, UnknownSymbolError
 from nt_run.klines import find_gaps
@@ -50,6 +52,7 @@ class MarketData:
             clock alone.
         timeout_s: For one request.
         changes: Dated changes that are known of the exchange's rules.
+        credentials: The key of an account, for what the exchange tells account holders only: leverage brackets.
     """
 
     root: Path
@@ -62,6 +65,7 @@ class MarketData:
     clock: Callable[[], float] = time.time
     timeout_s: float = 10.0
     changes: Sequence[RuleChange] = ()
+    credentials: Credentials | None = None
     _sources: Sources = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -115,9 +119,10 @@ class MarketData:
         return self._rules().of_date(symbol, date)
 
     def load_brackets(self, symbol: str, at_ms: int, file: Path | None = None) -> LoadedBrackets:
-        """Return the leverage brackets in force at a time: those of `file`, else of the nearest dated table.
+        """Return the leverage brackets in force at a time: those of `file`, else of a dated table.
 
-        Without any table of the symbol a flat rate stands in, and `rules.known` is false.
+        With `credentials` the exchange is asked, and its answer is kept; the tables are the kept answers and those
+        that come with the package. Without any of the symbol a flat rate stands in, and `rules.known` is false.
 
         Raises:
             UsageError: The file cannot be read, or lacks the symbol.
@@ -125,8 +130,16 @@ class MarketData:
         """
         if file is not None:
             return LoadedBrackets(rules=read_brackets(file, symbol), warnings=[])
-        rules = choose_rules(shipped_rules(symbol), at_ms) or assumed_rules(symbol)
-        return LoadedBrackets(rules=rules, warnings=[])
+        store, warnings = SnapshotStore(self.root, ENDPOINT, repair=not self.offline), list[str]()
+        if self.credentials is not None and not self.offline:
+            try:
+                now_ms = self.server_time_ms()
+                answer = self._sources.rest().leverage_brackets(self.credentials, now_ms)
+                store.keep({ENDPOINT: answer}, now_ms)
+            except SourceError as exc:
+                warnings.append(f"The exchange's leverage brackets could not be fetched: {exc.source} {exc.reason}.")
+        tables = [*kept_rules(store, symbol, at_ms), *shipped_rules(symbol)]
+        return LoadedBrackets(rules=choose_rules(tables, at_ms) or assumed_rules(symbol), warnings=warnings)
 
     def load_market_state(self, symbol: str) -> MarketState | None:
         """Return mark price and funding of this moment; `None` offline, for they are never cached.

@@ -36,14 +36,14 @@ class SnapshotList(msgspec.Struct):
 
 
 class SnapshotStore:
-    """Kept exchangeInfo answers under a cache folder. Files are never overwritten.
+    """Kept exchangeInfo answers, or those of another `endpoint`, under a cache folder. Files are never overwritten.
 
     Without `repair` a damaged list stays where it is.
     """
 
-    def __init__(self, root: Path, *, repair: bool = True) -> None:
+    def __init__(self, root: Path, endpoint: str = "exchangeInfo", *, repair: bool = True) -> None:
         self._repair = repair
-        self.folder = root / MARKET / "exchangeInfo"
+        self.folder = root / MARKET / endpoint
         self.warnings: list[str] = []
         """What was found to be wrong with the list, in words."""
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from nt_run.demo.account import SIGNED, answer_signed
 from nt_run.demo.answers import Answer, Query
 from nt_run.demo.archive import Amendment, Archive
 from nt_run.demo.bucket import PATH as BUCKET
@@ -121,11 +122,15 @@ class DemoExchange:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _respond(self, method: str, target: str) -> Reply:
+    def _respond(self, method: str, target: str, key: str) -> Reply:
         url = urlsplit(target)
         query = dict(parse_qsl(url.query))
         fault = self._faults.next(target)
-        answer = self._answer(url.path, query)
+        answer = (
+            self._answer(url.path, query)
+            if url.path != SIGNED
+            else self._charge(url.path, answer_signed(url.query, key, self.clock_ms))
+        )
         if fault is not None:
             answer = fault.apply(answer)
         mishap = fault.mishap if fault is not None else None
@@ -139,7 +144,10 @@ class DemoExchange:
             return self._bucket.answer(query)
         if not path.startswith("/fapi/"):
             return self._archive.answer(path)
-        answer = self._rest.answer(path, query)
+        return self._charge(path, self._rest.answer(path, query))
+
+    def _charge(self, path: str, answer: Answer) -> Answer:
+        """Charge the request's weight, which may be more than there is left."""
         used, left = self._spend(answer.weight)
         if used > self._weight_limit:
             answer = Fault(path, "429", retry_after=int(left) + 1).apply(answer)

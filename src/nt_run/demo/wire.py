@@ -30,8 +30,8 @@ class Reply(NamedTuple):
     mishap: Literal["timeout", "reset", "cut", "slow"] | None = None
 
 
-type Respond = Callable[[str, str], Reply]
-"""Takes the method and the request's target (path and query)."""
+type Respond = Callable[[str, str, str], Reply]
+"""Takes the method, the request's target (path and query) and its API key, empty if there is none."""
 
 
 class LoopbackServer(HTTPServer):
@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self, *, send_body: bool) -> None:
         server = cast("LoopbackServer", self.server)
-        reply = server.respond(self.command, self.path)
+        reply = server.respond(self.command, self.path, self.headers.get("X-MBX-APIKEY", ""))
         if reply.mishap is not None:
             self.close_connection = True
         if reply.mishap == "timeout":
