@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
+import polars as pl
 import pyarrow as _pyarrow  # noqa: ICN001 - `pa` is the same module without types
 from nautilus_trader.model import Bar, CryptoPerpetual
 from nautilus_trader.persistence import BarDataWrangler
 from numpy.typing import NDArray
 
 from nt_run.klines import PRICES, Klines
+from nt_run.matching import replaced
 from nt_run.model import MS, Interval
 
 pa = cast("Any", _pyarrow)  # it ships no types
@@ -21,6 +23,8 @@ pa = cast("Any", _pyarrow)  # it ships no types
 CHUNK = 10_000
 """Rows converted at a time: fewer cost time, more cost memory (one list of a year takes 1 GB)."""
 
+_ENDLESS = 10**12
+"""Volume of a bar that orders are matched on, in base units: more than any order, and less than the engine's most."""
 _FIXED = pa.decimal128(38, 16)
 _TIME = pa.timestamp("ns", "UTC")
 _SCHEMA = pa.schema([*((name, _FIXED) for name in (*PRICES, "volume")), ("ts_event", _TIME), ("ts_init", _TIME)])
@@ -43,18 +47,37 @@ def make_bars(klines: Klines, instrument: CryptoPerpetual, bar_type: str) -> Ite
     The instrument must have enough decimals for the klines; `build_instrument` sees to it.
     """
     wrangler = _wrangler(bar_type, instrument)
-    for batch in _record_batches(klines):
-        yield _wrangle(wrangler, batch)
+    for rows in _chunks(klines):
+        yield _wrangle(wrangler, _record_batch(rows))
 
 
 def make_bar_pairs(
-    klines: Klines, instrument: CryptoPerpetual, bar_type: str, *, execution_type: str, execution_volume: int
+    klines: Klines, instrument: CryptoPerpetual, fine: Klines | None = None
 ) -> Iterator[tuple[list[Bar], list[Bar]]]:
-    """Yield lists of bars as `make_bars` does, each with its twins of another type and one volume (base units)."""
-    shown, twin = _wrangler(bar_type, instrument), _wrangler(execution_type, instrument)
-    for batch in _record_batches(klines):
-        volume = _decimals(np.full(len(batch), execution_volume), 0)
-        yield _wrangle(shown, batch), _wrangle(twin, batch.set_column(len(PRICES), "volume", volume))
+    """Yield lists of bars as `make_bars` does, each with the bars that orders are matched on, of endless volume.
+
+    These are twins of the others by another name; where `fine` has bars that make up one, they come in its place. The
+    second list is in no order.
+    """
+    name = str(instrument.id)
+    shown = _wrangler(bar_type_name(name, klines.interval), instrument)
+    twin = _wrangler(execution_type_name(name), instrument)
+    for rows in _chunks(klines):
+        batch = _record_batch(rows)
+        finer = None if fine is None else fine.within(rows.range)
+        if finer is None or not len(finer):
+            parts = [batch]
+        else:
+            kept = Klines(
+                rows.symbol, rows.interval, rows.exponents, rows.frame.filter(pl.Series(~replaced(rows, finer)))
+            )
+            parts = [_record_batch(part) for part in (kept, finer) if len(part)]
+        yield _wrangle(shown, batch), [bar for part in parts for bar in _twins(twin, part)]
+
+
+def _twins(wrangler: BarDataWrangler, batch: Any) -> list[Bar]:  # noqa: ANN401 - pyarrow ships no types
+    volumes = _decimals(np.full(len(batch), _ENDLESS), 0)
+    return _wrangle(wrangler, batch.set_column(len(PRICES), "volume", volumes))
 
 
 def _wrangler(bar_type: str, instrument: CryptoPerpetual) -> BarDataWrangler:
@@ -68,13 +91,15 @@ def _wrangle(wrangler: BarDataWrangler, batch: Any) -> list[Bar]:  # noqa: ANN40
     return wrangler.process_record_batch_bytes(sink.getvalue().to_pybytes())
 
 
-def _record_batches(klines: Klines) -> Iterator[Any]:
-    closes = klines.close_times() * MS
+def _chunks(klines: Klines) -> Iterator[Klines]:
     for start in range(0, len(klines), CHUNK):
-        rows = klines.frame.slice(start, CHUNK)
-        closed = _from_buffer(_TIME, closes[start : start + CHUNK])
-        numbers = [_decimals(rows[name].to_numpy(), klines.exponents.of(name)) for name in (*PRICES, "volume")]
-        yield pa.RecordBatch.from_arrays([*numbers, closed, closed], schema=_SCHEMA)
+        yield Klines(klines.symbol, klines.interval, klines.exponents, klines.frame.slice(start, CHUNK))
+
+
+def _record_batch(klines: Klines) -> Any:  # noqa: ANN401 - as above
+    closed = _from_buffer(_TIME, klines.close_times() * MS)
+    numbers = [_decimals(klines.frame[name].to_numpy(), klines.exponents.of(name)) for name in (*PRICES, "volume")]
+    return pa.RecordBatch.from_arrays([*numbers, closed, closed], schema=_SCHEMA)
 
 
 def _decimals(scaled: NDArray[np.int64], exponent: int) -> Any:  # noqa: ANN401 - as above

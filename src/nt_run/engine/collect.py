@@ -21,9 +21,11 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy
 
+from nt_run.engine.lifetimes import lifetimes, may_rest
 from nt_run.engine.refuse import Refusals
 from nt_run.filters import MODIFICATION
 from nt_run.model import LIQUIDATION, BookedTrade, Denial, Fill, Liquidity, SentOrder, Side
+from nt_run.resting import RestingOrder
 
 _SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
 _KEPT_S = 30 * 86_400
@@ -68,6 +70,7 @@ class OrderCollector:
         self._sent: list[tuple[int, int, SentOrder]] | None = [] if keep_sent else None
         self._fills: list[tuple[int, int, Fill]] = []
         self._denials: list[tuple[int, int, Denial]] = []
+        self._resting: list[tuple[int, int, RestingOrder]] = []
         self._taken: set[str] = set()
         self._turning: set[str] = set()
 
@@ -122,10 +125,18 @@ class OrderCollector:
         """What the strategy asked for, in time order; empty unless it was to be kept. Complete after `finish`."""
         return [item[2] for item in sorted(self._sent or [], key=lambda item: item[:2])]
 
+    @property
+    def resting(self) -> list[RestingOrder]:
+        """Orders that rested, by the time from which they did. Complete after `finish`."""
+        return [item[2] for item in sorted(self._resting, key=lambda item: item[:2])]
+
     def _take(self, order: Any) -> None:  # noqa: ANN401 - the engine's order types share no base
         if self._sent is not None:
             number = _number(order.client_order_id.value)
             self._sent += [(asked.time_ns, number, asked) for asked in sent_orders(order)]
+        if may_rest(order):
+            number = _number(order.client_order_id.value)
+            self._resting += [(each.since_ns, number, each) for each in lifetimes(order)]
         last = order.last_event
         events: Iterable[Any] = (last,) if _is_whole(order, last) else order.events()
         for event in events:

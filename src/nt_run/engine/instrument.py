@@ -37,8 +37,8 @@ class SpecCheck:
         return self.exchange == self.built
 
 
-def build_instrument(specs: InstrumentSpecs, klines: Klines | None = None) -> CryptoPerpetual:
-    """Return the engine's perpetual for `specs`.
+def build_instrument(specs: InstrumentSpecs, *market: Klines | None) -> CryptoPerpetual:
+    """Return the engine's perpetual for `specs` and the klines of its market.
 
     Old klines can be finer than today's tick size (BTCUSDT moved in 0.01 until 2022, its tick size is 0.10 now). No
     kline is ever rounded, and the engine drops without a word each fill whose price is not a multiple of its price
@@ -48,10 +48,13 @@ def build_instrument(specs: InstrumentSpecs, klines: Klines | None = None) -> Cr
     `margin_init` and `margin_maint` are 1, so that orders and open positions tie up notional ÷ leverage, as on the
     exchange. Real maintenance margin depends on brackets and is not the engine's affair.
     """
-    data = tight_exponents(klines) if klines is not None else Exponents(0, 0, 0)
+    data = Exponents(0, 0, 0)
+    there = [klines for klines in market if klines is not None]
+    for klines in there:
+        data = data.widest(tight_exponents(klines))
     price_decimals = max(specs.price_precision, data.price)
     size_decimals = max(specs.size_precision, data.quantity)
-    coarse = klines is not None and not _all_on_tick(klines, specs.tick_size)
+    coarse = not all(_all_on_tick(klines, specs.tick_size) for klines in there)
     increment = Decimal(1).scaleb(-price_decimals) if coarse else specs.tick_size
     quote = ensure_currency(specs.quote_asset)
 

@@ -23,7 +23,7 @@ from nautilus_trader.model import (
 )
 
 from nt_run.execution import Execution
-from nt_run.klines import Klines
+from nt_run.matching import MatchBars
 from nt_run.model import MS, Side
 
 NO_NEXT_OPEN = "no next open: sent at the close of the last bar"
@@ -34,7 +34,7 @@ _LEVEL = 10**9
 
 
 class PriceModel(FillModel):
-    """Prices the taker fills of one run over `klines`.
+    """Prices the taker fills of one run whose orders are matched on `bars`.
 
     `references` holds, by client order id, the market's price of each fill priced here; why an order was not filled
     goes to `reasons`.
@@ -42,7 +42,7 @@ class PriceModel(FillModel):
 
     def __init__(
         self,
-        klines: Klines,
+        bars: MatchBars,
         instrument: CryptoPerpetual,
         execution: Execution,
         *,
@@ -56,10 +56,7 @@ class PriceModel(FillModel):
         self._grid = instrument.price_increment.as_decimal()
         self._instrument = instrument
         self._size = Quantity.from_decimal_dp(Decimal(_LEVEL), instrument.size_precision)
-        self._opened = klines.frame["open_time"].dt.epoch("ms").to_numpy()
-        self._opens = klines.frame["open"].to_numpy()
-        self._exponent = klines.exponents.price
-        self._interval = klines.interval
+        self._bars = bars
         self._forced: dict[str, Decimal] = {}
         self._clock: Clock | None = None
 
@@ -115,10 +112,10 @@ class PriceModel(FillModel):
         if kind in _MARKET and market is not None:
             if self._execution.fill == "close":
                 return market.as_decimal()
-            if (row := self._row_from(self._now_ms())) == len(self._opens):
+            if (row := self._row_from(self._now_ms())) == len(self._bars):
                 self._reasons[order.client_order_id.value] = NO_NEXT_OPEN
                 return None
-            return self._open(row)
+            return self._bars.price("open", row)
         if kind in _TRIGGERED and self._execution.slippage:
             return self._triggered(order)
         return None
@@ -131,19 +128,16 @@ class PriceModel(FillModel):
         """
         trigger: Decimal = order.trigger_price.as_decimal()
         now_ms = self._now_ms()
-        row = self._row_from(self._interval.floor(now_ms - 1))
-        if order.ts_last >= now_ms * MS or row == len(self._opens):
+        row = self._row_from(now_ms) - 1
+        if order.ts_last >= now_ms * MS or row < 0:
             return trigger
-        opened = self._open(row)
+        opened = self._bars.price("open", row)
         rises = (order.side == OrderSide.BUY) != (order.order_type == OrderType.MARKET_IF_TOUCHED)
         return max(opened, trigger) if rises else min(opened, trigger)
 
     def _row_from(self, time_ms: int) -> int:
         # For one time, faster than numpy's own search.
-        return bisect_left(self._opened, time_ms)
-
-    def _open(self, row: int) -> Decimal:
-        return Decimal(int(self._opens[row])).scaleb(-self._exponent)
+        return bisect_left(self._bars.opened, time_ms)
 
     def _now_ms(self) -> int:
         if self._clock is None:

@@ -12,7 +12,7 @@ from nautilus_trader.backtest import BacktestEngine
 from nautilus_trader.model import BarType, CryptoPerpetual, Currency, Money, Price
 from nautilus_trader.trading import Strategy
 
-from nt_run.engine.bars import bar_type_name, execution_type_name, make_bar_pairs
+from nt_run.engine.bars import bar_type_name, make_bar_pairs
 from nt_run.engine.collect import OrderCollector, collect_funding, collect_trades
 from nt_run.engine.estimator import Estimator
 from nt_run.engine.filters import FilterGate
@@ -29,13 +29,12 @@ from nt_run.engine.venue import VENUE, add_venue, open_engine
 from nt_run.execution import PLAIN, Execution
 from nt_run.klines import Klines
 from nt_run.liquidation import Liquidation, MarginPlan
+from nt_run.matching import match_bars
 from nt_run.model import BookedTrade, Denial, Fees, Fill, FundingPayment, FundingRate, SentOrder, Settlement
 from nt_run.protection import OFF, ProtectionRules, ProtectionUse
+from nt_run.resting import RestingOrder
 from nt_run.sizing import SizingRules
 from nt_run.specs import InstrumentSpecs
-
-_ENDLESS = 10**12
-"""Volume of an execution bar in base units: more than any order, and less than the engine's largest quantity."""
 
 type Progress = Callable[[int, float, int], None]
 """Called now and then with bars done, equity in the quote asset, and orders done."""
@@ -54,6 +53,8 @@ class EngineInput:
     strategy: StrategySource
     params: Mapping[str, object]
     execution: Execution = PLAIN
+    fine: Klines | None = None
+    """Finer klines of some of the bars: orders are matched on them there. The strategy does not see them."""
     protection: ProtectionRules = OFF
     margin: MarginPlan | None = None
     """`None` liquidates nothing."""
@@ -88,6 +89,8 @@ class EngineOutput:
     spec_checks: list[SpecCheck]
     sizing: SizingRecord
     protections: list[ProtectionUse]
+    resting: list[RestingOrder]
+    """Every order that rested, by the time from which it did."""
     sent: list[SentOrder]
     """What the strategy asked for, in time order; empty unless it was to be kept."""
     liquidations: Sequence[Liquidation] = ()
@@ -107,7 +110,7 @@ def run_engine(run: EngineInput) -> EngineOutput:
         KeyboardInterrupt: Ctrl-C; the engine is disposed of first.
     """
     check_atr(run.sizing, len(run.klines))
-    instrument = build_instrument(run.specs, run.klines)
+    instrument = build_instrument(run.specs, run.klines, run.fine)
     estimator = Estimator(run.sizing, run.klines.interval)
     sizer = _make_sizer(run, instrument, estimator)
     bar_type = BarType.from_str(bar_type_name(run.specs.instrument_id, run.klines.interval))
@@ -167,13 +170,11 @@ def _feed(
 
     Each kline comes twice: as the bar the strategy sees, and before it as an execution bar (one second by name, so
     that the engine prefers it for matching) with the same prices and a volume larger than any order. An order would
-    otherwise be matched against a quarter of the bar's volume, and the rest of it filled a tick worse.
+    otherwise be matched against a quarter of the bar's volume, and the rest of it filled a tick worse. Where there are
+    finer klines, they are the execution bars.
     """
-    name = bar_type_name(run.specs.instrument_id, run.klines.interval)
-    execution = execution_type_name(run.specs.instrument_id)
-    pairs = make_bar_pairs(run.klines, instrument, name, execution_type=execution, execution_volume=_ENDLESS)
     fed_until = fed = 0
-    for shown, matched in pairs:
+    for shown, matched in make_bar_pairs(run.klines, instrument, run.fine):
         engine.add_data(matched, sort=False)
         engine.add_data(shown, sort=False)
         if settlements := plan.data(instrument.id, fed_until, shown[-1].ts_event):
@@ -220,6 +221,7 @@ def _collect(
         spec_checks=compare_with_specs(instrument, run.specs),
         sizing=sizer.record,
         protections=protections,
+        resting=orders.resting,
         sent=orders.sent,
     )
 
@@ -240,7 +242,8 @@ def _make_prices(run: EngineInput, instrument: CryptoPerpetual, reasons: dict[st
     """Return what prices the taker fills; `None` where the engine's own prices are the answer, at no cost per fill."""
     if run.execution.plain and not (run.margin and run.margin.followed):
         return None
-    return PriceModel(run.klines, instrument, run.execution, tick=run.specs.tick_size, reasons=reasons)
+    bars = match_bars(run.klines, run.fine)
+    return PriceModel(bars, instrument, run.execution, tick=run.specs.tick_size, reasons=reasons)
 
 
 def _make_orders(

@@ -1,0 +1,279 @@
+"""Bars that do not tell what became of a position, and what that may have cost or made. Pure.
+
+Counted is each bar in which a position could leave in more than one way: its stop and its target both lie inside, or it
+was entered by a resting order and its own stop or target lies inside as well. Behind a gap there is no doubt: what the
+open has passed fills there, first of all.
+
+For the quantity in question each way out has a price, a fee and a slippage; `worst` and `best` are the differences to
+what was booked. A way that leaves the position open ends at the same stop or target later, at its first bar, or at the
+last close. This is first order: what the strategy would have done differently afterwards, and the funding of a position
+that stayed open where the booked one left, are not in it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from nt_run.aftermath import Aftermath
+from nt_run.matching import MatchBars
+from nt_run.model import MS, Fill, FundingPayment, Liquidity, Side, TimeRange, format_iso
+from nt_run.outcomes import ZERO, Costs, Span, find_exits, heading
+from nt_run.resting import RestingOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ambiguity:
+    """One position in one bar that allows more than one end; money in the quote asset."""
+
+    bar: TimeRange
+    side: Side
+    quantity: Decimal
+    entry: Decimal | None
+    """Where a resting order opened it inside the bar; `None` where it was open before."""
+    stop: Decimal | None
+    """The nearest stop inside the bar."""
+    target: Decimal | None
+    chosen: str
+    """What was booked: `stop`, `target`, `open`, or several of them."""
+    worst: Decimal
+    """What the worst end makes less than the chosen one, ≤ 0."""
+    best: Decimal
+    """What the best end makes more, ≥ 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booked:
+    """What a run booked, in time order, and what its orders met."""
+
+    bars: MatchBars
+    resting: Sequence[RestingOrder]
+    fills: Sequence[Fill]
+    payments: Sequence[FundingPayment]
+    costs: Costs
+
+
+def find_ambiguities(booked: Booked) -> list[Ambiguity]:
+    """Return every bar, position by position, that allows another end than the booked one, in time order."""
+    return _Search(booked).run() if booked.resting else []
+
+
+def ambiguity_object(found: Sequence[Ambiguity], *, bars: int, net: Decimal) -> dict[str, Any]:
+    """Return ambiguities as one object; `bars` were matched, `net` is the PnL of the run (quote asset)."""
+    pnl = {
+        "worst": net + sum((each.worst for each in found), ZERO),
+        "chosen": net,
+        "best": net + sum((each.best for each in found), ZERO),
+    }
+    return {
+        "bars": len({each.bar for each in found}),
+        "of": bars,
+        "pnl": {name: f"{value:.8f}" for name, value in pnl.items()},
+        "listed": [
+            {
+                "start": format_iso(each.bar.start_ms),
+                "end": format_iso(each.bar.end_ms),
+                "side": "long" if each.side is Side.BUY else "short",
+                "quantity": f"{each.quantity:f}",
+                "entry": _text(each.entry),
+                "stop": _text(each.stop),
+                "target": _text(each.target),
+                "chosen": each.chosen,
+                "worst": f"{each.worst:.8f}",
+                "best": f"{each.best:.8f}",
+            }
+            for each in found
+        ],
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moment:
+    """The fills at the close of one bar, which happened somewhere inside it or at its close."""
+
+    row: int
+    held: Decimal
+    """The signed position before them."""
+    fills: Sequence[Fill]
+    first: int
+    """Where they begin among all fills."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """One position in one bar: `quantity` of it was open at the open, or from `entry` on."""
+
+    row: int
+    side: Side
+    quantity: Decimal
+    entry: Decimal | None
+    span: Span
+    exits: Sequence[RestingOrder]
+    left: Sequence[Fill]
+    """The fills in which it left."""
+    after: int
+    """The first fill of the run after these and the entry."""
+    held: Decimal
+    """The signed position before that fill."""
+
+
+class _Search:
+    def __init__(self, booked: Booked) -> None:
+        self._booked = booked
+        self._after = Aftermath(booked.bars, booked.fills, booked.payments, booked.costs)
+        self._coming = sorted(booked.resting, key=lambda each: each.since_ns)
+        self._come = 0
+        self._active: list[RestingOrder] = []
+        self._since: dict[int, list[RestingOrder]] = {}
+        for each in booked.resting:
+            self._since.setdefault(each.since_ns, []).append(each)
+
+    def run(self) -> list[Ambiguity]:
+        found: list[Ambiguity] = []
+        held, first = ZERO, 0
+        for time_ns, together in groupby(self._booked.fills, key=lambda each: each.time_ns):
+            fills = list(together)
+            row = self._booked.bars.ending_at(time_ns)
+            if row is not None and any(fill.order_type != "market" for fill in fills):
+                moment = _Moment(row=row, held=held, fills=fills, first=first)
+                found += [judged for case in self._cases(moment, time_ns) if (judged := self._judge(case))]
+            first += len(fills)
+            held += sum((fill.side.sign * fill.quantity for fill in fills), ZERO)
+        return found
+
+    def _cases(self, moment: _Moment, time_ns: int) -> list[_Case]:
+        """Return the positions of one bar that left, or were opened, by orders that rested over it."""
+        opened_ns = int(self._booked.bars.opened[moment.row]) * MS
+        over = self._resting_over(opened_ns, time_ns)
+        children = [each for each in self._since.get(time_ns, ()) if each.sent_ns <= opened_ns]
+        cases: list[_Case] = []
+        held = moment.held
+        if held:
+            side = Side.BUY if held > 0 else Side.SELL
+            case = self._case(moment, side, abs(held), over.values())
+            cases += [case] if case.left else []
+        for fill in moment.fills:
+            signed = fill.side.sign * fill.quantity
+            opens = fill.quantity if held * signed >= 0 else max(ZERO, fill.quantity - abs(held))
+            held += signed
+            if opens and fill.order_id in over:
+                case = self._case(moment, fill.side, opens, children, (over[fill.order_id], fill))
+                cases += [case] if case.exits else []
+        return cases
+
+    def _case(
+        self,
+        moment: _Moment,
+        side: Side,
+        quantity: Decimal,
+        orders: Iterable[RestingOrder],
+        entry: tuple[RestingOrder, Fill] | None = None,
+    ) -> _Case:
+        bars, row, fills = self._booked.bars, moment.row, moment.fills
+        exits = [each for each in orders if each.side is not side]
+        left = _part(fills, {each.order_id for each in exits}, quantity)
+        start, approach = bars.price("open", row), 0
+        # A limit that the open had passed fills at its own price, but at the open all the same.
+        if entry is not None and heading(entry[0]) * (entry[1].reference - start) > 0:
+            start, approach = entry[1].reference, heading(entry[0])
+        high, low, close = (bars.price(name, row) for name in ("high", "low", "close"))
+        names = {each.order_id for each in left} | ({entry[1].order_id} if entry else set[str]())
+        done = max((at for at, fill in enumerate(fills) if fill.order_id in names), default=-1) + 1
+        return _Case(
+            row=row,
+            side=side,
+            quantity=quantity,
+            entry=None if entry is None else entry[1].reference,
+            span=Span(start=start, approach=approach, high=high, low=low, close=close),
+            exits=exits,
+            left=left,
+            after=moment.first + done,
+            held=moment.held + sum((fill.side.sign * fill.quantity for fill in fills[:done]), ZERO),
+        )
+
+    def _judge(self, case: _Case) -> Ambiguity | None:
+        """Return the case if a path through the bar ends otherwise than it was booked."""
+        exits, costs = find_exits(case.span, case.exits), self._booked.costs
+        fetched = {order.order_id: costs.fetched(order, order.level) for order in case.exits}
+        taken: dict[str, Decimal] = {}
+        for fill in case.left:
+            fetched[fill.order_id] = costs.net(fill.side, fill.price, makes=fill.liquidity is Liquidity.MAKER)
+            taken[fill.order_id] = taken.get(fill.order_id, ZERO) + fill.quantity
+        paths = [path for path in exits.paths(case.quantity) if not _alike(path, taken, fetched)]
+        if not paths:
+            return None
+        differences = self._differences(case, paths, taken, fetched)
+        inside = [order for way in exits.reached.values() for order in way[:1]]
+        return Ambiguity(
+            bar=TimeRange(int(self._booked.bars.opened[case.row]), int(self._booked.bars.closed[case.row])),
+            side=case.side,
+            quantity=case.quantity,
+            entry=case.entry,
+            stop=next((each.level for each in inside if each.is_stop), None),
+            target=next((each.level for each in inside if not each.is_stop), None),
+            chosen=_named(case, taken),
+            worst=min(ZERO, *differences),
+            best=max(ZERO, *differences),
+        )
+
+    def _differences(
+        self,
+        case: _Case,
+        paths: Sequence[Mapping[str, Decimal]],
+        taken: Mapping[str, Decimal],
+        fetched: Mapping[str, Decimal],
+    ) -> list[Decimal]:
+        """Return what each path makes more than what was booked."""
+        stayed = case.quantity - _sum(taken)
+        open_at = self._after.booked(case.side, case.row, case.after, case.held) if stayed else ZERO
+        booked = _worth(taken, fetched) + stayed * open_at
+        differences: list[Decimal] = []
+        for path in paths:
+            left = case.quantity - _sum(path)
+            # Only a position that was booked as gone has to be followed.
+            followed = left and not stayed
+            values = self._after.followed(case.exits, case.side, case.row, case.span.start) if followed else [open_at]
+            differences += [_worth(path, fetched) + left * value - booked for value in values]
+        return differences
+
+    def _resting_over(self, opened_ns: int, closed_ns: int) -> dict[str, RestingOrder]:
+        """Return what rested from a bar's open to its close, by order id; bars are asked for in time order."""
+        while self._come < len(self._coming) and self._coming[self._come].since_ns <= opened_ns:
+            self._active.append(self._coming[self._come])
+            self._come += 1
+        self._active = [each for each in self._active if each.until_ns is None or each.until_ns >= closed_ns]
+        return {each.order_id: each for each in self._active}
+
+
+def _part(group: Sequence[Fill], names: set[str], most: Decimal) -> list[Fill]:
+    """Return the fills of some orders, as far as they reduce a position of the quantity `most`."""
+    made: list[Fill] = []
+    for fill in group:
+        if fill.order_id in names and (part := min(fill.quantity, most)):
+            made.append(fill if part == fill.quantity else replace(fill, quantity=part))
+            most -= part
+    return made
+
+
+def _sum(taken: Mapping[str, Decimal]) -> Decimal:
+    return sum(taken.values(), ZERO)
+
+
+def _worth(taken: Mapping[str, Decimal], fetched: Mapping[str, Decimal]) -> Decimal:
+    return sum((quantity * fetched[name] for name, quantity in taken.items()), ZERO)
+
+
+def _alike(one: Mapping[str, Decimal], other: Mapping[str, Decimal], fetched: Mapping[str, Decimal]) -> bool:
+    """Return whether two ends take out the same quantity for the same money."""
+    return _sum(one) == _sum(other) and _worth(one, fetched) == _worth(other, fetched)
+
+
+def _named(case: _Case, taken: Mapping[str, Decimal]) -> str:
+    stops = {order.order_id for order in case.exits if order.is_stop}
+    names = ["stop" if name in stops else "target" for name in taken]
+    return " and ".join(dict.fromkeys([*names, "open"] if _sum(taken) < case.quantity else names))
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:f}"

@@ -1,0 +1,88 @@
+"""The bars orders are matched on: those of the run, some of them replaced by finer ones. Pure."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from nt_run.klines import PRICES, Klines, bar_numbers, bar_openings
+from nt_run.model import MS, TimeRange
+
+
+@dataclass(frozen=True, slots=True)
+class MatchBars:
+    """Bars in time order, one row each; prices are integers scaled by 10^exponent, times UTC ms."""
+
+    opened: NDArray[np.int64]
+    closed: NDArray[np.int64]
+    open: NDArray[np.int64]
+    high: NDArray[np.int64]
+    low: NDArray[np.int64]
+    close: NDArray[np.int64]
+    exponent: int
+
+    def __len__(self) -> int:
+        return len(self.opened)
+
+    def price(self, column: str, row: int) -> Decimal:
+        """Return one price of a bar, exact."""
+        return Decimal(int(getattr(self, column)[row])).scaleb(-self.exponent)
+
+    def ending_at(self, time_ns: int) -> int | None:
+        """Return the row of the bar that ends at a time, `None` if none does."""
+        row = int(np.searchsorted(self.closed, -(-time_ns // MS)))
+        return row if row < len(self) and int(self.closed[row]) * MS == time_ns else None
+
+
+def match_bars(klines: Klines, fine: Klines | None = None) -> MatchBars:
+    """Return the bars of `klines`, with those of `fine` in the place of the bars they make up."""
+    if fine is None:
+        opened, high, low, close = (klines.frame[name].to_numpy() for name in PRICES)
+        return MatchBars(klines.open_times(), klines.close_times(), opened, high, low, close, klines.exponents.price)
+    kept = klines.frame.filter(pl.Series(~replaced(klines, fine)))
+    parts = (Klines(klines.symbol, klines.interval, klines.exponents, kept), fine)
+    exponent = max(part.exponents.price for part in parts)
+    scales = [10 ** (exponent - part.exponents.price) for part in parts]
+
+    starts = np.concatenate([part.open_times() for part in parts])
+    order = np.argsort(starts)
+
+    def joined(name: str) -> NDArray[np.int64]:
+        scaled = [part.frame[name].to_numpy() * scale for part, scale in zip(parts, scales, strict=True)]
+        return np.concatenate(scaled)[order]
+
+    ends = np.concatenate([part.close_times() for part in parts])
+    opened, high, low, close = (joined(name) for name in PRICES)
+    return MatchBars(starts[order], ends[order], opened, high, low, close, exponent)
+
+
+def replaced(klines: Klines, fine: Klines) -> NDArray[np.bool_]:
+    """Return for each row of `klines` whether bars of `fine` stand in its place."""
+    places = bar_openings(klines.interval, np.unique(bar_numbers(klines.interval, fine.open_times())))
+    return np.isin(klines.open_times(), places)
+
+
+def disagreement(klines: Klines, fine: Klines, bar: TimeRange) -> str | None:
+    """Return how the finer bars of one bar contradict it, in words; `None` if they make up exactly this bar."""
+    parts = fine.within(bar)
+    if (found := len(parts)) != (wanted := bar.bars(fine.interval)):
+        return f"{found} of {wanted} bars are there"
+    whole = klines.within(bar)
+    frame = parts.frame
+    made = {
+        "open": frame["open"][0],
+        "high": frame["high"].max(),
+        "low": frame["low"].min(),
+        "close": frame["close"][-1],
+    }
+    for name, value in made.items():
+        ours, theirs = _decimal(whole, int(whole.frame[name].to_numpy()[0])), _decimal(parts, value)
+        if ours != theirs:
+            return f"{name} is {theirs:f} instead of {ours:f}"
+    return None
+
+
+def _decimal(klines: Klines, value: int) -> Decimal:
+    return Decimal(value).scaleb(-klines.exponents.price)

@@ -1,0 +1,116 @@
+"""Which exits of a position one bar allows, and what each would have fetched. Pure.
+
+A bar tells that the price was at its open, its high, its low and its close, not in which order it was at the two in the
+middle. An exit above and an exit below the price are both inside many a bar; which came first decides the trade.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import permutations
+from typing import Literal
+
+from nt_run.execution import Slippage
+from nt_run.model import Fees, Side
+from nt_run.resting import RestingOrder
+
+ZERO = Decimal(0)
+
+type Reach = Literal["at once", "certain", "possible", "never"]
+type Direction = Literal[1, -1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What an exit is charged: fees as fractions of notional, and slippage, whose ticks are `tick`."""
+
+    fees: Fees
+    slippage: Slippage
+    tick: Decimal
+
+    def fetched(self, order: RestingOrder, price: Decimal) -> Decimal:
+        """Return what one unit fetches where `order` meets the market's `price`, net of fee; negative for a buy."""
+        paid = price if order.makes else self.slippage.worse(price, order.side, tick=self.tick)
+        return self.net(order.side, paid, makes=order.makes)
+
+    def net(self, side: Side, price: Decimal, *, makes: bool) -> Decimal:
+        """Return what one unit fetches at exactly `price`, net of fee."""
+        return -side.sign * price - price * (self.fees.maker if makes else self.fees.taker)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """The prices of one bar from the moment a position was open.
+
+    `start` is where the position was from then on: the bar's open, or the price of an entry inside the bar, which the
+    price came to in the direction `approach` (0 for the open).
+    """
+
+    start: Decimal
+    approach: Literal[1, 0, -1]
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+    def reach(self, order: RestingOrder) -> Reach:
+        """Return whether the price came to an exit after the position was open.
+
+        The extreme on the far side of an entry comes after it, the other one perhaps before; the close always after.
+        """
+        direction, level = heading(order), order.level
+        if direction * (level - self.start) <= 0:
+            return "at once"
+        extreme = self.high if direction > 0 else self.low
+        if direction * (extreme - level) < 0:
+            return "never"
+        if self.approach in {0, direction} or direction * (self.close - level) >= 0:
+            return "certain"
+        return "possible"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exits:
+    """The exits a bar allows: those that fill at once, and by direction those it reaches, the nearest first.
+
+    `certain` are the directions of which the bar leaves no doubt.
+    """
+
+    at_once: Sequence[RestingOrder]
+    reached: Mapping[Direction, Sequence[RestingOrder]]
+    certain: frozenset[Direction]
+
+    def paths(self, quantity: Decimal) -> Iterator[dict[str, Decimal]]:
+        """Yield what each path the bar allows takes out of a position, by order id; what is left stays open."""
+        for length in range(len(self.certain), len(self.reached) + 1):
+            for path in permutations(self.reached, length):
+                if self.certain <= set(path):
+                    yield _taken(quantity, [*self.at_once, *(order for way in path for order in self.reached[way])])
+
+
+def find_exits(span: Span, orders: Sequence[RestingOrder]) -> Exits:
+    """Return which of the orders, all on the exit side, a bar reaches."""
+    reach = {order.order_id: span.reach(order) for order in orders}
+    reached: dict[Direction, list[RestingOrder]] = {}
+    for order in sorted(orders, key=lambda each: abs(each.level - span.start)):
+        if reach[order.order_id] in {"certain", "possible"}:
+            reached.setdefault(heading(order), []).append(order)
+    return Exits(
+        at_once=[order for order in orders if reach[order.order_id] == "at once"],
+        reached=reached,
+        certain=frozenset(way for way, there in reached.items() if reach[there[0].order_id] == "certain"),
+    )
+
+
+def heading(order: RestingOrder) -> Direction:
+    """Return in which direction the price comes to an order: up to a buy stop and a sell limit."""
+    return 1 if (order.side is Side.BUY) == order.is_stop else -1
+
+
+def _taken(quantity: Decimal, orders: Sequence[RestingOrder]) -> dict[str, Decimal]:
+    taken: dict[str, Decimal] = {}
+    left = quantity
+    for order in orders:
+        if part := min(left, order.quantity):
+            taken[order.order_id] = part
+            left -= part
+    return taken
