@@ -12,19 +12,16 @@ from nt_run.config import load_config
 from nt_run.equity import equity_curve
 from nt_run.errors import ResultsError
 from nt_run.folders import find_run
+from nt_run.frames import fills_frame, funding_frame, settlements_frame, trades_frame
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import Fill, FundingPayment, Interval, Liquidity, Settlement, Side
 from nt_run.results import (
     REQUIRED,
     Run,
-    fills_frame,
-    funding_frame,
     load_run,
     read_curve,
     run_name,
     save_run,
-    settlements_frame,
-    trades_frame,
 )
 
 D = Decimal

@@ -17,8 +17,9 @@ from nt_run.errors import CapitalError, UsageError
 from nt_run.filters import filter_ledger, needs_capital, refused_by
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.model import MS, Denial, format_iso
-from nt_run.pipeline import default_params, run_market
+from nt_run.pipeline import default_params
 from nt_run.progress import ProgressDisplay
+from nt_run.running import run_market
 from nt_run.sizing import BelowMinimumError
 from nt_run.strategies.resolver import check_params, resolve_strategy
 from nt_run.summary import exchange_warning
@@ -77,10 +78,10 @@ def find_capital(
     def run(balance: int) -> Trial:
         account = msgspec.structs.replace(config.account, balance=Decimal(balance))
         try:
-            _, output = run_market(msgspec.structs.replace(config, account=account), inputs, strategy, params, progress)
+            _, done = run_market(msgspec.structs.replace(config, account=account), inputs, strategy, params, progress)
         except BelowMinimumError as exc:
             return _refused_at_once(balance, inputs, exc)
-        return _trial(balance, output)
+        return _trial(balance, done.output)
 
     trials = Trials(run, progress)
     below, enough = search(trials, math.ceil(config.account.balance))

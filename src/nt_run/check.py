@@ -25,8 +25,8 @@ from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.klines import Klines
 from nt_run.lens import Lens, seen_through
 from nt_run.model import SentOrder
-from nt_run.pipeline import engine_input
 from nt_run.progress import ProgressDisplay
+from nt_run.running import engine_input
 from nt_run.strategies.resolver import check_params, resolve_strategy
 from nt_run.summary import exchange_warning
 from nt_run.verdict import check_object

@@ -70,19 +70,13 @@ def disagreement(klines: Klines, fine: Klines, bar: TimeRange) -> str | None:
     if (found := len(parts)) != (wanted := bar.bars(fine.interval)):
         return f"{found} of {wanted} bars are there"
     whole = klines.within(bar)
-    frame = parts.frame
-    made = {
-        "open": frame["open"][0],
-        "high": frame["high"].max(),
-        "low": frame["low"].min(),
-        "close": frame["close"][-1],
-    }
-    for name, value in made.items():
-        ours, theirs = _decimal(whole, int(whole.frame[name].to_numpy()[0])), _decimal(parts, value)
+    opened, high, low, close = (parts.frame[name].to_numpy() for name in PRICES)
+    for name, value in zip(PRICES, (opened[0], high.max(), low.min(), close[-1]), strict=True):
+        ours, theirs = _decimal(whole, whole.frame[name].to_numpy()[0]), _decimal(parts, value)
         if ours != theirs:
             return f"{name} is {theirs:f} instead of {ours:f}"
     return None
 
 
 def _decimal(klines: Klines, value: int) -> Decimal:
-    return Decimal(value).scaleb(-klines.exponents.price)
+    return Decimal(int(value)).scaleb(-klines.exponents.price)

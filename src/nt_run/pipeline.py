@@ -20,21 +20,21 @@ import polars as pl
 from nt_run.accounting import Books, Trade, build_trades, close_books, last_close
 from nt_run.config import RunConfig, load_config
 from nt_run.costs import cost_ladder, costs_object, funding_object, funding_warnings
-from nt_run.engine.bars import bar_type_name
-from nt_run.engine.charges import bracket_gate
 from nt_run.engine.instrument import SpecCheck
-from nt_run.engine.refuse import Gate
-from nt_run.engine.run import EngineInput, EngineOutput, run_engine
+from nt_run.engine.run import EngineOutput
 from nt_run.equity import equity_curve
 from nt_run.filters import filter_ledger
+from nt_run.frames import fills_frame, funding_frame, orders_frame, settlements_frame, trades_frame
 from nt_run.holes import find_crossings
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
-from nt_run.liquidation import margin_object, may_exceed, outgrown
+from nt_run.liquidation import margin_object
 from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
 from nt_run.progress import ProgressDisplay
 from nt_run.reconcile import reconcile_trades
-from nt_run.results import Run, fills_frame, funding_frame, run_name, save_run, settlements_frame, trades_frame
+from nt_run.refine import Refined
+from nt_run.results import Run, run_name, save_run
 from nt_run.risk import Planned, RiskAudit, audit_risk
+from nt_run.running import run_market
 from nt_run.sizing import BY_STOP
 from nt_run.steps import find_finer, in_words
 from nt_run.strategies.resolver import StrategySpec, check_params, resolve_strategy
@@ -74,71 +74,19 @@ def backtest(
     progress.detail(f"strategy {strategy.name}, source {strategy.source_digest[:12]}")
     config = config.resolved(inputs.time_range, default_params(strategy) | params)
     with _collector_paused():
-        inputs, output = run_market(config, inputs, strategy, params, progress)
+        inputs, refined = run_market(config, inputs, strategy, params, progress)
+        output = refined.output
         watch.lap("engine")
         progress.detail(
             f"engine: {output.bars_fed:,} bars, {len(output.fills):,} fills, {len(output.denials):,} denied"
         )
-        run = _close(config, inputs, strategy, output, watch)
+        run = _close(config, inputs, strategy, refined, watch)
     return save_run(run, Path(cache_dir) / "runs") if save else run
 
 
-def run_market(
-    config: RunConfig, inputs: Inputs, strategy: StrategySpec, params: dict[str, object], progress: ProgressDisplay
-) -> tuple[Inputs, EngineOutput]:
-    """Run, and run again with liquidation where the account outgrew what put it out of reach.
-
-    Returns:
-        The inputs, which then say that liquidation is in reach, and what the engine booked.
-    """
-    output = _run_engine(config, inputs, strategy, params, progress)
-    if inputs.margin.reachable or not outgrown(output.fills, config.account.leverage, config.account.balance):
-        return inputs, output
-    inputs = replace(inputs, margin=replace(inputs.margin, reachable=True))
-    return inputs, _run_engine(config, inputs, strategy, params, progress)
-
-
-def _run_engine(
-    config: RunConfig, inputs: Inputs, strategy: StrategySpec, params: dict[str, object], progress: ProgressDisplay
-) -> EngineOutput:
-    total = len(inputs.klines.klines)
-
-    def show(bars: int, equity: float, orders: int) -> None:
-        progress.run(bars, total, equity, orders)
-
-    return run_engine(
-        replace(engine_input(config, inputs, strategy, params), progress=show if progress.active else None)
-    )
-
-
-def engine_input(
-    config: RunConfig, inputs: Inputs, strategy: StrategySpec, params: Mapping[str, object]
-) -> EngineInput:
-    """Return what the engine is to run: a configuration, its market and its strategy."""
-    klines, margin, specs = inputs.klines.klines, inputs.margin, inputs.specs.specs
-    max_notional = margin.max_notional(config)
-    gates: list[Gate] = []
-    if margin.reachable or may_exceed(max_notional, config.account.leverage, config.account.balance):
-        gates.append(bracket_gate(max_notional, bar_type_name(specs.instrument_id, klines.interval)))
-    return EngineInput(
-        specs=specs,
-        klines=klines,
-        funding=inputs.funding.rates if config.funding else (),
-        fees=config.trading_fees(),
-        sizing=replace(config.sizing_rules(), max_notional=max_notional),
-        margin=margin.plan(config),
-        gates=gates,
-        balance=config.account.balance,
-        strategy=strategy,
-        params=params,
-        execution=config.execution_rules(),
-        protection=config.protection,
-    )
-
-
-def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: EngineOutput, watch: "_Stopwatch") -> Run:
+def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, refined: Refined, watch: "_Stopwatch") -> Run:
     """Close the books and put everything together."""
-    klines = inputs.klines.klines
+    klines, output = inputs.klines.klines, refined.output
     trades = build_trades(output.fills, output.payments)
     reconcile_trades(trades, output.booked)
     books = close_books(
@@ -153,9 +101,11 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, output: En
         "trades": trades_frame(trades),
         "funding": funding_frame(output.payments),
         "settlements": settlements_frame(output.settlements),
+        "orders": orders_frame(output.resting),
         "equity": equity_curve(klines, output.fills, output.payments, config.account.balance),
     }
     facts = _facts(config, inputs, strategy, output, trades, books, frames)
+    facts = replace(facts, ambiguity=refined.as_object(books.net))
     watch.lap("books")
     specs = specs_object(inputs.specs.specs, config.trading_fees()) | inputs.specs.origin()
     summary = summarize(facts) | {"timings": watch.rounded()}

@@ -98,6 +98,7 @@ def _checks(summary: Mapping[str, Any]) -> RenderableType:
         ),
         *_size_rows(summary),
         *_risk_rows(summary),
+        *_ambiguity_rows(summary),
     ]
     table = grid((None,), ("bold",), (None, "right"), (DIM,))
     for good, name, value, note in rows:
@@ -143,6 +144,18 @@ def _risk_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, 
     parts = [f"{name} {amount(worst[name])}" for name in ("gap", "funding") if float(worst[name]) > 0]
     note = f"{risk['over']:,} of {stopped} lost more: {amount(worst['over'])} {asset} ({', '.join(parts)})"
     return [(False, "risk at the stop", percent(risk["max_over_share"], sign=True), note)]
+
+
+def _ambiguity_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, str]]:
+    # Reports of earlier versions have none, and neither have runs without a resting order.
+    ambiguity = summary.get("ambiguity")
+    if ambiguity is None:
+        return []
+    pnl, name, value = ambiguity["pnl"], "ambiguous bars", f"{ambiguity['bars']:,} of {ambiguity['of']:,}"
+    if not ambiguity["bars"]:
+        return [(True, name, value, "each told what came first")]
+    note = f"PnL between {signed(pnl['worst'])} and {signed(pnl['best'])}, chosen {signed(pnl['chosen'])}"
+    return [(None, name, value, note)]
 
 
 def _money(summary: Mapping[str, Any]) -> RenderableType:

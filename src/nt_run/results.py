@@ -2,7 +2,7 @@
 
 <cache>/runs/<UTC time>-<strategy>-<symbol>-<interval>-<digest>[-demo]/
     config.toml specs.json summary.json klines.parquet fills.parquet trades.parquet funding.parquet equity.parquet
-    settlements.parquet
+    settlements.parquet orders.parquet
 """
 
 import datetime as dt
@@ -10,30 +10,24 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 import polars as pl
 
-from nt_run.accounting import Trade
 from nt_run.config import RunConfig, load_config
 from nt_run.errors import NtRunError, ResultsError
 from nt_run.folders import SUMMARY, find_run
 from nt_run.klines import SCHEMA, Exponents, Klines
-from nt_run.model import Fill, FundingPayment, Interval, Settlement
+from nt_run.model import Interval
 
 REQUIRED = ("run_id", "demo", "symbol", "interval", "start", "end", "account", "pnl", "metrics", "trades", "data")
 """What no summary is without."""
 FRAMES = ("fills", "trades", "funding", "equity")
-LATER_FRAMES = ("settlements",)
+LATER_FRAMES = ("settlements", "orders")
 """What folders of earlier versions lack."""
-_MONEY = pl.Decimal(38, 8)
-_RATE = pl.Decimal(38, 12)
-_TIME = pl.Datetime("ns", "UTC")
 _EXPONENTS = "nt_run.klines"
 
 
@@ -49,6 +43,8 @@ class Run:
       price_pnl, fee, funding, slippage, fills
     - `funding`: time (ns), position, rate, price, amount
     - `settlements`: time (ns), rate, price, price_source: all of the range, charged or not; `None` in old run folders
+    - `orders`: order_id, side, order_type, quantity, price, trigger, sent, since, until (ns, null while it
+      rests), ended: one row per stretch in which a resting order did not change; `None` in old run folders
     - `equity`: time (ms, the bar's close), balance, equity, position, drawdown (floats), one row per bar
     """
 
@@ -64,6 +60,7 @@ class Run:
     funding: pl.DataFrame
     equity: pl.DataFrame
     settlements: pl.DataFrame | None = None
+    orders: pl.DataFrame | None = None
 
 
 def run_name(config: RunConfig, digest: str, now: dt.datetime) -> str:
@@ -71,64 +68,6 @@ def run_name(config: RunConfig, digest: str, now: dt.datetime) -> str:
     strategy = config.strategy.name.rsplit("/", 1)[-1].replace(".py", "").replace(":", ".").replace(os.sep, ".")
     parts = [f"{now:%Y%m%dT%H%M%S%f}"[:18] + "Z", strategy, config.symbol, config.interval, digest[:8]]
     return "-".join([*parts, "demo"] if config.demo else parts)
-
-
-def fills_frame(fills: Sequence[Fill]) -> pl.DataFrame:
-    """Return fills as a frame, in their order."""
-    return _frame(
-        ("time", [fill.time_ns for fill in fills], _TIME),
-        ("order_id", [fill.order_id for fill in fills], pl.String()),
-        ("side", [fill.side.value for fill in fills], pl.String()),
-        ("quantity", [fill.quantity for fill in fills], _MONEY),
-        ("price", [fill.price for fill in fills], _MONEY),
-        ("reference", [fill.reference for fill in fills], _MONEY),
-        ("fee", [fill.fee for fill in fills], _MONEY),
-        ("liquidity", [fill.liquidity.value for fill in fills], pl.String()),
-        ("order_type", [fill.order_type for fill in fills], pl.String()),
-        ("liquidation", [fill.liquidation for fill in fills], _MONEY),
-    )
-
-
-def trades_frame(trades: Sequence[Trade]) -> pl.DataFrame:
-    """Return trades as a frame, in their order."""
-    return _frame(
-        ("entry_time", [trade.entry_time_ns for trade in trades], _TIME),
-        ("exit_time", [trade.exit_time_ns for trade in trades], _TIME),
-        ("side", [trade.side.value for trade in trades], pl.String()),
-        ("quantity", [trade.quantity for trade in trades], _MONEY),
-        ("entry_price", [float(trade.entry_price) for trade in trades], pl.Float64()),
-        ("exit_price", [None if (p := trade.exit_price) is None else float(p) for trade in trades], pl.Float64()),
-        ("pnl", [_eight(trade.pnl) for trade in trades], _MONEY),
-        ("price_pnl", [_eight(trade.price_pnl) for trade in trades], _MONEY),
-        ("fee", [_eight(trade.fee) for trade in trades], _MONEY),
-        ("funding", [_eight(trade.funding) for trade in trades], _MONEY),
-        ("slippage", [_eight(trade.slippage) for trade in trades], _MONEY),
-        ("liquidation", [_eight(trade.liquidation) for trade in trades], _MONEY),
-        ("exit_type", [trade.exit_type for trade in trades], pl.String()),
-        ("fills", [trade.fills for trade in trades], pl.Int64()),
-    )
-
-
-def funding_frame(payments: Sequence[FundingPayment]) -> pl.DataFrame:
-    """Return funding payments as a frame, in their order."""
-    return _frame(
-        ("time", [payment.time_ns for payment in payments], _TIME),
-        ("position", [payment.position for payment in payments], _MONEY),
-        ("rate", [payment.rate for payment in payments], _RATE),
-        ("price", [payment.price for payment in payments], _MONEY),
-        ("price_source", [payment.price_source for payment in payments], pl.String()),
-        ("amount", [payment.amount for payment in payments], _MONEY),
-    )
-
-
-def settlements_frame(settlements: Sequence[Settlement]) -> pl.DataFrame:
-    """Return settlements as a frame, in their order."""
-    return _frame(
-        ("time", [settlement.time_ns for settlement in settlements], _TIME),
-        ("rate", [settlement.rate for settlement in settlements], _RATE),
-        ("price", [settlement.price for settlement in settlements], _MONEY),
-        ("price_source", [settlement.price_source for settlement in settlements], pl.String()),
-    )
 
 
 def save_run(run: Run, runs: Path) -> Run:
@@ -237,20 +176,3 @@ def _read_klines(path: Path) -> Klines:
 
 def _json(value: dict[str, Any]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
-
-
-def _frame(*columns: tuple[str, list[Any], pl.DataType]) -> pl.DataFrame:
-    return pl.DataFrame([_series(*column) for column in columns])
-
-
-def _series(name: str, values: list[Any], dtype: pl.DataType) -> pl.Series:
-    if isinstance(dtype, pl.Decimal):
-        # Through text, which polars reads many times faster than Decimal objects.
-        plain = [text if "E" not in (text := str(value)) else f"{value:f}" for value in values]
-        texts = pl.Series(name, plain, dtype=pl.String)
-        return texts.str.to_decimal(scale=dtype.scale).cast(dtype)
-    return pl.Series(name, values, dtype=dtype)
-
-
-def _eight(value: Decimal) -> Decimal:
-    return value.quantize(Decimal("1e-8"))

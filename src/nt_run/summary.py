@@ -62,6 +62,8 @@ class Facts:
     """`None` where no stop decides the size."""
     warnings: Sequence[str]
     created_ms: int
+    ambiguity: Mapping[str, Any] | None = None
+    """`None` where no order rested."""
 
 
 def summarize(facts: Facts) -> dict[str, Any]:
@@ -86,6 +88,7 @@ def summarize(facts: Facts) -> dict[str, Any]:
         | {"checks": checks, "accurate": sum(check["same"] for check in checks)},
         "sizing": _sizing(facts),
         "risk_audit": None if facts.risk is None else risk_object(facts.risk),
+        "ambiguity": facts.ambiguity,
         "protections": protections_object(facts.protections),
         "fees": {"maker": str(fees.maker), "taker": str(fees.taker), "source": fees.source},
         "account": _account(facts),

@@ -17,11 +17,11 @@ from nt_run.compliance import Rules, check_fills, check_funding, check_settlemen
 from nt_run.engine.run import EngineOutput
 from nt_run.equity import equity_curve
 from nt_run.execution import PLAIN, Execution, Slippage
+from nt_run.frames import trades_frame
 from nt_run.klines import Klines
 from nt_run.model import Fees, FundingRate
 from nt_run.reconcile import reconcile_trades
 from nt_run.replay import compare_equity, compare_totals, compare_trades, replay
-from nt_run.results import trades_frame
 from nt_run.risk import Planned, audit_risk
 from nt_run.sizing import SizingRules
 from nt_run.specs import InstrumentSpecs
