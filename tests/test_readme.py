@@ -67,7 +67,17 @@ def test_the_strategy_shown_runs(run, tmp_path: Path) -> None:  # noqa: ANN001
 def test_every_command_and_flag_shown_exists(run) -> None:  # noqa: ANN001
     lines = [line.split("#")[0] for block in blocks("sh")[2:] for line in block.splitlines()]
     commands = {named(line) for line in lines}
-    assert {command for command, _ in commands} == {"backtest", "specs", "chart", "runs", "audit", "check", "data"}
+    assert {command for command, _ in commands} == {
+        "backtest",
+        "specs",
+        "chart",
+        "runs",
+        "audit",
+        "check",
+        "data",
+        "strategies",
+        "new-strategy",
+    }
     helps = {command: run(*filter(None, command), "--help") for command in commands}
     for line in lines:
         command = named(line)

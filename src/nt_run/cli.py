@@ -33,6 +33,7 @@ from nt_run.options import (
 )
 from nt_run.runs_cli import runs_app
 from nt_run.specs_cli import specs_app
+from nt_run.start_cli import start_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +44,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(specs_app, name="specs")
 app.add_typer(data_app, name="data")
 app.add_typer(audit_app)
+app.add_typer(start_app)
 app.command()(check)
 
 

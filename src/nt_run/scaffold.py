@@ -1,0 +1,123 @@
+"""`nt-run new-strategy`: a strategy that runs at once, its configuration, and a test of it."""
+
+import keyword
+import re
+from pathlib import Path
+
+from nt_run.errors import ResultsError, UsageError
+from nt_run.settings import nearest
+
+TEMPLATES = ("ema", "breakout", "mean-reversion", "blank")
+_FOLDER = Path(__file__).parent / "strategies" / "templates"
+_CONFIG = """# {title}: what to run it on. Flags override single keys: --symbol ETHUSDT --days 90
+#   nt-run backtest {config} --demo     without --demo: on the exchange's own data
+#   nt-run check {config} --demo        does it know the future?
+
+symbol = "BTCUSDT"
+interval = "15m"
+days = 30
+
+[account]
+balance = 10_000    # USDT
+leverage = 1
+
+[sizing]
+method = "notional" # the fraction goes into the position; "stop" risks it at a stop
+fraction = 0.1
+
+[strategy]
+name = "{strategy}:{title}"
+params = {{ {params} }}
+"""
+_TEST = '''"""{title} on the synthetic market: it runs, does the same twice, and does not know the future."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from nt_run import backtest, load_config
+from nt_run.check import check
+from nt_run.config import RunConfig
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    """The configuration beside this file, wherever the test is started."""
+    params = tomllib.loads((HERE / "{name}.toml").read_text(encoding="utf-8"))["strategy"]["params"]
+    return load_config(
+        HERE / "{name}.toml",
+        {{
+            "strategy.name": f"{{HERE / '{name}.py'}}:{title}",
+            **{{f"strategy.params.{{key}}": value for key, value in params.items()}},
+            "demo": True,
+            "start": "2026-06-01",
+            "end": "2026-06-15",
+        }},
+    )
+
+
+def test_it_sees_every_bar_and_trades(config: RunConfig, tmp_path: Path) -> None:
+    run = backtest(config, cache_dir=tmp_path, save=False)
+    assert run.summary["bars"]["skipped"] == 0
+    assert run.summary["fills"] > 0
+
+
+def test_it_does_the_same_twice_and_does_not_know_the_future(config: RunConfig, tmp_path: Path) -> None:
+    tests = check(config, times=3, cache_dir=tmp_path)["tests"]
+    assert tests["determinism"]["passed"]
+    assert tests["future"]["passed"]
+'''
+
+
+def new_strategy(name: str, template: str, to: Path) -> list[Path]:
+    """Write a strategy, its configuration and a test, and return the three files.
+
+    Args:
+        name: Of the files; in `CamelCase` that of the class.
+        template: One of `TEMPLATES`.
+        to: Their folder.
+
+    Raises:
+        UsageError: The name cannot be a module's, there is no such template, or one of the files exists.
+        ResultsError: The files cannot be written.
+    """
+    module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
+    if not module.isidentifier() or keyword.iskeyword(module):
+        raise UsageError(f"{name!r} cannot name a strategy. Use letters, digits and _, as in my_idea.")
+    if template not in TEMPLATES:
+        raise UsageError(f"There is no template {template!r}.{nearest(template, TEMPLATES)} {_choices()}")
+    title = "".join(part[:1].upper() + part[1:] for part in module.split("_"))
+    strategy, config = to / f"{module}.py", to / f"{module}.toml"
+    source = _source(template, title)
+    texts = {
+        strategy: source,
+        config: _CONFIG.format(title=title, config=config, strategy=strategy, params=_params(source)),
+        to / f"test_{module}.py": _TEST.format(title=title, name=module),
+    }
+    if existing := [path for path in texts if path.exists()]:
+        raise UsageError(f"{existing[0]} exists, and nothing is overwritten. Choose another name, or --to DIR.")
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+    except OSError as exc:
+        raise ResultsError(f"{to} cannot be written: {exc.strerror or exc}.") from exc
+    return list(texts)
+
+
+def _choices() -> str:
+    return f"There are {', '.join(TEMPLATES)}."
+
+
+def _source(template: str, title: str) -> str:
+    lines = (_FOLDER / f"{template.replace('-', '_')}.py").read_text(encoding="utf-8").splitlines()
+    # What our own type checker needs is not for users.
+    kept = [line for line in lines if not line.startswith(("# pyright:", "# Nautilus' stubs"))]
+    return "\n".join(kept).replace("Template", title) + "\n"
+
+
+def _params(source: str) -> str:
+    return ", ".join(re.findall(r"^    (\w+ = [\d.]+)$", re.sub(r": (?:int|float) =", " =", source), re.MULTILINE))

@@ -1,0 +1,25 @@
+"""What one starts with, for people: strategies, the state of the machine, a configuration and where it comes from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from nt_run.tables import ALARM, DIM, grid, show
+
+
+def print_strategies(found: Sequence[Mapping[str, Any]]) -> None:
+    """Print two lines for each strategy: what it does, and what can be set."""
+    table = grid(("bold",), (None,))
+    for each in found:
+        if each["error"]:
+            table.add_row(each["name"], Text(each["error"], style=ALARM))
+            continue
+        table.add_row(each["name"], each["summary"])
+        set_ = " ".join(
+            f"{one['name']}={'…' if one['default'] is None else one['default']}" for one in each["parameters"]
+        )
+        origin = "" if each["package"] == "nt-run" else f"from {each['package']}: "
+        table.add_row("", Text(f"{origin}{set_}", style=DIM))
+    hint = "Set parameters with --param NAME=VALUE; nt-run new-strategy NAME writes one of your own."
+    show(table, Text(""), Text(hint, style=DIM))
