@@ -1,5 +1,6 @@
 """Liquidations of small runs, by hand. Brackets: 300,000 at 0.4 %, 800,000 at 0.5 %, beyond at 0.65 %."""
 
+import gc
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -9,13 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nt_run.accounting import build_trades, close_books
-from nt_run.engine.charges import TOO_LARGE, bracket_gate
+from nt_run.engine.charges import TOO_LARGE, ChargeModel, bracket_gate
+from nt_run.engine.liquidation import Watcher
+from nt_run.engine.prices import PriceModel
 from nt_run.engine.run import EngineOutput
 from nt_run.equity import equity_curve
 from nt_run.klines import Klines
-from nt_run.liquidation import MarginPlan, find_extremes
+from nt_run.liquidation import MarginPlan, find_extremes, is_reachable
 from nt_run.margin import MarginMode, MarginRules, build_brackets
-from nt_run.model import Side
+from nt_run.model import Fees, Side
 from nt_run.sizing import SizingRules
 
 D = Decimal
@@ -308,3 +311,51 @@ def test_no_account_falls_below_zero_and_the_books_balance(
         curve = equity_curve(klines, output.fills, output.payments, BALANCE)
         assert curve["equity"].to_numpy().min() > -1e-6
     assert run(klines, script, **changes) == output
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(1, 10_000),
+    sigma=st.sampled_from([0.0005, 0.002, 0.01]),
+    leverage=st.integers(1, 40),
+    mode=st.sampled_from(["isolated", "cross"]),
+    orders=st.lists(
+        st.tuples(st.integers(0, 118), st.booleans(), st.decimals("0.001", "60", places=3)), min_size=1, max_size=12
+    ),
+)
+def test_what_is_out_of_reach_is_never_liquidated(
+    seed: int,
+    sigma: float,
+    leverage: int,
+    mode: MarginMode,
+    orders: list[tuple[int, bool, Decimal]],
+    run: Run,
+    random_market: Make,
+    kit: Any,
+) -> None:
+    klines = random_market(120, seed=seed, sigma=sigma)
+    fees = Fees(maker=D("0.0002"), taker=D("0.0005"), source="test")
+    rates = [kit.rate("0.0005", None, kit.SLOT)]
+    script: dict[int, list[Any]] = {}
+    for bar, buys, quantity in orders:
+        script.setdefault(bar, []).append((kit.buy if buys else kit.sell)(str(quantity)))
+    output = run(klines, script, sizing=levered(leverage), margin=margin(mode), funding=rates)
+    if output.liquidations:
+        assert is_reachable(klines, rates, RULES, fees, leverage=D(leverage), balance=BALANCE)
+
+
+def test_nothing_of_a_run_waits_for_the_garbage_collector(run: Run, make_klines: Make, kit: Any) -> None:
+    # It may run on any thread, and the engine's objects must be freed on theirs.
+    gc.collect()
+    gc.disable()
+    try:
+        before = _alive()
+        klines = make_klines([FLAT, FLAT, falling(90_361), FLAT])
+        run(klines, {0: [kit.buy("1")]}, sizing=levered(10), margin=margin())
+        assert _alive() == before
+    finally:
+        gc.enable()
+
+
+def _alive() -> int:
+    return sum(isinstance(each, ChargeModel | PriceModel | Watcher) for each in gc.get_objects())

@@ -68,7 +68,7 @@ class Liquidator:
         self._specs = specs
         self._instrument = instrument
         self._leverage = leverage
-        self._force = force
+        self._force: Force | None = force
         extremes = find_extremes(klines, plan.marks)
         self._low, self._high = extremes.low.tolist(), extremes.high.tolist()
         self._scale = Decimal(1).scaleb(extremes.exponent)
@@ -88,8 +88,8 @@ class Liquidator:
         return {"on_start": self._bind, "on_order_filled": self._filled}
 
     def release(self) -> None:
-        """Let go of the strategy, which must be freed on the thread it was made on."""
-        self._strategy = None
+        """Let go of the strategy and of what forces its fills, which must be freed on the thread they were made on."""
+        self._strategy = self._force = None
 
     def look(self, bar: Bar) -> None:
         """Close the position if the bar just matched took it beyond its liquidation price."""
@@ -153,7 +153,7 @@ class Liquidator:
 
     def _liquidate(self, time_ns: int) -> None:
         strategy, instrument, quantity = self._strategy, self._instrument, abs(self._position)
-        if strategy is None or self._exact is None:
+        if strategy is None or self._exact is None or self._force is None:
             return
         cast("Any", strategy).cancel_all_orders(instrument.id)
         away = OrderSide.SELL if self._position > 0 else OrderSide.BUY
