@@ -9,6 +9,7 @@ import typer
 
 from nt_run.audit_cli import audit_app
 from nt_run.capital_cli import print_capital_and_exit
+from nt_run.chart_cli import chart_app
 from nt_run.check_cli import check
 from nt_run.data_cli import data_app
 from nt_run.options import (
@@ -19,7 +20,6 @@ from nt_run.options import (
     End,
     Interval,
     Json,
-    KeptRun,
     MinCompleteness,
     Offline,
     Plot,
@@ -44,6 +44,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(specs_app, name="specs")
 app.add_typer(data_app, name="data")
 app.add_typer(audit_app)
+app.add_typer(chart_app)
 app.add_typer(start_app)
 app.command()(check)
 
@@ -159,29 +160,3 @@ def backtest(
         run = pipeline.backtest(settings, cache_dir=cache_dir, offline=offline, save=not no_save, progress=progress)
     report.show_run(run.summary, run.equity, plot=plot, json=json)
     check_conditions(conditions, figures(run.summary))
-
-
-@app.command()
-def chart(
-    run: KeptRun = None,
-    *,
-    save: Annotated[
-        Path | None, option("--save", help="Write a picture, no screen needed.", metavar="FILE.png")
-    ] = None,
-    html: Annotated[
-        Path | None, option("--html", help="Write a page, self-contained and without a screen.", metavar="FILE.html")
-    ] = None,
-    cache_dir: CacheDir = CACHE,
-    verbose: Verbose = False,
-    quiet: Quiet = False,
-) -> None:
-    """Show the chart of a kept run in a window, or write it as PNG or HTML; without a display, as HTML."""
-    from nt_run.chart.draw import draw  # noqa: PLC0415
-    from nt_run.results import load_run  # noqa: PLC0415
-
-    written = draw(load_run(run, cache_dir / "runs"), png=save, page=html)
-    if save is None and html is None and written:
-        typer.echo(f"There is no display here. The chart is a page: {written[0]}")
-    elif not quiet:
-        for path in written:
-            typer.echo(f"Saved {path}", err=True)

@@ -62,10 +62,10 @@ def plot(run: Run, save: Path | str | None = None) -> None:
     Raises:
         ChartError: It cannot be drawn here; the message names another way.
     """
-    from nt_run.chart.draw import draw  # noqa: PLC0415 - the screen is loaded only for a chart
+    from nt_run.chart.draw import Picture, draw  # noqa: PLC0415 - the screen is loaded only for a chart
 
     path = None if save is None else Path(save)
     if path is not None and path.suffix.lower() == ".html":
         draw(run, page=path)
     else:
-        draw(run, png=path)
+        draw(run, png=None if path is None else Picture(path))

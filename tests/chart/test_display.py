@@ -62,7 +62,7 @@ def test_preparing_the_arrays_of_a_chart_loads_no_vendor(run_child: Child) -> No
 def test_the_scene_needs_neither_store_nor_network_nor_engine(run_child: Child) -> None:
     code = (
         "import sys, nt_run.chart.display as display; display.prepare_offscreen()\n"
-        "import nt_run.chart.stage\n"
+        "import nt_run.chart.showing\n"
         "names = {'nautilus_trader', 'requests', 'nt_run.data', 'nt_run.engine', 'nt_run.strategies'}\n"
         "assert not names & set(sys.modules)"
     )

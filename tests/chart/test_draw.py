@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chart.made_up_runs import make_klines, make_run
-from nt_run.chart.draw import default_page, draw
+from nt_run.chart.draw import Picture, default_page, draw
 from nt_run.errors import ChartError
 from nt_run.results import Run, save_run
 
@@ -55,7 +55,7 @@ def test_a_display_that_does_not_answer_is_an_error_and_no_page(
 
 def test_a_picture_and_a_page_can_be_written_at_once(run: Run, tmp_path: Path) -> None:
     files = [tmp_path / "run.png", tmp_path / "run.html"]
-    assert draw(run, png=files[0], page=files[1]) == files
+    assert draw(run, png=Picture(files[0]), page=files[1]) == files
     assert all(file.stat().st_size > 10_000 for file in files)
 
 

@@ -22,7 +22,9 @@ from PyQt6.QtCore import QPointF
 from PyQt6.QtGui import QColor, QImage
 
 from nt_run.chart import theme
-from nt_run.chart.stage import Stage, picture, staged
+from nt_run.chart.run_stage import RunStage
+from nt_run.chart.showing import picture, staged
+from nt_run.chart.stage import Stage
 
 SIZE = (1000, 640)
 
@@ -63,7 +65,7 @@ def shoot() -> Generator[Any]:
     open_stages = []
 
     def take(data: ChartData) -> Shot:
-        manager = staged(data, SIZE)
+        manager = staged(RunStage(data, SIZE))
         stage = manager.__enter__()
         open_stages.append(manager)
         return Shot(stage)

@@ -6,9 +6,9 @@ from typing import Any, override
 from PyQt6 import QtCore, QtGui, QtWidgets
 
 from nt_run.chart import theme
+from nt_run.chart.bars import Bars
 from nt_run.chart.qt import NO_PEN, colour, font, pen, pg
 from nt_run.chart.ticks import time_label, time_ticks, value_label, value_step, value_ticks
-from nt_run.chart.view import Bars
 
 _TALL_PX = 250
 _LABEL_PX = 56.0

@@ -1,10 +1,14 @@
 """What the panes say about the bar under the crosshair, as rich text. Pure: no screen."""
 
+import html
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from nt_run.chart import theme
+from nt_run.chart.compare import Course
+from nt_run.chart.lines import STOP, TARGET
 from nt_run.chart.view import ChartData
 
 SYNTHETIC = "SYNTHETIC MARKET (demo)"
@@ -12,13 +16,7 @@ SYNTHETIC = "SYNTHETIC MARKET (demo)"
 _GAP = " &nbsp; "
 
 
-def window_title(data: ChartData) -> str:
-    """Return the plain title of a window."""
-    prefix = f"{SYNTHETIC} · " if data.demo else ""
-    return f"{prefix}{data.title} · {data.subtitle}"
-
-
-def price_caption(data: ChartData, row: int, *, level: str, detailed: bool) -> str:
+def price_caption(data: ChartData, row: int, *, level: str, detailed: bool, trade: int | None = None) -> str:
     """Return the lines of the price pane: the bar, the averages and bands, the legend, the trade at the bar.
 
     Args:
@@ -26,38 +24,36 @@ def price_caption(data: ChartData, row: int, *, level: str, detailed: bool) -> s
         row: The bar.
         level: Name of the candles drawn, such as `5m`.
         detailed: Whether averages and bands are drawn at this level.
+        trade: The trade one has asked for, told as long as the bar is one of its own.
     """
     lines = [_bar_line(data, row, level), _overlay_line(data, row) if detailed else ""]
     if not detailed:
-        lines[1] = _ink(f"averages and bands are hidden at {level}", theme.DIM)
-    if len(data.fills.slot):
-        legend = ((theme.BUY, "▲ buy"), (theme.SELL, "▼ sell"), (theme.TEXT, "○ exit"))
-        outcomes = ((theme.RISE, "– win"), (theme.FALL, "– loss"))
-        lines.append(_GAP.join(_ink(text, name) for name, text in legend + outcomes))
-    return "<br>".join(lines + _trade_line(data, row))
+        lines[1] = ink(f"averages and bands are hidden at {level}", theme.DIM)
+    lines += [line for line in (_legend(data),) if line]
+    return "<br>".join(lines + _trade_line(data, row, trade))
 
 
 def position_caption(data: ChartData, row: int) -> str:
     """Return the line of the position pane: signed quantity."""
     value = _value(data.account.position[row])
-    return f"{_ink('Position', theme.DIM)} {_ink(f'{value:+,.{data.quantity_decimals}f}', theme.signed(value))}"
+    return f"{ink('Position', theme.DIM)} {ink(f'{value:+,.{data.quantity_decimals}f}', theme.signed(value))}"
 
 
 def equity_caption(data: ChartData, row: int) -> str:
     """Return the line of the equity pane: the amount, its change since the start, and the mark of funding."""
     equity, start = _value(data.account.equity[row]), data.account.start
-    parts = [_ink("Equity", theme.DIM), _ink(f"{equity:,.2f}", theme.EQUITY)]
+    parts = [ink("Equity", theme.DIM), ink(f"{equity:,.2f}", theme.EQUITY)]
     if start > 0:
-        parts.append(_ink(f"{equity / start - 1:+.2%}", theme.signed(equity - start)))
+        parts.append(ink(f"{equity / start - 1:+.2%}", theme.signed(equity - start)))
     if len(data.funding.slot):
-        parts.append(f"&nbsp;{_ink('◆', theme.FUNDING)} {_ink('funding', theme.DIM)}")
+        parts.append(f"&nbsp;{ink('◆', theme.FUNDING)} {ink('funding', theme.DIM)}")
     return " ".join(parts)
 
 
 def drawdown_caption(data: ChartData, row: int) -> str:
     """Return the line of the drawdown pane."""
     value = _value(data.account.drawdown[row])
-    return f"{_ink('Drawdown', theme.DIM)} {_ink(f'{value:.2%}', theme.signed(value))}"
+    return f"{ink('Drawdown', theme.DIM)} {ink(f'{value:.2%}', theme.signed(value))}"
 
 
 def funding_caption(data: ChartData, row: int) -> str:
@@ -66,20 +62,32 @@ def funding_caption(data: ChartData, row: int) -> str:
     here = float(funding.amount[funding.slot == slot].sum())
     so_far = float(funding.amount[funding.slot <= slot].sum())
     return (
-        f"{_ink('Funding', theme.DIM)} {_ink(f'{here:+,.2f}', theme.signed(here))} &nbsp;"
-        f"{_ink('in all', theme.DIM)} {_ink(f'{so_far:+,.2f}', theme.TEXT)}"
+        f"{ink('Funding', theme.DIM)} {ink(f'{here:+,.2f}', theme.signed(here))} &nbsp;"
+        f"{ink('in all', theme.DIM)} {ink(f'{so_far:+,.2f}', theme.TEXT)}"
     )
+
+
+def courses_caption(courses: Sequence[Course], colours: Sequence[str], row: int) -> str:
+    """Return the legend of compared runs: for each its name, its return at the bar, and its return at the end."""
+    rows = [
+        f"<tr><td>{ink('▬ ' + html.escape(course.name), name)}</td>"
+        f"<td align='right'>&nbsp; {ink(_percent(float(course.returns[row])), theme.TEXT)}</td>"
+        f"<td align='right'>&nbsp; {ink(_percent(course.total), theme.signed(course.total))}</td></tr>"
+        for course, name in zip(courses, colours, strict=True)
+    ]
+    heads = "".join(f"<td align='right'>&nbsp; {ink(text, theme.DIM)}</td>" for text in ("here", "at the end"))
+    return f"<table><tr><td></td>{heads}</tr>{''.join(rows)}</table>"
 
 
 def _bar_line(data: ChartData, row: int, level: str) -> str:
     bars, decimals = data.bars, data.price_decimals
     name = theme.RISE if bars.close[row] >= bars.open[row] else theme.FALL
     prices = zip("OHLC", (bars.open, bars.high, bars.low, bars.close), strict=True)
-    parts = [_ink(level, theme.TEXT) + "&nbsp;"]
-    parts += [f"{_ink(letter, theme.DIM)} {_ink(f'{values[row]:,.{decimals}f}', name)}" for letter, values in prices]
+    parts = [ink(level, theme.TEXT) + "&nbsp;"]
+    parts += [f"{ink(letter, theme.DIM)} {ink(f'{values[row]:,.{decimals}f}', name)}" for letter, values in prices]
     if bars.open[row]:
-        parts.append(_ink(f"{bars.close[row] / bars.open[row] - 1:+.2%}", name))
-    parts.append(f"&nbsp;{_ink('Vol', theme.DIM)} {_ink(f'{bars.volume[row]:,.{data.quantity_decimals}f}', name)}")
+        parts.append(ink(f"{bars.close[row] / bars.open[row] - 1:+.2%}", name))
+    parts.append(f"&nbsp;{ink('Vol', theme.DIM)} {ink(f'{bars.volume[row]:,.{data.quantity_decimals}f}', name)}")
     return " ".join(parts)
 
 
@@ -92,18 +100,37 @@ def _overlay_line(data: ChartData, row: int) -> str:
     edges = f"{number(lines.bands.lower[row])} – {number(lines.bands.upper[row])}"
     return _GAP.join(
         (
-            _ink(f"EMA {lines.fast_period} {number(lines.fast[row])}", theme.FAST),
-            _ink(f"EMA {lines.slow_period} {number(lines.slow[row])}", theme.SLOW),
-            _ink(f"BB (20, 2) {edges}", theme.BANDS),
+            ink(f"EMA {lines.fast_period} {number(lines.fast[row])}", theme.FAST),
+            ink(f"EMA {lines.slow_period} {number(lines.slow[row])}", theme.SLOW),
+            ink(f"BB (20, 2) {edges}", theme.BANDS),
         )
     )
 
 
-def _trade_line(data: ChartData, row: int) -> list[str]:
+def _legend(data: ChartData) -> str:
+    """Return what the marks mean, those that occur in the run."""
+    entries: list[tuple[str, str]] = []
+    if len(data.fills.slot):
+        entries += [(theme.BUY, "▲ buy"), (theme.SELL, "▼ sell"), (theme.TEXT, "○ exit")]
+        entries += [(theme.RISE, "– win"), (theme.FALL, "– loss")]
+    kinds = ((STOP, theme.STOP, "– stop"), (TARGET, theme.TARGET, "– target"))
+    entries += [(name, text) for kind, name, text in kinds if (data.lines.kind == kind).any()]
+    if data.fills.liquidation.any():
+        entries.append((theme.WARNING, "✕ liquidation"))
+    if len(data.bars.slot) < data.bars.slots:
+        entries.append((theme.DIM, "▨ no data"))
+    if len(data.ambiguous):
+        entries.append((theme.DOUBT, "▮ ambiguous bar"))
+    return _GAP.join(ink(text, name) for name, text in entries)
+
+
+def _trade_line(data: ChartData, row: int, wanted: int | None) -> list[str]:
     trades, decimals = data.trades, data.price_decimals
-    # The trade entered last is the one that can still be open at the bar.
     slot = int(data.bars.slot[row])
+    # The trade entered last is the one that can still be open at the bar.
     number = int(np.searchsorted(trades.entry_slot, slot, side="right")) - 1
+    if wanted is not None and trades.entry_slot[wanted - 1] <= slot <= trades.exit_slot[wanted - 1]:
+        number = wanted - 1
     if number < 0 or trades.exit_slot[number] < slot:
         return []
     direction = "long" if trades.sign[number] > 0 else "short"
@@ -111,13 +138,18 @@ def _trade_line(data: ChartData, row: int) -> list[str]:
     route = " → ".join(prices) + (" (open)" if trades.is_open[number] else "")
     pnl = float(trades.pnl[number])
     quantity = f"{trades.quantity[number]:,.{data.quantity_decimals}f}"
-    result = f"<b>{_ink(f'{pnl:+,.2f}', theme.signed(pnl))}</b>"
-    return [f"{_ink(f'Trade {number + 1}', theme.DIM)} {direction} {quantity} @ {route} &nbsp;{result}"]
+    result = f"<b>{ink(f'{pnl:+,.2f}', theme.signed(pnl))}</b>"
+    return [f"{ink(f'Trade {number + 1}', theme.DIM)} {direction} {quantity} @ {route} &nbsp;{result}"]
+
+
+def _percent(value: float) -> str:
+    return f"{value:+.2%}" if math.isfinite(value) else "–"
 
 
 def _value(value: float) -> float:
     return float(value) if math.isfinite(value) else 0.0
 
 
-def _ink(text: str, name: str) -> str:
+def ink(text: str, name: str) -> str:
+    """Return `text` in a colour, as rich text."""
     return f"<span style='color:{name}'>{text}</span>"

@@ -12,15 +12,16 @@ import numpy as np
 from PyQt6 import QtCore, QtGui, QtWidgets
 
 from nt_run.chart import theme
+from nt_run.chart.bars import Bars
 from nt_run.chart.levels import Floats, Ints, Level, Pyramid, envelope
 from nt_run.chart.qt import NO_BRUSH, NO_PEN, SMOOTH, colour, draw_lines, draw_polyline, draw_rects, path, pen, polygon
-from nt_run.chart.view import Bars
 
 _BODY = 0.72
 """Width of a candle as a share of its place."""
 _VOLUME = 0.17
 """Height of the highest volume bar as a share of the pane."""
 _POINTS_PER_PX = 1.5
+_BOLD_POINTS_PER_PX = 2.0
 
 
 class View(NamedTuple):
@@ -144,13 +145,17 @@ class Candles(Item):
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """How a curve looks: colour, width in pixels, opacity, and what lies between it and `base`, if anything."""
+    """How a curve looks: colour, width in pixels, opacity, and what lies between it and `base`, if anything.
+
+    With `bold` its width stays however many points it has; they are fewer instead.
+    """
 
     name: str
     width: float = 1.4
     alpha: int = 255
     base: float | None = None
     fill: int = 0
+    bold: bool = False
 
 
 class Curve(Item):
@@ -160,15 +165,22 @@ class Curve(Item):
         super().__init__(pane, depth)
         self._values = values
         self._stroke = stroke
+        missing = ~np.isfinite(values)
+        # Where a value is missing, places are farther apart than rows, as in a hole.
+        self._places = pane.bars.slot + np.cumsum(missing) if missing.any() else pane.bars.slot
 
     @override
     def draw(self, painter: QtGui.QPainter, view: View) -> None:
-        bins = int(_POINTS_PER_PX * (view.stop - view.start) / max(view.width_px, 1.0))
+        bins = int(
+            (_BOLD_POINTS_PER_PX if self._stroke.bold else _POINTS_PER_PX)
+            * (view.stop - view.start)
+            / max(view.width_px, 1.0)
+        )
         rows = envelope(self._values, view.start, view.stop, bins)
         rows = rows[np.isfinite(self._values[rows])]
         fine = len(rows) <= theme.FINE_POINTS
-        painter.setRenderHint(SMOOTH, fine)
-        for piece in pieces(self.pane.bars.slot, rows):
+        painter.setRenderHint(SMOOTH, fine or self._stroke.bold)
+        for piece in pieces(self._places, rows):
             self._draw_piece(painter, self.pane.bars.slot[piece].astype(float), self._values[piece], fine=fine)
 
     def _draw_piece(self, painter: QtGui.QPainter, x: Floats, y: Floats, *, fine: bool) -> None:
@@ -181,7 +193,7 @@ class Curve(Item):
             painter.setBrush(colour(stroke.name, stroke.fill))
             painter.drawPath(polygon(np.r_[x[0], x, x[-1]], np.r_[stroke.base, y, stroke.base]))
         painter.setBrush(NO_BRUSH)
-        painter.setPen(pen(stroke.name, stroke.width if fine else 0, stroke.alpha))
+        painter.setPen(pen(stroke.name, stroke.width if fine or stroke.bold else 0, stroke.alpha))
         if fine:
             painter.drawPath(path(x, y))
         else:

@@ -19,6 +19,8 @@ _STRIP_TOP = 0.185
 """The density strip stands right above the volume, as a share of the pane."""
 _STRIP_PX = 24.0
 _STRIP_BIN_PX = 2.0
+_CROSS_PX = 6.0
+"""Half the width of the cross at a liquidation, which no zoom leaves out."""
 _LABEL_PX = 16.0
 _WHOLE_AMOUNT = 1000
 """From here on cents are noise in a label."""
@@ -68,6 +70,7 @@ class Marks(Item):
                 self._draw_fills(painter, pixels, fills, count)
             else:
                 self._draw_ticks(painter, pixels, fills)
+        self._draw_liquidations(painter, pixels, fills)
         if count <= min(theme.LABELLED_TRADES, view.width_px / theme.LABEL_ROOM_PX):
             self._draw_labels(painter, pixels, shown, view)
         painter.restore()
@@ -101,6 +104,16 @@ class Marks(Item):
             painter.setBrush(colour(name))
             for row in np.flatnonzero((sign == side) & ~opens):
                 painter.drawEllipse(QtCore.QPointF(float(x[row]), float(y[row])), radius, radius)
+
+    def _draw_liquidations(self, painter: QtGui.QPainter, pixels: _Pixels, shown: slice) -> None:
+        rows = np.flatnonzero(self._fills.liquidation[shown]) + shown.start
+        x, y = pixels.x(self._fills.slot[rows]), pixels.y(self._fills.price[rows])
+        arm = _CROSS_PX
+        painter.setRenderHint(SMOOTH)
+        for name, width in ((theme.BACKGROUND, 6.0), (theme.WARNING, 3.0)):
+            painter.setPen(QtGui.QPen(colour(name), width))
+            draw_lines(painter, x - arm, y - arm, x + arm, y + arm)
+            draw_lines(painter, x - arm, y + arm, x + arm, y - arm)
 
     def _draw_ticks(self, painter: QtGui.QPainter, pixels: _Pixels, shown: slice) -> None:
         fills = self._fills

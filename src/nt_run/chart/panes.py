@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,20 +10,23 @@ from PyQt6 import QtCore
 
 from nt_run.chart import captions, theme
 from nt_run.chart.axes import TimeAxis, ValueAxis
+from nt_run.chart.bars import Bars
 from nt_run.chart.items import Pane
 from nt_run.chart.levels import Extremes, Floats
 from nt_run.chart.qt import colour, fplt, pen, pg
-from nt_run.chart.view import Bars, ChartData
+from nt_run.chart.view import ChartData
 from nt_run.klines import bar_openings
 
 _pandas: Any = fplt.pd
 _DataSource: Any = fplt.PandasDataSource
 _FLAT = 1e-5
 """A pane never shows less than this share of its values: beyond it, floats run out of digits for pixels."""
-_PER_CENT = 0.01
+PER_CENT = 0.01
+"""Unit of an axis whose values are fractions and shown as per cent."""
 _VOLUME_ROOM = 0.28
 """Candles stay above the volume and the strip of results."""
-_PER_CENT_DECIMALS = 4
+PER_CENT_DECIMALS = 4
+"""Decimals of a fraction that make two of a per cent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,12 @@ class PaneSpec:
     fill: float
     decimals: int
     below: float = 0.0
-    caption: Callable[[ChartData, int], str] | None = None
+    caption: Callable[[int], str] | None = None
     axis_unit: float = 1.0
 
     def text(self, value: float) -> str:
         """Return a value of this pane as the tag at the crosshair says it."""
-        return f"{value:.2%}" if self.axis_unit == _PER_CENT else f"{value:,.{self.decimals}f}"
+        return f"{value:.2%}" if self.axis_unit == PER_CENT else f"{value:,.{self.decimals}f}"
 
 
 def pane_specs(data: ChartData) -> list[PaneSpec]:
@@ -53,22 +57,26 @@ def pane_specs(data: ChartData) -> list[PaneSpec]:
     lows, highs = (pick(account.position, 0.0) for pick in (np.fmin, np.fmax))
     specs = [
         PaneSpec(bars.low, bars.high, 6.2, 0.94, data.price_decimals, _VOLUME_ROOM),
-        PaneSpec(lows, highs, 1.0, 0.8, data.quantity_decimals, caption=captions.position_caption),
-        PaneSpec(account.equity, account.equity, 2.1, 0.86, 2, caption=captions.equity_caption),
+        PaneSpec(lows, highs, 1.0, 0.8, data.quantity_decimals, caption=partial(captions.position_caption, data)),
+        PaneSpec(account.equity, account.equity, 2.1, 0.86, 2, caption=partial(captions.equity_caption, data)),
         PaneSpec(
             account.drawdown,
             np.zeros_like(account.drawdown),
             1.1,
             0.86,
-            _PER_CENT_DECIMALS,
-            caption=captions.drawdown_caption,
-            axis_unit=_PER_CENT,
+            PER_CENT_DECIMALS,
+            caption=partial(captions.drawdown_caption, data),
+            axis_unit=PER_CENT,
         ),
     ]
     if len(data.funding.slot):
         rows = np.searchsorted(bars.slot, data.funding.slot, side="right") - 1
         paid = np.bincount(rows, data.funding.amount, len(bars.slot))
-        specs.append(PaneSpec(np.minimum(paid, 0), np.maximum(paid, 0), 0.9, 0.8, 2, caption=captions.funding_caption))
+        specs.append(
+            PaneSpec(
+                np.minimum(paid, 0), np.maximum(paid, 0), 0.9, 0.8, 2, caption=partial(captions.funding_caption, data)
+            )
+        )
     return specs
 
 

@@ -1,13 +1,13 @@
 """Texts laid over the scene: the header of a run and the caption of a pane."""
 
-from typing import override
+from typing import NamedTuple, override
 
 from PyQt6 import QtCore, QtGui, QtWidgets
 
 from nt_run.chart import theme
 from nt_run.chart.captions import SYNTHETIC
 from nt_run.chart.qt import NO_PEN, SMOOTH, colour, font
-from nt_run.chart.view import ChartData
+from nt_run.chart.view import Stat
 
 _TITLE_PX = 15
 _GAP_PX = 18.0
@@ -15,12 +15,29 @@ _SMALL_GAP_PX = 6.0
 _MARGIN_PX = 3.0
 
 
+class Heading(NamedTuple):
+    """What a chart is of: market, what was done there, its numbers, and whether the market is a made-up one."""
+
+    title: str
+    subtitle: str
+    stats: tuple[Stat, ...]
+    demo: bool
+
+    @property
+    def window_title(self) -> str:
+        """The plain title of a window."""
+        prefix = f"{SYNTHETIC} · " if self.demo else ""
+        return f"{prefix}{self.title} · {self.subtitle}"
+
+
 class Header(QtWidgets.QGraphicsWidget):
     """One line about the run: market, strategy and range, then numbers; those without room are left out, last first."""
 
-    def __init__(self, data: ChartData) -> None:
+    def __init__(self, heading: Heading) -> None:
         super().__init__()
-        self._data = data
+        self._heading = heading
+        self.hint = ""
+        """Told at the right end."""
         self._x = 0.0
         self.setMinimumHeight(theme.HEADER_PX)
         self.setMaximumHeight(theme.HEADER_PX)
@@ -36,16 +53,20 @@ class Header(QtWidgets.QGraphicsWidget):
             return
         painter.setRenderHint(SMOOTH)
         self._x = _MARGIN_PX
-        if self._data.demo:
+        if self._heading.demo:
             self._badge(painter)
-        self._say(painter, self._data.title, theme.TEXT, font(_TITLE_PX, strong=True))
+        self._say(painter, self._heading.title, theme.TEXT, font(_TITLE_PX, strong=True))
         self._x += _SMALL_GAP_PX
-        self._say(painter, self._data.subtitle, theme.DIM, font())
+        self._say(painter, self._heading.subtitle, theme.DIM, font())
         name_font, text_font = font(), font(strong=True)
-        for stat in self._data.stats:
+        room = self.size().width() - _MARGIN_PX
+        if self.hint:
+            room -= _width(self.hint, name_font) + _GAP_PX
+            self._write(painter, room + _GAP_PX, self.hint, theme.DIM, name_font)
+        for stat in self._heading.stats:
             self._x += _GAP_PX
             width = _width(stat.name, name_font) + _SMALL_GAP_PX + _width(stat.text, text_font)
-            if self._x + width > self.size().width() - _MARGIN_PX:
+            if self._x + width > room:
                 return
             self._say(painter, stat.name, theme.DIM, name_font)
             self._x += _SMALL_GAP_PX
@@ -64,11 +85,14 @@ class Header(QtWidgets.QGraphicsWidget):
         self._x += width + _SMALL_GAP_PX * 2
 
     def _say(self, painter: QtGui.QPainter, text: str, name: str, face: QtGui.QFont) -> None:
+        self._write(painter, self._x, text, name, face)
+        self._x += _width(text, face)
+
+    def _write(self, painter: QtGui.QPainter, x: float, text: str, name: str, face: QtGui.QFont) -> None:
         painter.setFont(face)
         painter.setPen(colour(name))
-        box = QtCore.QRectF(self._x, 0, self.size().width(), theme.HEADER_PX)
+        box = QtCore.QRectF(x, 0, self.size().width(), theme.HEADER_PX)
         painter.drawText(box, QtCore.Qt.AlignmentFlag.AlignVCenter | QtCore.Qt.AlignmentFlag.AlignLeft, text)
-        self._x += _width(text, face)
 
 
 class Caption(QtWidgets.QGraphicsTextItem):

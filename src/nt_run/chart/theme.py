@@ -20,6 +20,12 @@ FUNDING: Final = "#e3a6ff"
 TAG: Final = "#2b3445"
 CROSSHAIR: Final = "#9fb0c8"
 WARNING: Final = "#f0b90b"
+STOP: Final = "#ff9e64"
+TARGET: Final = "#4dd0e1"
+DOUBT: Final = "#d29922"
+RUNS: Final = ("#58a6ff", "#f0b90b", "#2ebd85", "#e3a6ff", "#ff9e64", "#4dd0e1", "#f6465d", "#b8e986")
+"""Colours of compared runs, and of the markets beside them."""
+MARKETS: Final = ("#9aa7bb", "#6f7d93", "#c2b59b")
 
 FONT_PX: Final = 12
 SMALL_PX: Final = 11

@@ -1,21 +1,18 @@
-"""What a chart shows: a kept run as arrays, prepared once and drawn by any of the outputs.
-
-A place on the time axis is a slot: whole intervals since the first bar opened, so that holes keep their width. An event
-belongs to the bar that closes at or after it, as fills are stamped with the close of the bar that caused them.
-"""
+"""What a chart shows: a kept run as arrays, prepared once and drawn by any of the outputs."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from nt_run.chart.bars import Bars, slots_of
 from nt_run.chart.indicators import Bands, bollinger, ema
+from nt_run.chart.lines import PriceLines, price_lines
 from nt_run.klines import bar_numbers
-from nt_run.model import Interval, format_time, instrument_id
+from nt_run.model import LIQUIDATION, format_time, instrument_id, parse_time
 
 if TYPE_CHECKING:
     from nt_run.chart.levels import Flags, Floats, Ints
@@ -25,41 +22,6 @@ FAST_PERIOD = 10
 SLOW_PERIOD = 21
 """Averages drawn when the strategy has no parameters `fast` and `slow`."""
 _QUANTA = 100_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """One row per bar; `slot` is its place on the time axis, of `slots` places in all."""
-
-    interval: Interval
-    open_ms: Ints
-    slot: Ints
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
-
-    @property
-    def slots(self) -> int:
-        """How many places the time axis has: bars and holes."""
-        return int(self.slot[-1]) + 1
-
-    def time_ms(self, slot: float) -> int:
-        """Return when the bar at `slot` opens, in milliseconds; works for holes and beyond the ends too."""
-        number = self.interval.number(int(self.open_ms[0])) + math.floor(slot)
-        start = self.interval.opening(number)
-        return start + round((slot - math.floor(slot)) * (self.interval.opening(number + 1) - start))
-
-    def place(self, time_ms: int) -> float:
-        """Return the slot of a time, as a fraction inside its bar."""
-        start, end = self.interval.floor(time_ms), self.interval.end(time_ms)
-        number = self.interval.number(time_ms) - self.interval.number(int(self.open_ms[0]))
-        return number + (time_ms - start) / (end - start)
-
-    def row(self, slot: float) -> int:
-        """Return the row of the bar at `slot`, or of the nearest bar before it; the first row when there is none."""
-        return max(int(np.searchsorted(self.slot, slot, side="right")) - 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +37,16 @@ class Overlays:
 
 @dataclass(frozen=True, slots=True)
 class Fills:
-    """One row per execution, in time order. `sign` is +1 for a buy; `opens` where it starts or adds to a position."""
+    """One row per execution, in time order. `sign` is +1 for a buy; `opens` where it starts or adds to a position.
+
+    `liquidation` is set where the exchange closed the position.
+    """
 
     slot: Ints
     price: Floats
     sign: Ints
     opens: Flags
+    liquidation: Flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +107,9 @@ class ChartData:
     trades: Trades
     account: Account
     funding: Funding
+    lines: PriceLines
+    ambiguous: Ints
+    """Slots of bars that allow more than one end of a position, in order."""
     price_decimals: int
     quantity_decimals: int
 
@@ -163,7 +132,9 @@ def chart_data(run: Run) -> ChartData:
         fills=_fills(run.fills, bars),
         trades=_trades(run, bars),
         account=_account(run),
-        funding=Funding(_slots(run.funding["time"], bars), _floats(run.funding["amount"])),
+        funding=Funding(slots_of(run.funding["time"], bars), _floats(run.funding["amount"])),
+        lines=price_lines(run, bars),
+        ambiguous=_ambiguous(run.summary.get("ambiguity"), bars),
         price_decimals=_used_decimals(closes, run.klines.exponents.price),
         quantity_decimals=_used_decimals(quantities, run.klines.exponents.quantity),
     )
@@ -199,14 +170,22 @@ def _fills(frame: pl.DataFrame, bars: Bars) -> Fills:
     quantity = _quanta(frame["quantity"], 8)
     before = np.cumsum(sign * quantity) - sign * quantity
     opens = (before * sign >= 0) | (quantity > np.abs(before))
-    return Fills(_slots(frame["time"], bars), _floats(frame["price"]), sign, opens)
+    liquidation = (frame["order_type"] == LIQUIDATION).to_numpy()
+    return Fills(slots_of(frame["time"], bars), _floats(frame["price"]), sign, opens, liquidation)
+
+
+def _ambiguous(ambiguity: dict[str, Any] | None, bars: Bars) -> Ints:
+    listed: list[dict[str, Any]] = [] if ambiguity is None else ambiguity["listed"]
+    # The bar a moment inside it belongs to; an end would do as well, but for bars looked at in finer klines.
+    places = {int(bars.place(parse_time(one["start"]))) for one in listed}
+    return np.array(sorted(places), dtype=np.int64)
 
 
 def _trades(run: Run, bars: Bars) -> Trades:
     frame = run.trades
     is_open = frame["exit_time"].is_null().to_numpy()
     last = int(bars.slot[-1])
-    entry, leave = _slots(frame["entry_time"], bars), _slots(frame["exit_time"], bars)
+    entry, leave = slots_of(frame["entry_time"], bars), slots_of(frame["exit_time"], bars)
     exit_price = _floats(frame["exit_price"])
     # The books hold what an open trade has realised; a reader wants what it stands at.
     unrealised = float(run.summary.get("account", {}).get("open_pnl", 0))
@@ -220,13 +199,6 @@ def _trades(run: Run, bars: Bars) -> Trades:
         _floats(frame["pnl"]) + np.where(is_open, unrealised, 0.0),
         is_open,
     )
-
-
-def _slots(times: pl.Series, bars: Bars) -> Ints:
-    time_ns = times.cast(pl.Datetime("ns", "UTC")).dt.epoch("ns").fill_null(0).to_numpy().astype(np.int64)
-    # What happens at the end of a bar belongs to it, not to the next one.
-    slot = bar_numbers(bars.interval, (time_ns - 1) // 1_000_000) - bars.interval.number(int(bars.open_ms[0]))
-    return np.clip(slot, 0, bars.slots - 1)
 
 
 def _signs(sides: pl.Series) -> Ints:
@@ -253,11 +225,15 @@ def _period(params: dict[str, Any], name: str, default: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else default
 
 
-def _subtitle(run: Run) -> str:
-    strategy = run.summary["strategy"]
+def strategy_label(strategy: dict[str, Any]) -> str:
+    """Return the short name of a summary's strategy, such as `ema_cross 10/21`."""
     params = strategy.get("params", {})
     numbers = [f"{params[name]}" for name in ("fast", "slow") if name in params]
-    name = strategy["name"].rsplit("/", 1)[-1] + (f" {'/'.join(numbers)}" if numbers else "")
+    return strategy["name"].rsplit("/", 1)[-1] + (f" {'/'.join(numbers)}" if numbers else "")
+
+
+def _subtitle(run: Run) -> str:
+    name = strategy_label(run.summary["strategy"])
     times = run.klines.range
     start, end = (format_time(time_ms).removesuffix(" 00:00") for time_ms in (times.start_ms, times.end_ms))
     return f"{run.klines.interval} · {name} · {start} → {end} UTC"

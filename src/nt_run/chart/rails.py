@@ -1,0 +1,38 @@
+"""Prices an exchange waited for, on the candles: stops, targets, and where positions were liquidated."""
+
+from typing import override
+
+import numpy as np
+from PyQt6 import QtGui
+
+from nt_run.chart import theme
+from nt_run.chart.items import Item, Pane, View
+from nt_run.chart.lines import LIQUIDATION, STOP, TARGET, PriceLines
+from nt_run.chart.qt import SMOOTH, draw_lines, pen
+
+COLOURS = {STOP: theme.STOP, TARGET: theme.TARGET, LIQUIDATION: theme.WARNING}
+_DASHES = {STOP: (5, 3), TARGET: (5, 3), LIQUIDATION: (1, 2)}
+
+
+class Rails(Item):
+    """Level lines as long as each price stood; gone when there would be too many."""
+
+    def __init__(self, pane: Pane, lines: PriceLines) -> None:
+        super().__init__(pane, 4)
+        self._lines = lines
+        # Lines are in order of their start; those that end early do not make the ones before them visible.
+        self._ends = np.maximum.accumulate(lines.end) if len(lines.end) else lines.end
+
+    @override
+    def draw(self, painter: QtGui.QPainter, view: View) -> None:
+        lines = self._lines
+        shown = slice(int(np.searchsorted(self._ends, view.left)), int(np.searchsorted(lines.start, view.right)))
+        if not 0 < shown.stop - shown.start <= theme.ARROWED_TRADES:
+            return
+        painter.setRenderHint(SMOOTH, False)
+        left, right = (edge[shown].astype(np.float64) + 0.5 for edge in (lines.start, lines.end))
+        price, kind = lines.price[shown], lines.kind[shown]
+        for each, name in COLOURS.items():
+            of_kind = kind == each
+            painter.setPen(pen(name, 1.2, 210, _DASHES[each]))
+            draw_lines(painter, left[of_kind], price[of_kind], right[of_kind], price[of_kind])

@@ -1,0 +1,104 @@
+"""One run on the stage: candles with volume, averages, bands and trades; position, equity, drawdown, funding."""
+
+from typing import override
+
+import numpy as np
+
+from nt_run.chart import captions, theme
+from nt_run.chart.axes import Tag
+from nt_run.chart.flows import Diamonds, Payments, Steps
+from nt_run.chart.focus import Focus, find_span, next_trade, trade_span
+from nt_run.chart.items import Band, Candles, Curve, Overlay, Pane, Stroke
+from nt_run.chart.levels import Pyramid
+from nt_run.chart.marks import Marks
+from nt_run.chart.panes import add_line, pane_specs
+from nt_run.chart.plates import Heading
+from nt_run.chart.qt import pen
+from nt_run.chart.rails import Rails
+from nt_run.chart.shades import Holes, Spotlight, Stripes
+from nt_run.chart.stage import Stage
+from nt_run.chart.view import ChartData
+
+
+class RunStage(Stage):
+    """A run in a window that is not shown yet; `focus` is what it shows first."""
+
+    def __init__(self, data: ChartData, size: tuple[int, int], focus: Focus | None = None) -> None:
+        self.data = data
+        self.pyramid = _pyramid(data)
+        self.trade: int | None = None
+        heading = Heading(data.title, data.subtitle, data.stats, demo=data.demo)
+        super().__init__(heading, data.bars, pane_specs(data), size)
+        if focus is not None:
+            self.look_at(find_span(data, focus))
+            if focus.trade is not None:
+                self.show_trade(focus.trade)
+
+    def show_trade(self, number: int) -> None:
+        """Go to a trade by its number, counted from 1, light it up, and tell of it.
+
+        Raises:
+            ChartError: The run has no trade of that number.
+        """
+        span = trade_span(self.data, number)
+        self.trade = number
+        trades = self.data.trades
+        self._spotlight.turn_to(float(trades.entry_slot[number - 1]), float(trades.exit_slot[number - 1]))
+        self.look_at(span)
+        self.caption(self.bars.row(float(trades.exit_slot[number - 1])))
+
+    @override
+    def step_trade(self, step: int) -> None:
+        number = next_trade(self.data, self.trade, self.visible(), step)
+        if number is not None:
+            self.show_trade(number)
+
+    @override
+    def caption(self, row: int) -> None:
+        super().caption(row)
+        view = self.panes[0].view()
+        factor = self.pyramid.pick(view.right - view.left, view.width_px)
+        level, detailed = self.pyramid.level(factor).name, factor < theme.DETAIL_FACTOR
+        text = captions.price_caption(self.data, row, level=level, detailed=detailed, trade=self.trade)
+        self.captions[0].say(text)
+
+    @override
+    def fill(self) -> None:
+        self._fill_price(self.panes[0])
+        self._fill_account()
+        for pane in self.panes:
+            Holes(pane)
+            Stripes(pane, self.data.ambiguous, theme.DOUBT)
+        self._spotlight = Spotlight(self.panes[0])
+
+    def _fill_price(self, pane: Pane) -> None:
+        lines, bars, pyramid = self.data.overlays, self.data.bars, self.pyramid
+        Band(pane, pyramid, (lines.bands.lower, lines.bands.upper), theme.BANDS)
+        self.candles = Candles(pane, pyramid)
+        Overlay(pane, pyramid, lines.bands.middle, Stroke(theme.BANDS, 1.0, alpha=110))
+        Overlay(pane, pyramid, lines.slow, Stroke(theme.SLOW, 1.6))
+        Overlay(pane, pyramid, lines.fast, Stroke(theme.FAST, 1.6))
+        Rails(pane, self.data.lines)
+        Marks(pane, self.data.fills, self.data.trades)
+        last = float(bars.close[-1])
+        name = theme.RISE if last >= bars.open[-1] else theme.FALL
+        add_line(pane.plot, last, pen(name, 1, 150, (2, 3)))
+        tag = Tag(pane.plot, "right", name, theme.BACKGROUND)
+        tag.show_at(last, f"{last:,.{self.data.price_decimals}f}")
+
+    def _fill_account(self) -> None:
+        account, funding = self.data.account, self.data.funding
+        position, equity, drawdown, *rest = self.panes[1:]
+        Steps(position, account.position)
+        Curve(equity, account.equity, Stroke(theme.EQUITY, 1.7, base=account.start, fill=34))
+        add_line(equity.plot, account.start, pen(theme.GRID, 1, 110, (3, 4)))
+        Diamonds(equity, funding, account.equity)
+        Curve(drawdown, account.drawdown, Stroke(theme.DRAWDOWN, 1.3, base=0.0, fill=60))
+        for pane in rest:
+            Payments(pane, funding)
+
+
+def _pyramid(data: ChartData) -> Pyramid:
+    bars = data.bars
+    ohlcv = (bars.open, bars.high, bars.low, bars.close, np.nan_to_num(bars.volume))
+    return Pyramid(bars.open_ms, ohlcv, bars.interval.name)
