@@ -77,6 +77,7 @@ def test_every_command_and_flag_shown_exists(run) -> None:  # noqa: ANN001
         "data",
         "strategies",
         "new-strategy",
+        "config",
     }
     helps = {command: run(*filter(None, command), "--help") for command in commands}
     for line in lines:

@@ -11,6 +11,7 @@ from nt_run.audit_cli import audit_app
 from nt_run.capital_cli import print_capital_and_exit
 from nt_run.chart_cli import chart_app
 from nt_run.check_cli import check
+from nt_run.config_cli import config_app
 from nt_run.data_cli import data_app
 from nt_run.options import (
     CACHE,
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.add_typer(runs_app, name="runs")
 app.add_typer(specs_app, name="specs")
 app.add_typer(data_app, name="data")
+app.add_typer(config_app, name="config")
 app.add_typer(audit_app)
 app.add_typer(chart_app)
 app.add_typer(start_app)

@@ -33,7 +33,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "`$.execution.fill`": FILL_TIMES,
     "`$.margin.mode`": MARGIN_MODES,
 }
-_RANGE_KEYS = ("start", "end", "days")
+RANGE_KEYS = ("start", "end", "days")
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -197,7 +197,7 @@ def load_config(path: Path | str | None = None, overrides: Mapping[str, object] 
         UsageError: The file is missing or not TOML, a key is unknown, or a value cannot be used.
     """
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
-    raw = gather(Path(path) if path is not None else None, given, _RANGE_KEYS)
+    raw = gather(Path(path) if path is not None else None, given, RANGE_KEYS)
     where = f"{path}: " if path is not None else ""
     try:
         config = msgspec.convert(raw, RunConfig, strict=False)

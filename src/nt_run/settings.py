@@ -26,13 +26,38 @@ def gather(path: Path | None, overrides: Mapping[str, object], ranges: Iterable[
     Raises:
         UsageError: The file cannot be read, or a key goes through a value.
     """
+    raw = _stated(path, overrides, ranges)
+    for key, value in (_environment(raw) | dict(overrides)).items():
+        _put(raw, key, value)
+    return raw
+
+
+def origins(path: Path | None, overrides: Mapping[str, object], ranges: Iterable[str]) -> dict[str, str]:
+    """Return where each key that is said anywhere was said, by dotted key: `flag`, `environment` or `file`.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
+    raw = _stated(path, overrides, ranges)
+    said = dict.fromkeys(_dotted(raw), "file") | dict.fromkeys(_environment(raw), "environment")
+    return said | dict.fromkeys(overrides, "flag")
+
+
+def _stated(path: Path | None, overrides: Mapping[str, object], ranges: Iterable[str]) -> dict[str, Any]:
+    """Return what a file says where the overrides leave it standing."""
     raw = _renamed(_read_toml(path)) if path is not None else {}
     if any(key in overrides for key in ranges):
         raw = {key: value for key, value in raw.items() if key not in ranges}
     _drop_foreign_params(raw, overrides.get("strategy.name"))
-    for key, value in (_environment(raw) | dict(overrides)).items():
-        _put(raw, key, value)
     return raw
+
+
+def _dotted(table: Mapping[str, Any]) -> list[str]:
+    keys: list[str] = []
+    for key, value in table.items():
+        inner = _dotted(cast("dict[str, Any]", value)) if isinstance(value, dict) else []
+        keys += [f"{key}.{one}" for one in inner] or [key]
+    return keys
 
 
 def parse_setting(text: str) -> tuple[str, object]:

@@ -23,3 +23,13 @@ def print_strategies(found: Sequence[Mapping[str, Any]]) -> None:
         table.add_row("", Text(f"{origin}{set_}", style=DIM))
     hint = "Set parameters with --param NAME=VALUE; nt-run new-strategy NAME writes one of your own."
     show(table, Text(""), Text(hint, style=DIM))
+
+
+def print_config(pairs: Sequence[tuple[str, Any]], origins: Mapping[str, str]) -> None:
+    """Print each key of a configuration, its value, and where it was said."""
+    table = grid(("bold",), (None,), (DIM,))
+    for key, value in pairs:
+        built_in = origins[key] == "built-in"
+        said = "–" if value in (None, {}) else str(value).lower() if isinstance(value, bool) else str(value)
+        table.add_row(Text(key, style=DIM if built_in else ""), Text(said, style=DIM if built_in else ""), origins[key])
+    show(table)

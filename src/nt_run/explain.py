@@ -1,0 +1,56 @@
+"""A configuration explained: what each key came to and where it was said; and its schema, for editors of TOML."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from nt_run.config import RANGE_KEYS, RunConfig, load_config
+from nt_run.intervals import INTERVALS
+from nt_run.settings import origins
+
+BUILT_IN = "built-in"
+
+
+def explain_config(path: Path | None, overrides: Mapping[str, object]) -> dict[str, Any]:
+    """Return the configuration that a run would have, and where each key was said.
+
+    Returns:
+        `config`, as nested tables, and `origins` by dotted key: `flag`, `file`, `environment` or `built-in`.
+
+    Raises:
+        UsageError: As for `load_config`.
+    """
+    config = load_config(path, overrides)
+    table = cast("dict[str, Any]", msgspec.to_builtins(config))
+    said = origins(path, overrides, RANGE_KEYS)
+    return {"config": table, "origins": {key: said.get(key, BUILT_IN) for key, _ in flat(table)}}
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return nested tables as pairs of dotted key and value, in their order; an empty table is a value."""
+    pairs: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        inner = flat(cast("dict[str, Any]", value), f"{prefix}{key}.") if isinstance(value, dict) else []
+        pairs += inner or [(f"{prefix}{key}", cast("Any", value))]
+    return pairs
+
+
+def config_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a configuration file: editors complete and check TOML by it."""
+    schema = msgspec.json.schema(RunConfig)
+    schema["$defs"]["RunConfig"]["properties"]["interval"]["enum"] = [*INTERVALS]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "nt-run", **_for_toml(schema)}
+
+
+def _for_toml(part: Any) -> Any:  # noqa: ANN401 - JSON
+    """Let decimals be numbers, which msgspec wants as text."""
+    if isinstance(part, list):
+        return [_for_toml(each) for each in cast("list[Any]", part)]
+    if not isinstance(part, dict):
+        return part
+    table = cast("dict[str, Any]", part)
+    if table.get("format") == "decimal":
+        return {**{key: value for key, value in table.items() if key != "format"}, "type": ["number", "string"]}
+    return {key: _for_toml(value) for key, value in table.items()}
