@@ -9,12 +9,17 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, settings
 from pyarrow import feather
 
 from nt_run.data.ingest import parse_klines
 from nt_run.klines import Klines
 from nt_run.model import Fees, Interval
 from nt_run.specs import InstrumentSpecs, parse_symbol_specs
+
+# No test of ours is a timed test: a busy machine must not fail one.
+settings.register_profile("nt-run", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nt-run")
 
 
 @pytest.fixture(scope="session", autouse=True)
