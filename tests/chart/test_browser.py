@@ -49,11 +49,16 @@ def saved(run: Run, folder: Path) -> Path:
     return folder / "run.html"
 
 
+def pixels(browser: Browser) -> Any:
+    """What is on the screen as 0xRRGGBB, shape (height, width)."""
+    image = browser.shot().convertToFormat(QImage.Format.Format_RGB32)
+    values = np.frombuffer(image.constBits().asarray(image.sizeInBytes()), dtype=np.uint32)
+    return values.reshape(image.height(), image.width()) & 0xFFFFFF
+
+
 def colours(browser: Browser) -> dict[str, int]:
     """How often each colour is on the screen, by `#rrggbb`."""
-    image = browser.shot().convertToFormat(QImage.Format.Format_RGB32)
-    pixels = np.frombuffer(image.constBits().asarray(image.sizeInBytes()), dtype=np.uint32) & 0xFFFFFF
-    names, counts = np.unique(pixels, return_counts=True)
+    names, counts = np.unique(pixels(browser), return_counts=True)
     return {f"#{name:06x}": int(count) for name, count in zip(names, counts, strict=True)}
 
 
@@ -312,3 +317,23 @@ def test_text_of_a_run_is_text(browser: Browser, run: Run, tmp_path: Path) -> No
     assert browser.text(".banner") == evil
     assert evil in browser.driver.title
     assert browser.errors() == []
+
+
+def test_a_liquidation_is_marked_where_it_happened(browser: Browser, run: Run, data: ChartData, tmp_path: Path) -> None:
+    shots = []
+    for kind in ("market", "liquidation"):
+        kinds = ["market"] * 3 + [kind] + ["market"] * (len(run.fills) - 4)
+        browser.open(saved(replace(run, fills=run.fills.with_columns(pl.Series("order_type", kinds))), tmp_path))
+        browser.click("tr[data-trade='2']")
+        shown = wait_for(browser, trade="2", interval="1m")
+        # Legends tell of it, too, and are not what is looked for.
+        assert ("× liquidated" in browser.texts(".legend")[0]) == (kind == "liquidation")
+        browser.run("for (const each of document.querySelectorAll('.legend')) each.style.visibility = 'hidden'")
+        left, top, width = (round(each) for each in pane_of(browser))
+        shots.append(pixels(browser)[top : top + 300, left : left + width])
+    exit_ms = data.bars.time_ms(int(data.trades.exit_slot[1])) + MINUTE / 2
+    x = width * (exit_ms - int(shown["from"])) / (int(shown["to"]) - int(shown["from"]))
+    columns = np.flatnonzero((shots[0] != shots[1]).any(axis=0))
+    # A cross 12 pixels wide and its border; the first and the last bar of the screen may be cut.
+    assert 10 <= columns[-1] - columns[0] <= 24
+    assert abs((columns[0] + columns[-1]) / 2 - x) < 10

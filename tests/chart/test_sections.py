@@ -1,13 +1,6 @@
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import polars as pl
-import pytest
-
-from chart.made_up_runs import make_klines, make_run
-from nt_run.chart.sections import banners, cards, returns, sections
-from nt_run.chart.view import ChartData, chart_data
+from nt_run.chart.sections import sections
 
 SUMMARY: dict[str, Any] = {
     "account": {"starting_balance": "10000", "final_equity": "9908.2", "open_position": "-0.002", "open_pnl": "1.0862"},
@@ -23,51 +16,6 @@ def rows_of(title: str, summary: dict[str, Any] = SUMMARY) -> list[list[str]]:
     found = [part["rows"] for part in sections(summary, {"tick_size": "0.1"}, "a = 1") if part["title"] == title]
     assert len(found) == 1, title
     return found[0]
-
-
-def with_equity(daily: list[float], *, start: float = 100.0) -> ChartData:
-    """A run of hours whose equity stays at one amount for a day."""
-    run = make_run(make_klines(24 * len(daily), interval="1h"), trades=0)
-    equity = run.equity.with_columns(pl.Series("equity", np.repeat(daily, 24)))
-    return chart_data(replace(run, equity=equity, summary=run.summary | {"account": {"starting_balance": str(start)}}))
-
-
-def test_a_period_starts_from_the_equity_at_the_end_of_the_one_before() -> None:
-    # 2025-05-01 on: 100 → 110 is +10 %, 110 → 99 is −10 %, in all 99 ÷ 100 − 1 = −1 %.
-    (_, months), (title, days) = returns(with_equity([110.0, 99.0]))
-    assert [label for label, _ in months] == ["2025-05"]
-    assert [value for _, value in months] == pytest.approx([-0.01])
-    assert title == "Daily returns"
-    assert [label for label, _ in days] == ["05-01", "05-02"]
-    assert [value for _, value in days] == pytest.approx([0.10, -0.10])
-
-
-def test_months_multiply_to_the_whole_and_a_long_run_shows_no_days() -> None:
-    data = with_equity([100.0 + day for day in range(100)])
-    parts = returns(data)
-    assert [title for title, _ in parts] == [""]
-    labels, values = zip(*parts[0][1], strict=True)
-    assert labels == ("2025-05", "2025-06", "2025-07", "2025-08")
-    assert np.prod(1 + np.array(values)) == pytest.approx(199 / 100)
-
-
-def test_cards_tell_what_the_report_tells() -> None:
-    made = {card["name"]: card for card in cards(SUMMARY)}
-    assert (made["Net PnL"]["value"], made["Net PnL"]["note"], made["Net PnL"]["sign"]) == ("-91.79", "-0.92 %", -1)
-    assert made["Final equity"]["note"] == "-0.002 BTC open, +1.09"
-    assert (made["Trades"]["value"], made["Trades"]["note"]) == ("1,429", "17.7 % won")
-    assert made["Sharpe"]["value"] == "–"
-
-
-def test_a_synthetic_market_and_a_liquidation_come_first() -> None:
-    liquidations = [{"time": "2025-05-04T10:00:00Z", "side": "long", "quantity": "1", "price": "9", "lost": "12.5"}] * 2
-    summary = SUMMARY | {"demo": True, "warnings": ["synthetic", "second"], "liquidations": liquidations}
-    kinds, texts = zip(*banners(summary), strict=True)
-    assert kinds == ("synthetic", "alarm", "")
-    assert "SYNTHETIC MARKET (demo)" in texts[0]
-    assert texts[1] == "Liquidated 2 times: 25.00  lost"
-    assert texts[2] == "second"
-    assert rows_of("Liquidations", summary)[0] == ["2025-05-04 10:00", "long 1", "9", "-12.50"]
 
 
 def test_parts_of_the_result_that_are_nothing_are_left_out() -> None:
@@ -94,3 +42,25 @@ def test_a_list_without_end_is_counted() -> None:
     rows = rows_of("Orders that never reached the market", summary)
     assert len(rows) == 51
     assert rows[-1] == ["and 30 more", ""]
+
+
+def test_liquidations_are_listed() -> None:
+    one = {"time": "2025-05-04T10:00:00Z", "side": "long", "quantity": "1", "price": "9", "lost": "12.5"}
+    rows = rows_of("Liquidations", SUMMARY | {"liquidations": [one]})
+    assert rows == [["2025-05-04 10:00", "long 1", "9", "-12.50"]]
+
+
+def test_filters_that_did_nothing_are_not_listed() -> None:
+    nothing = {"rounded": 0, "capped": 0, "refused": 0}
+    filters = {"by_filter": {"LOT_SIZE": nothing | {"rounded": 1030}, "PRICE_FILTER": nothing}}
+    assert rows_of("Filters", SUMMARY | {"filters": filters}) == [["lot size", "1,030", "0", "0"]]
+
+
+def test_costs_and_brackets_are_tables_of_their_own() -> None:
+    costs = {"fill": "close", "ladder": [{"slippage_bps": "5", "net": "-10288.852"}]}
+    bracket = {"floor": "50000", "cap": "600000", "rate": "0.005", "max_leverage": "100", "cum": "50"}
+    summary = SUMMARY | {"costs": costs, "margin": {"mode": "cross", "brackets": [bracket]}}
+    assert rows_of("PnL by slippage", summary) == [["5 bp", "-10,288.85"]]
+    assert rows_of("Fills and slippage", summary) == [["fill", "close"]]
+    assert rows_of("Leverage brackets", summary) == [["50,000", "0.50 %", "100 ×"]]
+    assert rows_of("Margin", summary) == [["mode", "cross"]]

@@ -10,8 +10,8 @@
     scene       the door to Qt: `show_window`, `save_png`
     stage       the finplot window with its panes; behind it panes, items, flows, marks, axes, plates,
                 captions, and qt, the door to the vendors
-    page        the run as one HTML file: sections (what it says beside the chart), packing (its numbers), web/ (its
-                scripts, style sheet and lightweight-charts)
+    page        the run as one HTML file: overview and sections (what it says beside the chart), packing (its
+                numbers), web/ (its scripts, style sheet and lightweight-charts)
     writing     files whole or not at all
 
 Importing this package, `view`, `draw` or `page` loads no vendor of screens; a chart does.

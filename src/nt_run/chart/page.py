@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from nt_run.chart.levels import SPANS, Ints
+from nt_run.chart.overview import banners, cards, returns
 from nt_run.chart.packing import Column, column, pack
-from nt_run.chart.sections import banners, cards, returns, sections
+from nt_run.chart.sections import sections
 from nt_run.chart.view import ChartData, chart_data
 from nt_run.chart.writing import check_target, write_whole
+from nt_run.model import LIQUIDATION
 from nt_run.results import Run
 
 SCRIPTS = ("dom", "unpack", "market", "palette", "marks", "legends", "view", "trades", "panels", "main")
@@ -132,6 +134,7 @@ def _columns(run: Run, data: ChartData) -> list[Column]:
         column("fill_price", fills.price, price, running=True),
         column("fill_sign", fills.sign),
         column("fill_opens", fills.opens.astype(np.int64)),
+        column("fill_liquidates", (run.fills["order_type"] == LIQUIDATION).to_numpy().astype(np.int64)),
         column("trade_entry_slot", trades.entry_slot, running=True),
         column("trade_exit_slot", trades.exit_slot, running=True),
         column("trade_sign", trades.sign),

@@ -1,30 +1,22 @@
-"""What a page says about a run beside its chart: cards, banners, returns, tables. Pure: no screen, no file.
+"""The boxes of a page below its chart, as titles and rows of text. Pure: no screen, no file.
 
-Everything is text already, but for returns, which are fractions. Keys that a kept run of an earlier version lacks are
-left out; keys this version does not know are listed as they are.
+Keys that a kept run of an earlier version lacks are left out; keys this version does not know are listed as they are.
 """
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import numpy as np
-
-from nt_run.chart.captions import SYNTHETIC
-from nt_run.chart.view import ChartData
-from nt_run.formats import amount, percent, ratio, short_time, signed
+from nt_run.formats import amount, percent, short_time, signed
 
 type Summary = Mapping[str, Any]
 type Rows = list[list[str]]
 
-_DAY_MS = 86_400_000
-_MOST_DAYS = 62
-"""Up to so many days, daily returns are shown as well: a month or two alone say little."""
 _MOST_ROWS = 50
 _SHOWN = {
-    "account", "bars", "benchmark", "created", "data", "demo", "denied", "end", "exchange", "fees", "fills",
-    "funding_settlements", "instrument_id", "interval", "liquidations", "metrics", "pnl", "run_id", "specs", "start",
-    "strategy", "symbol", "timings", "trades", "versions", "warnings",
+    "account", "bars", "benchmark", "costs", "created", "data", "demo", "denied", "end", "exchange", "fees", "fills",
+    "filters", "funding_settlements", "instrument_id", "interval", "liquidations", "margin", "metrics", "pnl",
+    "protections", "run_id", "sizing", "specs", "start", "strategy", "symbol", "timings", "trades", "versions",
+    "warnings",
 }  # fmt: skip
 """Keys of a summary that have a place of their own on the page."""
 _FRACTIONS = {
@@ -34,62 +26,6 @@ _FRACTIONS = {
 _COUNTS = {"trades", "open_trades"}
 
 
-def banners(summary: Summary) -> list[tuple[str, str]]:
-    """Return what has to be said first, each with its kind: synthetic, alarm, or nothing for a warning."""
-    found: list[tuple[str, str]] = []
-    warnings = list(summary.get("warnings", ()))
-    if summary.get("demo"):
-        found.append(("synthetic", f"{SYNTHETIC}: prices, volumes and funding are invented"))
-        warnings = warnings[1:]  # the first warning of a demo says the same
-    if liquidations := summary.get("liquidations"):
-        lost = sum(float(each["lost"]) for each in liquidations)
-        times = "once" if len(liquidations) == 1 else f"{len(liquidations):,} times"
-        found.append(("alarm", f"Liquidated {times}: {lost:,.2f} {summary['account'].get('asset', '')} lost"))
-    return found + [("", text) for text in warnings]
-
-
-def cards(summary: Summary) -> list[dict[str, Any]]:
-    """Return the numbers of the top row: name, value, note, and a sign that colours the value."""
-    account, pnl, metrics = summary["account"], summary["pnl"], summary["metrics"]
-    rate, factor = metrics.get("win_rate"), metrics.get("profit_factor")
-    net, final = float(pnl.get("net", 0)), account.get("final_equity")
-    settled = summary.get("funding_settlements")
-    made = [
-        _card("Net PnL", signed(net), percent(metrics.get("total_return"), sign=True), net),
-        _card("Final equity", "–" if final is None else amount(final), _open_note(summary)),
-        _card("Max drawdown", percent(metrics.get("max_drawdown")), _drawdown_when(metrics), -1),
-        _card("Sharpe", ratio(metrics.get("sharpe")), f"Sortino {ratio(metrics.get('sortino'))}"),
-        _card("Trades", f"{summary.get('trades', 0):,}", f"{percent(rate, 1)} won"),
-        _card("Profit factor", ratio(factor), f"expectancy {signed(metrics.get('expectancy'))}"),
-        _card("Average win", signed(metrics.get("average_win")), f"loss {signed(metrics.get('average_loss'))}"),
-        _card("Fees", signed(pnl.get("fees")), _turnover(metrics)),
-        _card("Funding", signed(pnl.get("funding")), "" if settled is None else f"{settled:,} payments"),
-    ]
-    if benchmark := summary.get("benchmark"):
-        held = benchmark.get("total_return")
-        note = f"drawdown {percent(benchmark.get('max_drawdown'))}"
-        made.append(_card("Buy & hold", percent(held, sign=True), note, held or 0))
-    return made
-
-
-def returns(data: ChartData) -> list[tuple[str, list[tuple[str, float]]]]:
-    """Return the return of every month, and of every day of a short run; a bar belongs where it opens.
-
-    Each part is a title (empty for months) and its (label, fraction) pairs. A period starts from the equity at the end
-    of the period before it, the first one from the starting balance.
-    """
-    day = data.bars.open_ms // _DAY_MS
-    # The last bar of a day leaves its equity there.
-    last = np.flatnonzero(np.diff(day, append=-1))
-    dates = [dt.date(1970, 1, 1) + dt.timedelta(days=number) for number in day[last].tolist()]
-    ends = list(zip(dates, data.account.equity[last].tolist(), strict=True))
-    months = {f"{date:%Y-%m}": equity for date, equity in ends}
-    parts = [("", _changes(months, data.account.start))]
-    if 1 < len(ends) <= _MOST_DAYS:
-        parts.append(("Daily returns", _changes({f"{date:%m-%d}": each for date, each in ends}, data.account.start)))
-    return parts
-
-
 def sections(summary: Summary, specs: Mapping[str, Any], configuration: str) -> list[dict[str, Any]]:
     """Return the boxes below the chart: title and rows (name, values), with column titles, or plain text."""
     data, metrics = summary["data"], summary["metrics"]
@@ -97,13 +33,16 @@ def sections(summary: Summary, specs: Mapping[str, Any], configuration: str) -> 
         _box("What the result is made of", _result_rows(summary)),
         _box("Metrics", [[_words(name), _figure(name, value)] for name, value in metrics.items()]),
         _liquidations(summary.get("liquidations", ())),
-        _box(
-            "Orders that never reached the market", [[name, f"{n:,}"] for name, n in summary.get("denied", {}).items()]
-        ),
+        _protections(summary.get("protections", ())),
+        _box("Orders that never reached the market", [[why, f"{n:,}"] for why, n in summary.get("denied", {}).items()]),
+        _filters(summary.get("filters", {})),
         _box("Run", _run_rows(summary)),
         _box("Trading rules", _plain({name: value for name, value in specs.items() if name != "checks"})),
         _checks(summary.get("specs", {}).get("checks", ())),
         _box("Fees", _plain(summary.get("fees", {}))),
+        *_costs(summary.get("costs", {})),
+        *_margin(summary.get("margin") or {}),
+        _box("Sizing", _plain(summary.get("sizing", {}))),
         _box("Data certificate", _data_rows(data, summary.get("bars", {}))),
         _box("Buy & hold", [[_words(key), _figure(key, value)] for key, value in summary.get("benchmark", {}).items()]),
         _box("Also recorded", _plain({key: value for key, value in summary.items() if key not in _SHOWN})),
@@ -111,36 +50,6 @@ def sections(summary: Summary, specs: Mapping[str, Any], configuration: str) -> 
         {"title": "Configuration", "text": configuration},
     ]
     return [part for part in parts if part.get("rows") or part.get("text")]
-
-
-def _card(name: str, value: str, note: str = "", sign: float = 0) -> dict[str, Any]:
-    return {"name": name, "value": value, "note": note, "sign": (sign > 0) - (sign < 0)}
-
-
-def _open_note(summary: Summary) -> str:
-    account = summary["account"]
-    if not float(account.get("open_position", 0)):
-        return f"from {amount(account.get('starting_balance', '0'))}"
-    base = summary.get("specs", {}).get("base_asset", "")
-    return f"{account['open_position']} {base} open, {signed(account['open_pnl'])}"
-
-
-def _drawdown_when(metrics: Summary) -> str:
-    start, end = metrics.get("max_drawdown_start"), metrics.get("max_drawdown_end")
-    return f"{start[:10]} → {end[5:10]}" if start and end else ""
-
-
-def _turnover(metrics: Summary) -> str:
-    turnover = metrics.get("turnover")
-    return "" if turnover is None else f"turnover {turnover:,.1f} × equity"
-
-
-def _changes(ends: Mapping[str, float], start: float) -> list[tuple[str, float]]:
-    found: list[tuple[str, float]] = []
-    for label, equity in ends.items():
-        found.append((label, equity / start - 1 if start > 0 else 0.0))
-        start = equity
-    return found
 
 
 def _box(title: str, rows: Rows, head: Sequence[str] = ()) -> dict[str, Any]:
@@ -210,6 +119,35 @@ def _liquidations(liquidations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for each in liquidations
     ]
     return _box("Liquidations", rows, ("", "position", "price", "lost"))
+
+
+def _protections(uses: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    rows = [[short_time(each["time"]), _words(each["rule"]), amount(each["equity"])] for each in uses]
+    return _box("Protections", rows, ("", "rule", "equity"))
+
+
+def _filters(filters: Summary) -> dict[str, Any]:
+    """What the exchange's filters did to orders, where they did anything."""
+    names = ("rounded", "capped", "refused")
+    used = {name: did for name, did in filters.get("by_filter", {}).items() if any(did.get(each) for each in names)}
+    rows = [[_words(name).lower(), *(f"{did.get(each, 0):,}" for each in names)] for name, did in used.items()]
+    return _box("Filters", rows, ("", *names))
+
+
+def _costs(costs: Summary) -> list[dict[str, Any]]:
+    rest = {key: value for key, value in costs.items() if key != "ladder"}
+    ladder = [[f"{each['slippage_bps']} bp", signed(each["net"])] for each in costs.get("ladder", ())]
+    return [_box("Fills and slippage", _plain(rest)), _box("PnL by slippage", ladder)]
+
+
+def _margin(margin: Summary) -> list[dict[str, Any]]:
+    rest = {key: value for key, value in margin.items() if key != "brackets"}
+    brackets = [
+        [f"{float(each['floor']):,.0f}", percent(float(each["rate"])), f"{each['max_leverage']} ×"]
+        for each in margin.get("brackets", ())
+    ]
+    head = ("notional from", "maintenance", "leverage")
+    return [_box("Margin", _plain(rest)), _box("Leverage brackets", brackets, head)]
 
 
 def _plain(values: Mapping[str, Any], prefix: str = "") -> Rows:

@@ -51,6 +51,7 @@ class Legends {
   #trades(candle, slot) {
     const { market, view } = this;
     const lines = [[["▲ buy", "buy"], ["▼ sell", "sell"], ["○ exit", ""], ["– win", "rise"], ["– loss", "fall"]]];
+    if (market.fills.liquidates.includes(1)) lines[0].push(["× liquidated", "warning"]);
     const start = market.slotOf(candle, view.level);
     const over = (trade) => trade && trade.entrySlot <= slot && trade.exitSlot >= start;
     // The trade entered last is the one that can still be open here; one that is marked comes first.

@@ -124,6 +124,7 @@ class Marks {
     this.#lines(context, shown, count <= ARROWED_TRADES);
     if (count <= ARROWED_TRADES) this.#fills(context, firstFill, stopFill, count);
     else this.#ticks(context, firstFill, stopFill);
+    this.#liquidations(context, firstFill, stopFill);
     if (count <= Math.min(LABELLED_TRADES, size.width / LABEL_ROOM)) this.#labels(context, size, shown);
   }
 
@@ -173,6 +174,26 @@ class Marks {
       }
       context.fill();
       context.stroke();
+    }
+  }
+
+  /** A cross where the exchange closed a position, at every level of detail that shows single fills. */
+  #liquidations(context, first, stop) {
+    const { fills } = this.market;
+    const { background, warning } = this.view.palette;
+    for (let i = first; i < stop; i++) {
+      if (!fills.liquidates[i]) continue;
+      const x = this.view.x(fills.slot[i]), y = this.y(fills.price[i]);
+      for (const [colour, width] of [[background, 5.5], [warning, 2.6]]) {
+        context.strokeStyle = colour;
+        context.lineWidth = width;
+        context.beginPath();
+        for (const side of [-1, 1]) {
+          context.moveTo(x - 6, y - 6 * side);
+          context.lineTo(x + 6, y + 6 * side);
+        }
+        context.stroke();
+      }
     }
   }
 

@@ -39,14 +39,18 @@ class TradesTable {
 
   #columns() {
     const { price, quantity, money } = this.market.facts.decimals;
+    // The year is said where a run has more than one.
+    const ends = [this.market.timeOf(0), this.market.timeOf(this.market.slots) - 1];
+    const years = ends.map((ms) => new Date(ms).getUTCFullYear());
+    const when = (ms) => timeText(ms).slice(years[0] === years[1] ? 5 : 0);
     const end = (trade) => (trade.open ? Infinity : trade.exitTime);
     const amount = (title, value, rest = {}) => ({ title, value, text: (trade) => signed(value(trade), money), ...rest });
     return [
       { title: "#", value: (trade) => trade.number, text: (trade) => trade.number },
       { title: "Side", value: (trade) => -trade.sign, text: (trade) => (trade.sign > 0 ? "long" : "short"),
         tone: (trade) => (trade.sign > 0 ? "buy" : "sell") },
-      { title: "Entry", value: (trade) => trade.entryTime, text: (trade) => timeText(trade.entryTime) },
-      { title: "Exit", value: end, text: (trade) => (trade.open ? "open" : timeText(trade.exitTime)), spare: true },
+      { title: "Entry", value: (trade) => trade.entryTime, text: (trade) => when(trade.entryTime) },
+      { title: "Exit", value: end, text: (trade) => (trade.open ? "open" : when(trade.exitTime)), spare: true },
       { title: "Length", value: (trade) => trade.exitSlot - trade.entrySlot, spare: true,
         text: (trade) => (trade.open ? "" : lengthText(trade.exitTime - trade.entryTime)) },
       { title: "Quantity", value: (trade) => trade.quantity, text: (trade) => number(trade.quantity, quantity), spare: true },

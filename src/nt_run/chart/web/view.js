@@ -2,7 +2,7 @@
 // take half a minute, so candles are put together per level and long levels are loaded in a window that moves along.
 
 const WINDOW = 20_000, WHOLE = 30_000, MARGIN = 50;
-const MIN_CANDLE = 3, TOO_NARROW = 2.3, TOO_WIDE = 13, DETAIL_FACTOR = 60, COARSE_FACTOR = 15, VALUE_AXIS = 78, NARROW_AXIS = 58;
+const MIN_CANDLE = 3, TOO_NARROW = 2.3, TOO_WIDE = 13, DETAIL_FACTOR = 60, COARSE_FACTOR = 15, VALUE_AXIS = 78, NARROW = 600, NARROW_AXIS = 58;
 const PANES = [5.2, 1, 2, 1.1, 0.9];
 const DATA = ["open", "high", "low", "close"];
 
@@ -213,7 +213,7 @@ class View {
   // Building ---------------------------------------------------------------------------------------------------------
 
   #chart() {
-    const narrow = this.box.clientWidth < 600;
+    const narrow = this.box.clientWidth < NARROW;
     const chart = LightweightCharts.createChart(this.box, {
       autoSize: true,
       layout: { fontFamily: "Inter, system-ui, sans-serif", fontSize: narrow ? 10 : 11, attributionLogo: false,
@@ -256,7 +256,9 @@ class View {
       series.funding = add("HistogramSeries", "funding", 4, { priceFormat: format(money) });
     }
     series.volume.priceScale().applyOptions({ scaleMargins: { top: 0.83, bottom: 0 } });
-    series.candles.priceScale().applyOptions({ scaleMargins: { top: 0.1, bottom: 0.06 } });
+    // Room for what the legend says, which takes more lines where it is narrow.
+    const top = this.box.clientWidth < NARROW ? 0.22 : 0.1;
+    series.candles.priceScale().applyOptions({ scaleMargins: { top, bottom: 0.06 } });
     return series;
   }
 }
