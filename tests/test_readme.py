@@ -77,6 +77,7 @@ def test_every_command_and_flag_shown_exists(run) -> None:  # noqa: ANN001
         "data",
         "strategies",
         "new-strategy",
+        "doctor",
         "config",
     }
     helps = {command: run(*filter(None, command), "--help") for command in commands}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nt_run.options import Json, Quiet, Verbose, option
+from nt_run.options import CACHE, CacheDir, Json, Offline, Quiet, Verbose, option
 
 start_app = typer.Typer()
 
@@ -41,3 +41,24 @@ def strategies(*, json: Json = False, verbose: Verbose = False, quiet: Quiet = F
         tables.print_json({"strategies": found})
     else:
         start_listing.print_strategies(found)
+
+
+@start_app.command("doctor")
+def doctor_command(
+    *,
+    offline: Offline = False,
+    json: Json = False,
+    cache_dir: CacheDir = CACHE,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what is missing here and what helps; ends with 8 if something needed is wrong."""
+    from nt_run import start_listing, tables  # noqa: PLC0415
+    from nt_run.doctor import examine, refuse_wrong  # noqa: PLC0415
+
+    findings = examine(cache_dir, offline=offline)
+    if json:
+        tables.print_json({"sound": all(each["state"] != "wrong" for each in findings), "findings": findings})
+    else:
+        start_listing.print_doctor(findings)
+    refuse_wrong(findings)

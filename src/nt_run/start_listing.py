@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.text import Text
 
-from nt_run.tables import ALARM, DIM, grid, show
+from nt_run.tables import ALARM, DIM, GOOD, grid, show
 
 
 def print_strategies(found: Sequence[Mapping[str, Any]]) -> None:
@@ -32,4 +32,15 @@ def print_config(pairs: Sequence[tuple[str, Any]], origins: Mapping[str, str]) -
         built_in = origins[key] == "built-in"
         said = "–" if value in (None, {}) else str(value).lower() if isinstance(value, bool) else str(value)
         table.add_row(Text(key, style=DIM if built_in else ""), Text(said, style=DIM if built_in else ""), origins[key])
+    show(table)
+
+
+def print_doctor(findings: Sequence[Mapping[str, Any]]) -> None:
+    """Print one line for each thing looked at, and below it what helps where something is amiss."""
+    marks = {"ok": Text("✓", style=GOOD), "note": Text("·", style=DIM), "wrong": Text("!", style=ALARM)}
+    table = grid((None,), ("bold",), (None,))
+    for each in findings:
+        table.add_row(marks[each["state"]], each["name"], each["found"])
+        if each["help"]:
+            table.add_row("", "", Text(each["help"], style=ALARM if each["state"] == "wrong" else DIM))
     show(table)

@@ -60,6 +60,16 @@ def prepare_window() -> None:
     _probe()
 
 
+def probe_offscreen() -> None:
+    """Make sure that Qt can draw without a screen, trying it once in a child process; nothing here changes by it.
+
+    Raises:
+        ChartError: It cannot, or finplot would end the process under this locale.
+    """
+    _refuse_locale()
+    _probe({**os.environ, _PLATFORM: "offscreen"})
+
+
 def missing_library(reason: str) -> ChartError:
     """Return the error for a system library that Qt could not load; `reason` is the loader's own story."""
     return ChartError(f"Qt cannot be loaded: {reason}.\nOn Debian or Ubuntu: apt-get install -y {OFFSCREEN_PACKAGES}")
@@ -80,11 +90,11 @@ def _refuse_locale() -> None:
         )
 
 
-def _probe() -> None:
+def _probe(env: dict[str, str] | None = None) -> None:
     command = [sys.executable, "-c", _PROBE]
     try:
         done = subprocess.run(  # noqa: S603 – our own interpreter and our own line
-            command, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False
+            command, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False, env=env
         )
     except subprocess.TimeoutExpired as exc:
         raise ChartError(f"The display did not answer within {_PROBE_SECONDS} s.\n{OTHER_WAYS}") from exc
