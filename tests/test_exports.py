@@ -8,14 +8,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from nt_run import exports
+from nt_run import exports, results
 from nt_run.config import load_config
 from nt_run.errors import ResultsError, UsageError
 from nt_run.exports import export_run
 from nt_run.pipeline import backtest
 from nt_run.results import Run
 
-FRAMES = ["equity", "fills", "funding", "klines", "settlements", "trades"]
+FRAMES = [*results.FRAMES, *results.LATER_FRAMES, "klines"]
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from typing import Any, cast
 import msgspec
 import polars as pl
 
-from nt_run.results import Run
+from nt_run.results import FRAMES, LATER_FRAMES, Run
 
-FRAMES = ("fills", "trades", "funding", "settlements", "equity")
+COMPARED = (*FRAMES, *LATER_FRAMES)
 _UNLIKE = ("as_of", "source", "snapshot", "checks")
 """What says where rules come from, and not what they are."""
 _DATA = ("fingerprint", "expected", "loaded", "completeness", "sources")
@@ -28,7 +28,7 @@ def compare_runs(a: Run, b: Run) -> dict[str, Any]:
     ours, theirs = _figures(a.summary), _figures(b.summary)
     # Runs of earlier versions lack some of today's figures.
     figures = [change for change in _changes(ours, theirs) if change["key"] in ours.keys() & theirs.keys()]
-    parted = {name: first_difference(getattr(a, name), getattr(b, name)) for name in FRAMES}
+    parted = {name: first_difference(getattr(a, name), getattr(b, name)) for name in COMPARED}
     same_bars = a.klines.exponents == b.klines.exponents and a.klines.frame.equals(b.klines.frame)
     return {
         "a": a.run_id,
@@ -42,7 +42,7 @@ def compare_runs(a: Run, b: Run) -> dict[str, Any]:
         "specs": _changes(_rules(a.specs), _rules(b.specs)),
         "versions": _changes(a.summary.get("versions", {}), b.summary.get("versions", {})),
         "figures": figures,
-        "counts": {name: [_height(a, name), _height(b, name)] for name in FRAMES},
+        "counts": {name: [_height(a, name), _height(b, name)] for name in COMPARED},
         "parted": parted,
     }
 
