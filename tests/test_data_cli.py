@@ -88,6 +88,29 @@ def test_prune_lists_and_deletes_only_when_told(filled: Run, tmp_path: Path) -> 
     assert "1 files" in filled("data", "prune", "--demo", "--before", "2026-06-01", "--symbol", "BTCUSDT")[1]
 
 
+@pytest.mark.parametrize(
+    ("before", "meant"),
+    [
+        ("2026-05-31", False),
+        ("20260501", False),
+        ("20260531", False),
+        ("2026-W22-7", False),  # 2026-05-31
+        ("2026-05-31T23:59:59Z", False),
+        ("2026-06-01T01:00+02:00", False),  # 2026-05-31 23:00 UTC
+        ("2026-06-01", True),
+        ("20260601", True),
+        ("2026-W23", True),  # Monday, 2026-06-01
+        ("2026-05-31T23:00-01:00", True),  # 2026-06-01 00:00 UTC
+        ("20270101T000000Z", True),
+    ],
+)
+def test_only_months_that_ended_before_a_time_of_any_form_could_go(filled: Run, before: str, meant: bool) -> None:
+    found = of(
+        filled("data", "prune", "--demo", "--symbol", "BTCUSDT", "--interval", "1m", "--before", before, "--json")
+    )
+    assert [Path(one["path"]).name[:7] for one in found["files"]] == (["2026-05"] if meant else [])
+
+
 @pytest.mark.parametrize("form", ["csv", "parquet", "archive"])
 def test_export_writes_the_range(filled: Run, tmp_path: Path, form: str) -> None:
     written = of(filled("data", "export", "out", "--demo", *RANGE, "--format", form, "--json"))

@@ -170,7 +170,8 @@ def data_prune(
     symbol: Symbols = None,
     interval: Intervals = None,
     before: Annotated[
-        str | None, option("--before", help="Also data that ends before this day.", metavar="DAY")
+        str | None,
+        option("--before", help="Also the files of years, months and days that ended by then.", metavar="TIME"),
     ] = None,
     delete: Annotated[bool, option("--delete", help="Delete what is listed.")] = False,
     demo: Demo = None,

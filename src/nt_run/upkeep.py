@@ -121,10 +121,13 @@ def repaired(
 def pruned(
     config: RunConfig, chosen: Selection, cache_dir: Path, *, before: str | None, delete: bool
 ) -> dict[str, Any]:
-    """List what could go, and remove it if `delete` says so."""
-    if before is not None:
-        parse_time(before)
-    waste = find_waste(market_root(config, cache_dir), chosen, before=before)
+    """List what could go, and remove it if `delete` says so.
+
+    Raises:
+        UsageError: `before` is neither a date nor a time.
+    """
+    before_ms = None if before is None else parse_time(before)
+    waste = find_waste(market_root(config, cache_dir), chosen, before_ms=before_ms)
     freed = remove(waste) if delete else 0
     files = [{"path": str(one.path), "bytes": one.bytes, "left_over": one.left_over} for one in waste]
     return {

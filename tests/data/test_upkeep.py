@@ -22,7 +22,7 @@ from nt_run.data.prune import find_waste, remove
 from nt_run.data.selection import Selection
 from nt_run.demo import DemoExchange, Fault
 from nt_run.demo.candles import Candles
-from nt_run.errors import IncompleteDataError, SourcesDisagreeError
+from nt_run.errors import IncompleteDataError, NotCachedError, SourcesDisagreeError
 from nt_run.model import Interval, TimeRange, parse_time
 
 MINUTE, DAY = 60_000, 86_400_000
@@ -285,15 +285,35 @@ def test_nothing_is_deleted_without_being_asked_for(cache: Path, open_data: Open
 
 
 def test_old_data_is_deleted_by_name_and_forgotten(cache: Path, open_data: Open) -> None:
-    assert find_waste(cache, ALL, before="2026-05-31") == []
+    assert find_waste(cache, ALL, before_ms=JUNE - 1) == []
     only = Selection(kinds=frozenset({"klines"}))
-    waste = find_waste(cache, only, before="2026-06-01")
+    waste = find_waste(cache, only, before_ms=JUNE)
     assert [(one.series.symbol, one.partition) for one in waste] == [("BTCUSDT", "2026-05")]
     remove(waste)
     data = open_data(offline=True)
     assert data.verify(ALL).problems == []
     assert data.newest_cached_range("BTCUSDT", MINUTES) is None
     assert data.newest_cached_range("ETHUSDT", Interval("1h")) is not None
+
+
+def test_an_interval_does_not_mean_funding_when_something_is_deleted(cache: Path) -> None:
+    later = parse_time("2030-01-01")
+    hours = Selection(intervals=frozenset({"1h"}))
+    assert [str(one.series) for one in find_waste(cache, hours, before_ms=later)] == ["klines ETHUSDT 1h"]
+    assert "fundingRate BTCUSDT" in {str(one.series) for one in find_waste(cache, ALL, before_ms=later)}
+
+
+def test_removing_a_year_of_funding_forgets_that_year_alone(open_data: Open, tmp_path: Path) -> None:
+    year = parse_time("2026-01-01")
+    around = TimeRange(year - 2 * DAY, year + 2 * DAY)
+    with DemoExchange() as exchange:
+        open_data(exchange.rest_url).load_funding("BTCUSDT", around)
+    waste = find_waste(tmp_path, ALL, before_ms=year)
+    assert [one.partition for one in waste] == ["2025"]
+    remove(waste)
+    assert len(open_data(offline=True).load_funding("BTCUSDT", TimeRange(year, around.end_ms)).rates) == 6
+    with pytest.raises(NotCachedError):
+        open_data(offline=True).load_funding("BTCUSDT", around)
 
 
 def test_a_month_of_the_archive_comes_out_byte_for_byte(cache: Path, open_data: Open, tmp_path: Path) -> None:

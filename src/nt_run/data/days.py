@@ -32,6 +32,17 @@ def partition_key(day: str, interval: Interval, now_ms: int) -> str:
     return month if month < day_name(now_ms)[:7] else day
 
 
+def partition_range(key: str) -> TimeRange:
+    """Return the range of time a partition is for, by its key: `2024`, `2024-01` or `2024-01-31`."""
+    year, month, day = (*map(int, key.split("-")), 0, 0)[:3]
+    first = dt.datetime(year, month or 1, day or 1, tzinfo=dt.UTC)
+    # A day more than the longest month or year is in the next one.
+    last = first + dt.timedelta(days=1 if day else 32 if month else 367)
+    if not day:
+        last = last.replace(day=1) if month else last.replace(month=1, day=1)
+    return TimeRange(int(first.timestamp()) * 1000, int(last.timestamp()) * 1000)
+
+
 def record_day(
     start_ms: int, rows: Klines, before: Day | None, *, content_sha256: str, holes: Sequence[Hole], plain: bool
 ) -> Day:

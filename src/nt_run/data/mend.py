@@ -1,6 +1,5 @@
 """`repair`: fetch again only what is wrong; nothing is deleted, and former content hashes are kept."""
 
-import datetime as dt
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from nt_run.data.archive import ArchiveFile
 from nt_run.data.audit import Problem, archive_file
 from nt_run.data.conflicts import Family, family, is_stored, settle
-from nt_run.data.days import day_name
+from nt_run.data.days import day_name, partition_range
 from nt_run.data.download import Counter, Download
 from nt_run.data.failover import keep_file
 from nt_run.data.funding import KIND as FUNDING
@@ -23,7 +22,7 @@ from nt_run.errors import DataError, SourceError
 from nt_run.klines import DAY_MS
 from nt_run.model import TimeRange
 
-_PERIOD = re.compile(r"(\d{4})(?:-(\d\d))?(?:-(\d\d))?\.[0-9a-f]{12}\.parquet(?:\.bad)?")
+_PERIOD = re.compile(r"(\d{4}(?:-\d\d){0,2})\.[0-9a-f]{12}\.parquet(?:\.bad)?")
 
 
 class Mender:
@@ -142,12 +141,4 @@ class Mender:
 
 def _period(name: str) -> TimeRange | None:
     match = _PERIOD.fullmatch(name)
-    if match is None:
-        return None
-    year, month, day = int(match[1]), int(match[2] or 1), int(match[3] or 1)
-    first = dt.datetime(year, month, day, tzinfo=dt.UTC)
-    longest = dt.timedelta(days=1 if match[3] else 31 if match[2] else 366)
-    last = first + longest
-    if not match[3]:
-        last = last.replace(day=1) if match[2] else last.replace(month=1, day=1)
-    return TimeRange(int(first.timestamp()) * 1000, int(last.timestamp()) * 1000)
+    return partition_range(match[1]) if match else None

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from nt_run.data.days import partition_range
 from nt_run.data.files import writers_lock
 from nt_run.data.manifest import FILE, DamagedManifestError, Manifest, load_manifest, save_manifest
 from nt_run.data.selection import Selection, SeriesRef, find_series
+from nt_run.data.store import drop_partition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,24 +21,26 @@ class Waste:
     left_over: bool
 
 
-def find_waste(root: Path, selection: Selection, *, before: str | None = None, left_overs: bool = True) -> list[Waste]:
+def find_waste(
+    root: Path, selection: Selection, *, before_ms: int | None = None, left_overs: bool = True
+) -> list[Waste]:
     """Return files that nothing refers to (damaged ones set aside, replaced ones), and old partitions.
 
     Args:
         root: The cache folder.
-        selection: Which series are meant.
-        before: Partitions that end before this day (`2024-01-01`) are meant too; `None` means none of them.
+        selection: Which series are meant; with intervals, only series that have one of them.
+        before_ms: Partitions whose year, month or day ends at or before this time are meant too; `None` means none.
         left_overs: Whether files that nothing refers to are meant.
     """
     found: list[Waste] = []
     for ref in find_series(root, selection):
         manifest = _manifest(ref)
-        if manifest is None:
+        if manifest is None or (selection.intervals and not ref.interval):
             continue
         known = {one.file: key for key, one in manifest.partitions.items()}
         for path in sorted((*ref.folder.glob("*.parquet"), *ref.folder.glob("*.bad"), *ref.folder.glob(".tmp-*"))):
             key = known.get(path.name, "")
-            old = bool(key and before) and key < (before or "")[: len(key)]
+            old = bool(key) and before_ms is not None and partition_range(key).end_ms <= before_ms
             if old or (left_overs and not key):
                 size = path.stat().st_size
                 found.append(Waste(series=ref, path=path, bytes=size, partition=key, left_over=not key))
@@ -64,14 +68,8 @@ def remove(waste: list[Waste]) -> int:
 
 def _forget(manifest: Manifest, waste: Waste) -> None:
     partition = manifest.partitions.get(waste.partition)
-    if partition is None or partition.file != waste.path.name:
-        return
-    del manifest.partitions[waste.partition]
-    for day in [name for name in manifest.days if name.startswith(waste.partition)]:
-        del manifest.days[day]
-    manifest.covered = [
-        (start, end) for start, end in manifest.covered if end <= partition.first_ms or start > partition.last_ms
-    ]
+    if partition is not None and partition.file == waste.path.name:
+        drop_partition(manifest, waste.partition)
 
 
 def _manifest(ref: SeriesRef) -> Manifest | None:

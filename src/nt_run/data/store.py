@@ -17,8 +17,10 @@ from typing import Any, cast
 import msgspec
 import polars as pl
 
+from nt_run.data.days import partition_range
 from nt_run.data.files import read_whole, set_aside, sha256, sweep, write_whole, writers_lock
-from nt_run.data.manifest import FILE, DamagedManifestError, Manifest, Partition, load_manifest, save_manifest
+from nt_run.data.manifest import FILE, DamagedManifestError, Day, Manifest, Partition, load_manifest, save_manifest
+from nt_run.data.ranges import subtract
 from nt_run.errors import StoreError
 from nt_run.model import TimeRange
 
@@ -187,14 +189,18 @@ class Series:
         self.warnings.append(f"{path.name} was damaged; it was set aside and its rows are fetched again.")
 
 
+def drop_partition(manifest: Manifest, key: str) -> dict[str, Day]:
+    """Forget a partition with what is claimed of its days and of its range; return the days that were forgotten."""
+    del manifest.partitions[key]
+    covered = [TimeRange(start, end) for start, end in manifest.covered]
+    manifest.covered = [(one.start_ms, one.end_ms) for one in subtract(covered, [partition_range(key)])]
+    return {day: manifest.days.pop(day) for day in list(manifest.days) if day.startswith(key)}
+
+
 def _drop(manifest: Manifest, key: str) -> None:
-    """Forget a partition and what the days and ranges it covered claimed."""
-    partition = manifest.partitions.pop(key)
-    for day in [name for name in manifest.days if name.startswith(key)]:
-        remember(manifest, day, manifest.days.pop(day).content_sha256)
-    manifest.covered = [
-        (start, end) for start, end in manifest.covered if end <= partition.first_ms or start > partition.last_ms
-    ]
+    """Forget a partition that is lost; the hashes of its days are remembered."""
+    for day, record in drop_partition(manifest, key).items():
+        remember(manifest, day, record.content_sha256)
 
 
 def remember(manifest: Manifest, day: str, content_sha256: str) -> None:
