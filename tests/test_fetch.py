@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 
 from nt_run.config import RunConfig, load_config
-from nt_run.demo import DemoExchange
-from nt_run.errors import UnknownSymbolError, UsageError
-from nt_run.inputs import fetch
+from nt_run.data.loader import MarketData
+from nt_run.demo import DemoExchange, Fault
+from nt_run.errors import SourceError, UnknownSymbolError, UsageError
+from nt_run.inputs import fetch, open_market
+from nt_run.model import Interval, parse_time
+from nt_run.pipeline import backtest
 from nt_run.progress import ProgressDisplay
 from nt_run.upkeep import exported, fetch_all
 
@@ -46,3 +49,46 @@ def test_a_contract_without_rules_is_fetched_from_the_archive_and_the_user_is_to
     assert (got["rows"], got["mark"]["loaded"], got["funding_rates"]) == (720, 720, 90)
     assert got["data"]["sources"] == {"archive_monthly": 1.0}
     assert any("do not list 'BTCUSDT'" in text and "--specs-at" in text for text in got["warnings"])
+
+
+OUT_OF_REACH = [
+    [Fault("/fapi/", "403", times=None)],
+    [Fault("/fapi/v1/time", "503", times=None)],
+    [Fault("/fapi/", "reset", times=None)],
+]
+
+
+@pytest.mark.parametrize("faults", OUT_OF_REACH, ids=["403 to everything", "503 to the time", "no connection"])
+def test_with_rest_out_of_reach_a_past_range_comes_from_the_archive(faults: list[Fault], tmp_path: Path) -> None:
+    with DemoExchange(faults) as exchange:
+        got = fetch(at(exchange), kinds=("klines", "funding"), cache_dir=tmp_path)
+    assert (got["rows"], got["funding_rates"], got["data"]["sources"]) == (720, 90, {"archive_monthly": 1.0})
+    assert any("No trading rules are kept" in text for text in got["warnings"])
+    assert any("by the clock of this machine" in text for text in got["warnings"])
+
+
+def test_with_rest_out_of_reach_a_run_uses_the_rules_it_kept(tmp_path: Path) -> None:
+    with DemoExchange([Fault("/fapi/v1/time", "503", times=None, skip=1)]) as exchange:
+        config = at(exchange)
+        with open_market(config, cache_dir=tmp_path, offline=False) as market:
+            market.load_specs("BTCUSDT")
+        run = backtest(config, cache_dir=tmp_path, save=False)
+    assert run.summary["data"]["sources"] == {"archive_monthly": 1.0}
+    warnings = run.summary["warnings"]
+    assert any("trading rules could not be fetched" in text and "HTTP 503" in text for text in warnings)
+    assert any("by the clock of this machine" in text for text in warnings)
+
+
+def test_with_rest_out_of_reach_a_run_without_rules_says_what_stands_in_the_way(tmp_path: Path) -> None:
+    words = "rules of BTCUSDT are not kept.*HTTP 403.*\n.*specs import"
+    with DemoExchange([Fault("/fapi/", "403", times=None)]) as exchange, pytest.raises(SourceError, match=words):
+        backtest(at(exchange), cache_dir=tmp_path, save=False)
+
+
+def test_with_rest_out_of_reach_a_range_that_ended_just_now_is_left_to_the_exchange(tmp_path: Path) -> None:
+    now = parse_time("2026-05-02") / 1000  # a day after the range's end
+    with DemoExchange([Fault("/fapi/", "403", times=None)]) as exchange:
+        options: dict[str, Any] = {"rest_url": exchange.rest_url, "archive_url": exchange.archive_url}
+        with MarketData(tmp_path, clock=lambda: now, **options) as market, pytest.raises(SourceError, match="HTTP 403"):
+            market.load_klines("BTCUSDT", Interval("1h"), load_config(None, APRIL).time_range(0))
+    assert not any(request.path.endswith(".zip") for request in exchange.requests)

@@ -1,6 +1,6 @@
 """What a run reads from the market: the exchange it asks, the folder it keeps, rules, range, klines and funding."""
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,11 +35,14 @@ class Inputs:
     klines: LoadedKlines
     funding: LoadedFunding
     margin: MarginInputs
+    remarks: Sequence[str] = ()
+    """What to tell of the sources as such."""
 
     @property
     def warnings(self) -> list[str]:
         """What the sources had to say."""
-        return [*self.specs.warnings, *self.klines.warnings, *self.funding.warnings, *self.margin.warnings]
+        loaded = (self.specs, self.klines, self.funding, self.margin)
+        return [*(text for one in loaded for text in one.warnings), *self.remarks]
 
 
 def load_inputs(market: MarketData, config: RunConfig, progress: ProgressDisplay | None = None) -> Inputs:
@@ -65,7 +68,8 @@ def load_inputs(market: MarketData, config: RunConfig, progress: ProgressDisplay
         progress.detail(f"rules {specs.snapshot}, as of {format_iso(specs.specs.as_of_ms)} from {specs.specs.source}")
         progress.detail(f"klines {time_range}: {len(klines.klines):,} from {sources}, {market.root}")
         progress.detail(f"funding: {len(funding.rates):,} settlements")
-    return Inputs(time_range=time_range, specs=specs, klines=klines, funding=funding, margin=margin)
+    told = market.remarks()
+    return Inputs(time_range=time_range, specs=specs, klines=klines, funding=funding, margin=margin, remarks=told)
 
 
 @contextmanager
@@ -203,7 +207,12 @@ def fetch(
         "funding_rates": len(funding.rates) if funding else None,
         "data": data_object(klines.certificate) if klines else None,
         "mark": data_object(mark.certificate) if mark else None,
-        "warnings": [*exchange_warning(config), *warnings, *(text for one in loaded for text in one.warnings)],
+        "warnings": [
+            *exchange_warning(config),
+            *warnings,
+            *(text for one in loaded for text in one.warnings),
+            *market.remarks(),
+        ],
     }
 
 
@@ -211,6 +220,8 @@ def _keep_rules(market: MarketData, symbol: str) -> tuple[UnknownSymbolError | N
     """Keep today's trading rules; what stands in the way of a backtest is told and does not stop the data."""
     try:
         return None, market.load_specs(symbol).warnings
+    except SourceError as exc:
+        return None, [f"No trading rules are kept, a backtest needs them: {exc.source} {exc.reason}."]
     except (UnknownSymbolError, NotTradableError) as exc:
         told = (
             f"{exc} A backtest needs trading rules of the time it was listed: see --specs-at and nt-run specs import."

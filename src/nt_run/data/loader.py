@@ -99,6 +99,10 @@ class MarketData:
         """
         return self._sources.server_time_ms()
 
+    def remarks(self) -> list[str]:
+        """Return what to tell the user of the sources as such, once everything is loaded."""
+        return self._sources.clock_remarks
+
     def load_specs(self, symbol: str) -> LoadedSpecs:
         """Return the trading rules of a symbol, live if possible; every live answer is kept.
 
@@ -267,7 +271,7 @@ class MarketData:
             # Contracts that are no longer listed, an exchange out of reach: the archive may still have it.
             if archive is None:
                 raise
-            now_ms = self._sources.now_ms or int(self.clock() * 1000)
+            now_ms = self._sources.now_ms or self._sources.now_or_clock(lacking[-1].end_ms)
             for part in lacking:
                 store.fetch_archive(archive, part, now_ms)
             if any(store.lacking(part) for part in lacking):

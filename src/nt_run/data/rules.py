@@ -93,7 +93,9 @@ class RuleBook:
             answer, snapshot, fetched_at = self._fetch()
         except SourceError as exc:
             if newest is None:
-                raise
+                reason = f"are not kept, and could not be fetched: {exc.source} {exc.reason}"
+                hint = "nt-run specs import FILE adds a recorded exchangeInfo answer."
+                raise SourceError(f"Trading rules of {symbol}", reason, hint) from exc
             age = max(0.0, self._sources.clock() - newest.last_seen_ms / 1000)
             warning = (
                 f"The exchange's trading rules could not be fetched: {exc.source} {exc.reason}. "

@@ -11,6 +11,9 @@ from nt_run.data.rest import RestClient
 from nt_run.errors import NotCachedError, SourceError
 from nt_run.model import Interval
 
+LONG_PAST_MS = 2 * 86_400_000
+"""What ended longer ago is over by any machine's clock, were it a day wrong."""
+
 
 @dataclass(slots=True)
 class Sources:
@@ -27,7 +30,7 @@ class Sources:
     now_ms: int | None = field(default=None, init=False)
     """The exchange's time when it was last asked for."""
     failure: SourceError | None = field(default=None, init=False)
-    """Why REST did not even tell the time, where the archive may do without."""
+    """Why REST did not even tell the time; it is not asked for anything else then."""
     _rest: RestClient | None = field(default=None, init=False, repr=False)
     _archive: ArchiveClient | None = field(default=None, init=False, repr=False)
     _list: ArchiveList | None = field(default=None, init=False, repr=False)
@@ -66,25 +69,49 @@ class Sources:
         """
         if self.offline:
             raise NotCachedError("the exchange's time", ["it is never cached"], "Give --start and --end.")
-        self.now_ms = self.rest().server_time_ms()
+        if self.failure is not None:
+            # Asked with all patience before: once is enough.
+            raise self.failure
+        try:
+            self.now_ms = self.rest().server_time_ms()
+        except SourceError as exc:
+            self.failure = exc
+            raise
         return self.now_ms
+
+    def now_or_clock(self, needed_ms: int) -> int:
+        """Return the exchange's time; where REST does not tell it, this machine's clock, for what ended long ago.
+
+        Raises:
+            SourceError: REST does not tell it, and there is no archive or `needed_ms` is not long past by this clock.
+        """
+        try:
+            return self.server_time_ms()
+        except SourceError:
+            now_ms = int(self.clock() * 1000)
+            if not self.archive_url or needed_ms > now_ms - LONG_PAST_MS:
+                raise
+            self.now_ms = now_ms
+            return now_ms
+
+    @property
+    def clock_remarks(self) -> list[str]:
+        """What to tell the user where this machine's clock stood in for the exchange's."""
+        if self.failure is None or self.now_ms is None:
+            return []
+        reason = f"{self.failure.source} {self.failure.reason}"
+        return [f"REST is out of reach ({reason}): the archive was asked alone, by the clock of this machine."]
 
     def closed_until(self, interval: Interval, needed_ms: int) -> int:
         """Return the end of the newest bar that counts as closed; the exchange is asked again only if that may matter.
 
-        If REST does not answer and there is an archive, this machine's clock stands in: the archive publishes nothing
-        that is not closed.
+        See `now_or_clock` for what happens where REST does not answer.
 
         Raises:
-            SourceError: The exchange gave no usable answer, and there is no archive.
+            SourceError: The exchange gave no usable answer, and the archive cannot do without.
         """
         if self.now_ms is None or self._closed(interval, self.now_ms) < needed_ms:
-            try:
-                self.server_time_ms()
-            except SourceError as exc:
-                if not self.archive_url:
-                    raise
-                self.failure, self.now_ms = exc, int(self.clock() * 1000)
+            self.now_or_clock(needed_ms)
         return self._closed(interval, self.now_ms or 0)
 
     def say(self, text: str) -> None:
