@@ -196,7 +196,7 @@ def fetch(
             funding = market.load_funding(symbol, held) if "funding" in kinds else None
         except UnknownSymbolError as exc:
             raise unlisted or exc from exc
-    loaded = [one for one in (klines, mark, funding) if one is not None]
+    warnings += [text for one in (klines, mark, funding) if one for text in one.warnings] + market.remarks()
     return {
         "symbol": symbol,
         "interval": config.interval,
@@ -207,12 +207,7 @@ def fetch(
         "funding_rates": len(funding.rates) if funding else None,
         "data": data_object(klines.certificate) if klines else None,
         "mark": data_object(mark.certificate) if mark else None,
-        "warnings": [
-            *exchange_warning(config),
-            *warnings,
-            *(text for one in loaded for text in one.warnings),
-            *market.remarks(),
-        ],
+        "warnings": [*exchange_warning(config), *warnings],
     }
 
 
