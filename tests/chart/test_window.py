@@ -5,8 +5,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,23 @@ import pytest
 TOOLS = ("Xvfb", "xdotool")
 SHOW = """
 from chart.made_up_runs import make_klines, make_run
-from nt_run.chart.scene import show_window
+from nt_run.chart import scene
+from nt_run.chart.compare import compare
+from nt_run.chart.display import prepare_window
 from nt_run.chart.view import chart_data
-show_window(chart_data(make_run(make_klines(3000), 40)))
+prepare_window()
+from nt_run.chart import showing
+class Telling(showing.RunStage):
+    def caption(self, row):
+        super().caption(row)
+        left, right = self.visible()
+        print(self.trade or 0, left, right, flush=True)
+showing.RunStage = Telling
+run = make_run(make_klines(3000), 40)
+scene.show_window({subject})
 print("returned")
 """
+ONE, SEVERAL = "chart_data(run)", "compare([run, make_run(make_klines(2000, seed=9), 30)])"
 PATIENCE = 60
 
 
@@ -43,25 +56,48 @@ def display() -> Generator[str]:
 
 
 class Window:
-    """A chart in a process of its own."""
+    """A chart in a process of its own, which tells what it shows: trade, left and right end in slots."""
 
-    def __init__(self, display: str) -> None:
+    def __init__(self, display: str, subject: str = ONE) -> None:
         tests = str(Path(__file__).parents[1])
         self.env = {name: value for name, value in os.environ.items() if name != "QT_QPA_PLATFORM"}
         self.env |= {"DISPLAY": display, "PYTHONPATH": tests}
-        command = [sys.executable, "-W", "error", "-c", SHOW]
+        command = [sys.executable, "-W", "error", "-c", SHOW.format(subject=subject)]
         self.process = subprocess.Popen(
             command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+        self.told: list[str] = []
+        self.listener = threading.Thread(target=self._listen)
+        self.listener.start()
         self.id = self._find()
 
     def drive(self, *words: str) -> str:
         done = subprocess.run(["xdotool", *words], env=self.env, capture_output=True, text=True, check=False)
         return done.stdout.strip()
 
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.drive("windowfocus", self.id, "key", key)
+
+    def wait_until(self, shows: Callable[[int, float, float], bool]) -> tuple[int, float, float]:
+        """Return what is shown as soon as it is what one waits for."""
+        trade, left, right = 0, 0.0, 0.0
+        for _ in range(PATIENCE * 20):
+            trade, left, right = (float(text) for text in self.told[-1].split())
+            if shows(int(trade), left, right):
+                return int(trade), left, right
+            time.sleep(0.05)
+        pytest.fail(f"the window shows trade {trade}, {left} to {right}")
+
     def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, out.strip(), err
+        code = self.process.wait(timeout=PATIENCE)
+        self.listener.join()
+        stderr = self.process.stderr
+        return code, self.told[-1], stderr.read() if stderr is not None else ""
+
+    def _listen(self) -> None:
+        for line in self.process.stdout or ():
+            self.told.append(line.strip())
 
     def _find(self) -> str:
         for _ in range(PATIENCE * 5):
@@ -76,24 +112,80 @@ class Window:
 
 
 @pytest.fixture
-def window(display: str) -> Generator[Window]:
-    shown = Window(display)
-    yield shown
-    if shown.process.poll() is None:
-        shown.process.kill()
-    shown.process.communicate()
+def open_window(display: str) -> Generator[Callable[..., Window]]:
+    opened: list[Window] = []
+
+    def open_one(subject: str = ONE) -> Window:
+        opened.append(Window(display, subject))
+        return opened[-1]
+
+    yield open_one
+    for shown in opened:
+        if shown.process.poll() is None:
+            shown.process.kill()
+        shown.process.wait()
+        shown.listener.join()
+        for stream in (shown.process.stdout, shown.process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@pytest.fixture
+def window(open_window: Callable[..., Window]) -> Window:
+    return open_window()
 
 
 def test_zooming_panning_and_pointing_work_and_escape_closes_the_window(window: Window) -> None:
     assert "ema_cross 10/21" in window.drive("getwindowname", window.id)
+    window.wait_until(lambda _, left, right: left < 0 and right > 2999)
     window.drive("mousemove", "800", "300")
     for _ in range(8):
         window.drive("click", "4")
+    # Each notch leaves three quarters of what is visible: below a tenth of 3,000 bars all eight have been turned.
+    _, left, _ = window.wait_until(lambda _, left, right: right - left < 300)
     window.drive("mousemove", "600", "350", "mousemove", "610", "500", "mousemove", "620", "700")
-    for key in ("Left", "Left", "Home", "End", "g"):
-        window.drive("windowfocus", window.id, "key", key)
-    window.drive("mousemove", "700", "300", "mousedown", "1", "mousemove", "500", "300", "mouseup", "1")
-    window.drive("windowfocus", window.id, "key", "Escape")
+    slowly = [word for x in ("650", "600", "550", "500") for word in ("mousemove", x, "300", "sleep", "0.1")]
+    window.drive("mousemove", "700", "300", "mousedown", "1", *slowly, "mouseup", "1")
+    # What was dragged to the left shows later bars.
+    window.wait_until(lambda _, now, __: now > left)
+    window.press("g", "Escape")
+    assert window.end() == (0, "returned", "")
+
+
+def test_keys_go_from_trade_to_trade_and_along_the_run(window: Window) -> None:
+    window.press("n")
+    _, left, right = window.wait_until(lambda trade, _, right: trade == 1 and right < 2000)
+    window.press("n", "n", "p")
+    window.wait_until(lambda trade, now, _: trade == 2 and now > left)
+    window.press("minus", "minus")
+    window.wait_until(lambda _, left, right: right - left > 80)
+    window.press("End")
+    window.wait_until(lambda _, __, right: right > 3000)
+    window.press("Left", "Prior", "Home")
+    _, left, right = window.wait_until(lambda _, left, __: left < 0)
+    window.press("plus")
+    window.wait_until(lambda _, now, then: then - now < right - left)
+    window.press("0")
+    window.wait_until(lambda _, left, right: left < 0 and right > 2999)
+    window.press("q")
+    assert window.end() == (0, "returned", "")
+
+
+def test_escape_closes_the_help_before_it_closes_the_window(window: Window) -> None:
+    window.press("question", "Escape")
+    window.press("n")
+    window.wait_until(lambda trade, _, __: trade == 1)
+    window.press("Escape")
+    assert window.end() == (0, "returned", "")
+
+
+def test_several_runs_are_shown_in_a_window_that_has_no_trades_to_step_through(
+    open_window: Callable[..., Window],
+) -> None:
+    window = open_window(SEVERAL)
+    assert "2 runs" in window.drive("getwindowname", window.id)
+    window.drive("mousemove", "600", "350", "click", "4")
+    window.press("n", "plus", "End", "question", "question", "q")
     assert window.end() == (0, "returned", "")
 
 

@@ -70,7 +70,7 @@ def funding_caption(data: ChartData, row: int) -> str:
 def courses_caption(courses: Sequence[Course], colours: Sequence[str], row: int) -> str:
     """Return the legend of compared runs: for each its name, its return at the bar, and its return at the end."""
     rows = [
-        f"<tr><td>{ink('▬ ' + html.escape(course.name), name)}</td>"
+        f"<tr><td>{ink('■ ' + html.escape(course.name), name)}</td>"
         f"<td align='right'>&nbsp; {ink(_percent(float(course.returns[row])), theme.TEXT)}</td>"
         f"<td align='right'>&nbsp; {ink(_percent(course.total), theme.signed(course.total))}</td></tr>"
         for course, name in zip(courses, colours, strict=True)
@@ -116,11 +116,11 @@ def _legend(data: ChartData) -> str:
     kinds = ((STOP, theme.STOP, "– stop"), (TARGET, theme.TARGET, "– target"))
     entries += [(name, text) for kind, name, text in kinds if (data.lines.kind == kind).any()]
     if data.fills.liquidation.any():
-        entries.append((theme.WARNING, "✕ liquidation"))
+        entries.append((theme.WARNING, "× liquidation"))
     if len(data.bars.slot) < data.bars.slots:
-        entries.append((theme.DIM, "▨ no data"))
+        entries.append((theme.DIM, "■ no data"))
     if len(data.ambiguous):
-        entries.append((theme.DOUBT, "▮ ambiguous bar"))
+        entries.append((theme.DOUBT, "■ ambiguous bar"))
     return _GAP.join(ink(text, name) for name, text in entries)
 
 
