@@ -82,10 +82,10 @@ def test_verify_ends_with_8_and_repair_mends(filled: Run, tmp_path: Path) -> Non
 def test_prune_lists_and_deletes_only_when_told(filled: Run, tmp_path: Path) -> None:
     folder = tmp_path / "data_cache/demo/v1/binance/um/klines/BTCUSDT/1m"
     (folder / "old.parquet.bad").write_bytes(b"123")
-    assert "1 files, 3 bytes could be deleted" in filled("data", "prune", "--demo")[1]
+    assert "1 file, 3 bytes could be deleted" in filled("data", "prune", "--demo")[1]
     assert of(filled("data", "prune", "--demo", "--delete", "--json"))["freed"] == 3
     assert "Nothing to delete" in filled("data", "prune", "--demo")[1]
-    assert "1 files" in filled("data", "prune", "--demo", "--before", "2026-06-01", "--symbol", "BTCUSDT")[1]
+    assert "1 file," in filled("data", "prune", "--demo", "--before", "2026-06-01", "--symbol", "BTCUSDT")[1]
 
 
 @pytest.mark.parametrize(

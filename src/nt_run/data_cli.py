@@ -131,7 +131,7 @@ def data_verify(
     found = upkeep.verified(settings, upkeep.selection(symbol, interval), cache_dir, remote=remote)
     (tables.print_json if json else data_listing.print_verified)(found)
     if not found["sound"]:
-        raise CheckFailedError(f"{len(found['problems'])} things are wrong. nt-run data repair fetches them again.")
+        raise CheckFailedError(data_listing.advice(found["problems"]))
 
 
 @data_app.command("repair")
@@ -154,14 +154,15 @@ def data_repair(
     from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
     from nt_run.errors import CheckFailedError  # noqa: PLC0415
+    from nt_run.formats import counted  # noqa: PLC0415
     from nt_run.progress import ProgressDisplay  # noqa: PLC0415
 
     settings, chosen = load_config(None, {"demo": demo}), upkeep.selection(symbol, interval)
     with ProgressDisplay(quiet=quiet, verbose=verbose) as progress:
         mended = upkeep.repaired(settings, chosen, cache_dir, progress, prefer=prefer, remote=remote)
     (tables.print_json if json else data_listing.print_repaired)(mended)
-    if mended["left"]:
-        raise CheckFailedError(f"{len(mended['left'])} things are still wrong.")
+    if mended["left"] or mended["failed"]:
+        raise CheckFailedError(f"Not repaired: {counted(len(mended['failed']) or len(mended['left']), 'problem')}.")
 
 
 @data_app.command("prune")

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
-from nt_run.formats import percent, short_time
+from nt_run.formats import counted, percent, short_time
 from nt_run.tables import BAD, DIM, GOOD, WARN, banner, grid, show
 
 _MOST = 10
@@ -51,10 +51,25 @@ def print_coverage(series: Sequence[Mapping[str, Any]], *, demo: bool) -> None:
 def print_verified(found: Mapping[str, Any]) -> None:
     """Print what was checked and what is wrong."""
     compared = f", {found['remote']:,} compared with the archive" if found["remote"] else ""
-    head = Text(f"{found['rows']:,} rows in {found['files']:,} files of {found['series']:,} series{compared}: ")
-    head.append("sound", style=GOOD) if found["sound"] else head.append(f"{len(found['problems'])} problems", style=BAD)
+    rules = f", {counted(found['snapshots'], 'answer')} with trading rules" if found["snapshots"] else ""
+    head = Text(f"{counted(found['rows'], 'row')} in {counted(found['files'], 'file')} of {found['series']:,} series")
+    head.append(f"{rules}{compared}: ")
+    verdict = ("sound", GOOD) if found["sound"] else (counted(len(found["problems"]), "problem"), BAD)
+    head.append(*verdict)
     notes = (Text(words, style=DIM) for words in found["notes"])
     show(*banner(demo=found["demo"]), head, *_problems(found["problems"]), *notes)
+
+
+def advice(problems: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many things are wrong, and which command puts them right."""
+    conflicts = sum(one["kind"] == "conflict" for one in problems)
+    remote = sum(one["kind"] == "replaced" for one in problems)
+    words = [f"{counted(len(problems), 'problem')}."]
+    if len(problems) > conflicts:
+        words.append(f"nt-run data repair{' --remote' if remote else ''} fetches again what a source still has.")
+    if conflicts:
+        words.append("nt-run data repair --prefer SOURCE says whose rows to use where sources disagree.")
+    return " ".join(words)
 
 
 def print_repaired(mended: Mapping[str, Any]) -> None:
@@ -63,7 +78,8 @@ def print_repaired(mended: Mapping[str, Any]) -> None:
         show(*banner(demo=mended["demo"]), Text("Nothing is wrong."))
         return
     done = (Text(f"✓ {words}", style=GOOD) for words in mended["done"])
-    show(*banner(demo=mended["demo"]), *_problems(mended["found"]), *done)
+    failed = (Text(f"✗ {words}", style=BAD) for words in mended["failed"])
+    show(*banner(demo=mended["demo"]), *_problems(mended["found"]), *done, *failed)
     if mended["left"]:
         show(Text("Still wrong:", style=BAD), *_problems(mended["left"]))
 
@@ -72,7 +88,7 @@ def print_pruned(waste: Mapping[str, Any]) -> None:
     """Print what could go, or is gone."""
     lines = [Text(f"{one['path']}  {one['bytes']:,} bytes") for one in waste["files"]]
     what = "were deleted" if waste["deleted"] else "could be deleted: add --delete"
-    end = Text(f"{len(lines)} files, {waste['bytes']:,} bytes {what}" if lines else "Nothing to delete.")
+    end = Text(f"{counted(len(lines), 'file')}, {waste['bytes']:,} bytes {what}" if lines else "Nothing to delete.")
     show(*banner(demo=waste["demo"]), *lines, end)
 
 

@@ -100,7 +100,7 @@ def repaired(
 
     Raises:
         UsageError: `prefer` is not a source.
-        DataError: A source failed, or what it sent is no better.
+        StoreError: The cache was written by a newer version, or cannot be read.
     """
     families: dict[str | None, Family | None] = {None: None, "archive": "archive", "rest": "rest", "import": "import"}
     if prefer not in families:
@@ -108,14 +108,14 @@ def repaired(
     family = families[prefer]
     with open_market(config, cache_dir=cache_dir, offline=False, progress=progress) as market:
         found = market.verify(chosen, remote=remote).problems
-        done = market.mend(found, family)
+        mended = market.mend(found, family)
         after = (
             market.verify(chosen, remote=remote)
             if found
-            else Verified(series=0, files=0, rows=0, remote=0, problems=[])
+            else Verified(series=0, files=0, rows=0, snapshots=0, remote=0, problems=[])
         )
     left = [_problem(one) for one in after.problems]
-    return {"demo": config.demo, "found": [_problem(one) for one in found], "done": done, "left": left}
+    return {"demo": config.demo, "found": [_problem(one) for one in found], **msgspec.to_builtins(mended), "left": left}
 
 
 def pruned(
@@ -221,6 +221,7 @@ def _verified_object(found: Verified) -> dict[str, Any]:
         "series": found.series,
         "files": found.files,
         "rows": found.rows,
+        "snapshots": found.snapshots,
         "remote": found.remote,
         "problems": [_problem(one) for one in found.problems],
         "notes": found.notes,

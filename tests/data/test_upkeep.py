@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -18,8 +19,10 @@ from nt_run.data.files import sha256
 from nt_run.data.kline_store import KLINES, KlineStore
 from nt_run.data.loader import MarketData
 from nt_run.data.manifest import FILE, save_manifest
+from nt_run.data.mend import Mended
 from nt_run.data.prune import find_waste, remove
 from nt_run.data.selection import Selection
+from nt_run.data.snapshots import SnapshotStore
 from nt_run.demo import DemoExchange, Fault
 from nt_run.demo.candles import Candles
 from nt_run.errors import IncompleteDataError, NotCachedError, SourcesDisagreeError
@@ -103,7 +106,7 @@ def test_a_damaged_list_of_snapshots_is_left_alone_by_verify_and_made_again_by_r
         data = open_data(offline=True)
         problems = data.verify(ALL).problems
         assert [(one.kind, one.file) for one in problems] == [(kind, FILE)]
-        assert data.mend(problems) == ["exchangeInfo: made the list of 1 answers again"]
+        assert data.mend(problems).done == ["exchangeInfo: made the list of 1 answers again"]
         assert data.verify(ALL).problems == []
         assert data.load_specs("BTCUSDT").warnings == []
 
@@ -140,7 +143,7 @@ def test_repair_fetches_again_only_what_is_wrong(cache: Path, both: Callable[...
         data = both(exchange)
         problems = data.verify(ALL).problems
         assert kinds(problems) == ["damaged"]
-        done = data.mend(problems)
+        done = data.mend(problems).done
         assert [one.path.rpartition("/")[2] for one in exchange.requests if "/data/" in one.path] == [
             "BTCUSDT-1m-2026-05.zip",
             "BTCUSDT-1m-2026-05.zip.CHECKSUM",
@@ -163,6 +166,77 @@ def test_repair_of_a_damaged_manifest_fetches_what_its_files_held(cache: Path, b
     assert {name: day.content_sha256 for name, day in after.days.items()} == {
         name: day.content_sha256 for name, day in before.days.items()
     }
+
+
+@pytest.mark.parametrize("spoilt", ["*.parquet", FILE])
+def test_repair_fetches_damaged_funding_again_and_everything_else_too(
+    cache: Path, both: Callable[..., MarketData], spoilt: str
+) -> None:
+    funding = next((cache / "v1/binance/um/fundingRate/BTCUSDT").glob(spoilt))
+    for path in (funding, next(store_of(cache).series.folder.glob("*.parquet"))):
+        path.write_bytes(path.read_bytes()[:-9])
+    with DemoExchange() as exchange:
+        data = both(exchange)
+        mended = data.mend(data.verify(ALL).problems)
+        assert data.verify(ALL).problems == []
+    assert mended.failed == []
+    assert [words.partition(" (")[0] for words in mended.done][1:] == ["klines BTCUSDT 1m: fetched 44,640 rows again"]
+    if funding.name != FILE:
+        # May has 31 days of three settlements.
+        assert mended.done[0].startswith("fundingRate BTCUSDT: fetched 93 settlements again (2026-05-01 00:00")
+    with MarketData(cache, "http://127.0.0.1:9", offline=True) as data:
+        assert len(data.load_funding("BTCUSDT", WHOLE_MAY).rates) == 93
+        assert len(data.load_klines("BTCUSDT", MINUTES, WHOLE_MAY).klines) == 44_640
+
+
+def test_what_cannot_be_repaired_does_not_stop_the_rest(cache: Path, both: Callable[..., MarketData]) -> None:
+    for path in (cache / "v1/binance/um").rglob("*.parquet"):
+        path.write_bytes(path.read_bytes()[:-9])
+    with DemoExchange([Fault("fundingRate", "404", times=None), Fault("ETHUSDT", "404", times=None)]) as exchange:
+        data = both(exchange)
+        mended = data.mend(data.verify(ALL).problems)
+        left = data.verify(ALL).problems
+    assert [words.partition(": ")[0] for words in mended.failed] == ["fundingRate BTCUSDT", "klines ETHUSDT 1h"]
+    assert [words.partition(" (")[0] for words in mended.done] == ["klines BTCUSDT 1m: fetched 44,640 rows again"]
+    assert all("nt-run data get fetches it" in words for words in mended.failed)
+    assert left == []
+
+
+def test_a_damaged_answer_that_is_the_newest_is_fetched_again(cache: Path, both: Callable[..., MarketData]) -> None:
+    path = next((cache / "v1/binance/um/exchangeInfo").glob("2*.json"))
+    path.write_bytes(path.read_bytes()[:-1])
+    with DemoExchange() as exchange:
+        data = both(exchange)
+        problems = data.verify(ALL).problems
+        assert [(one.kind, one.file) for one in problems] == [("damaged", path.name)]
+        mended = data.mend(problems)
+        found = data.verify(ALL)
+    assert (mended.failed, found.problems, found.snapshots) == ([], [], 1)
+    assert mended.done == [f"exchangeInfo: fetched the rules of {path.name} again"]
+
+
+def test_a_damaged_older_answer_stays_a_problem_until_a_recorded_one_takes_its_place(
+    cache: Path, open_data: Open
+) -> None:
+    store = SnapshotStore(cache)
+    answer: dict[str, Any] = {"symbols": [], "serverTime": MAY}
+    older = store.keep(answer, MAY)
+    path = store.folder / older.file
+    whole = path.read_bytes()
+    for list_too in (False, True):
+        path.write_bytes(whole[:-1])
+        if list_too:
+            (store.folder / FILE).write_bytes(b"{}")
+        data = open_data(offline=True)
+        problems = data.verify(ALL).problems
+        assert [one.file for one in problems] == ([FILE, path.name] if list_too else [path.name])
+        mended = data.mend(problems)
+        assert len(mended.failed) == 1
+        assert "nt-run specs import FILE --at 2026-05-01T00:00:00Z" in mended.failed[0]
+        assert [one.file for one in data.verify(ALL).problems] == [path.name]
+        store.keep(answer, MAY)
+        found = data.verify(ALL)
+        assert (found.problems, found.snapshots) == ([], 2)
 
 
 def test_an_archive_replaced_since_is_found_and_taken_over_with_the_former_hash_kept(
@@ -235,7 +309,7 @@ def test_a_disagreement_is_settled_by_what_the_user_prefers(
             data.load_klines("BTCUSDT", MINUTES, WHOLE_MAY)
         problems = data.verify(ALL).problems
         assert kinds(problems) == ["conflict"]
-        assert data.mend(problems) == []
+        assert data.mend(problems) == Mended([], [])
         data.mend(problems, prefer)  # type: ignore[arg-type]
         assert data.verify(ALL).problems == []
         loaded = data.load_klines("BTCUSDT", MINUTES, WHOLE_MAY)

@@ -53,6 +53,8 @@ class Verified:
     series: int
     files: int
     rows: int
+    snapshots: int
+    """Kept answers with trading rules."""
     remote: int
     """Files of the archive that were compared."""
     problems: list[Problem]
@@ -81,7 +83,8 @@ def verify(
             problems += each
     good = {ref: manifest for ref, manifest in manifests.items() if isinstance(manifest, Manifest)}
     problems += [one for ref, manifest in good.items() for one in _undecided(ref, manifest)]
-    problems += _check_snapshots(root) if not selection.kinds | selection.symbols else []
+    snapshots, flaws = _check_snapshots(root) if not selection.kinds | selection.symbols else (0, [])
+    problems += flaws
     remote = {ref: archive_sources(manifest) for ref, manifest in good.items()} if archive else {}
     notes: list[str] = []
     if archive:
@@ -91,6 +94,7 @@ def verify(
         files=len(jobs),
         rows=sum(manifest.partitions[key].rows for _, manifest, key in jobs),
         remote=sum(map(len, remote.values())),
+        snapshots=snapshots,
         problems=problems,
         notes=notes,
     )
@@ -184,22 +188,27 @@ def _undecided(ref: SeriesRef, manifest: Manifest) -> Iterator[Problem]:
             yield Problem(kind="conflict", series=ref, file=FILE, partition="", reason=reason)
 
 
-def _check_snapshots(root: Path) -> list[Problem]:
+def _check_snapshots(root: Path) -> tuple[int, list[Problem]]:
+    """How many answers with trading rules are listed, and what is wrong with the list and with them."""
     store = SnapshotStore(root, repair=False)
     problems: list[Problem] = []
     try:
         flaw = store.flaw()
     except StoreError as exc:
-        return [Problem(kind="contradicts", series=None, file=FILE, partition="", reason=exc.reason)]
+        return 0, [Problem(kind="contradicts", series=None, file=FILE, partition="", reason=exc.reason)]
     if flaw:
         kind = "lost" if flaw.startswith("is gone") else "damaged"
         problems.append(Problem(kind=kind, series=None, file=FILE, partition="", reason=flaw))
-    for snapshot in store.all():
+    listed = store.all()
+    for snapshot in listed:
         try:
             store.read(snapshot)
         except StoreError as exc:
             problems.append(Problem(kind="damaged", series=None, file=snapshot.file, partition="", reason=exc.reason))
-    return problems
+    for name in store.strays():
+        reason = "is damaged, and the list does not have it"
+        problems.append(Problem(kind="damaged", series=None, file=name, partition="", reason=reason))
+    return len(listed), problems
 
 
 def _check_remote(

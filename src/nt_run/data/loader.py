@@ -23,7 +23,7 @@ from nt_run.data.inventory import CachedSeries, list_cached
 from nt_run.data.kline_loader import ONLINE, KlineLoader
 from nt_run.data.kline_store import KLINES, MARK_KLINES, KlineStore
 from nt_run.data.loaded import LoadedBrackets, LoadedFunding, LoadedKlines, LoadedSpecs
-from nt_run.data.mend import Mender
+from nt_run.data.mend import Mended, Mender
 from nt_run.data.ranges import in_words
 from nt_run.data.references import CrossChecked, cross_check
 from nt_run.data.rules import RuleBook
@@ -237,9 +237,9 @@ class MarketData:
             return verify(self.root, selection)
         return verify(self.root, selection, self._sources.archive(), self._sources.archive_list())
 
-    def mend(self, problems: Sequence[Problem], prefer: Family | None = None) -> list[str]:
-        """Fetch again what `verify` found wrong, and return in words what was done; see `Mender.mend`."""
-        return Mender(self.root, self._sources, prefer).mend(problems)
+    def mend(self, problems: Sequence[Problem], prefer: Family | None = None) -> Mended:
+        """Fetch again what `verify` found wrong, and return in words what was done and what failed; see `Mender`."""
+        return Mender(self.root, self._sources, self.load_funding, prefer).mend(problems)
 
     def import_file(self, order: ImportOrder) -> Imported:
         """Take klines from a user's own file; see `importing.import_klines`."""

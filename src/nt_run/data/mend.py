@@ -1,7 +1,9 @@
 """`repair`: fetch again only what is wrong; nothing is deleted, and former content hashes are kept."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nt_run.data.archive import ArchiveFile
@@ -11,13 +13,16 @@ from nt_run.data.days import day_name, partition_range
 from nt_run.data.download import Counter, Download
 from nt_run.data.failover import keep_file
 from nt_run.data.funding import KIND as FUNDING
+from nt_run.data.funding import FundingStore
 from nt_run.data.kline_loader import KlineLoader
 from nt_run.data.kline_store import KlineStore
+from nt_run.data.loaded import LoadedFunding
 from nt_run.data.manifest import FILE, Conflict
-from nt_run.data.ranges import join
+from nt_run.data.ranges import join, subtract
 from nt_run.data.selection import SeriesRef
 from nt_run.data.snapshots import SnapshotStore
 from nt_run.data.sources import Sources
+from nt_run.data.store import Series
 from nt_run.errors import DataError, SourceError
 from nt_run.klines import DAY_MS
 from nt_run.model import TimeRange
@@ -25,78 +30,135 @@ from nt_run.model import TimeRange
 _PERIOD = re.compile(r"(\d{4}(?:-\d\d){0,2})\.[0-9a-f]{12}\.parquet(?:\.bad)?")
 
 
-class Mender:
-    """Repairs series of one cache folder; `prefer` says whose rows to use where two sources disagree."""
+Job = Callable[[], str]
+"""One repair; says in words what it did."""
 
-    def __init__(self, root: Path, sources: Sources, prefer: Family | None = None) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What a repair did and what it could not do, in words; what is left stays for the next `verify`."""
+
+    done: list[str]
+    failed: list[str]
+
+
+class Mender:
+    """Repairs series of one cache folder.
+
+    Args:
+        root: The cache folder.
+        sources: The exchange.
+        load_funding: Loads the settlements of a symbol and a range, those that are not cached from the exchange.
+        prefer: Whose rows to use where two sources disagree.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        sources: Sources,
+        load_funding: Callable[[str, TimeRange], LoadedFunding],
+        prefer: Family | None = None,
+    ) -> None:
         self._root = root
         self._sources = sources
+        self._load_funding = load_funding
         self._prefer: Family | None = prefer
 
-    def mend(self, problems: Sequence[Problem]) -> list[str]:
-        """Repair what can be repaired and return in words what was done; what is left stays for the next `verify`.
+    def mend(self, problems: Sequence[Problem]) -> Mended:
+        """Repair what can be repaired; where one thing cannot, the others still are."""
+        mended = Mended([], [])
+        own: dict[SeriesRef | None, list[Problem]] = {}
+        for problem in problems:
+            own.setdefault(problem.series, []).append(problem)
+        for ref, each in own.items():
+            name = ref or "exchangeInfo"
+            try:
+                jobs = self._jobs(ref, each) if ref else self._rules_jobs(each)
+            except DataError as exc:
+                mended.failed.append(f"{name}: {exc}")
+                continue
+            for job in jobs:
+                try:
+                    mended.done.append(f"{name}: {job()}")
+                except DataError as exc:
+                    mended.failed.append(f"{name}: {exc}")
+        return mended
 
-        Raises:
-            SourceError: No source could be asked.
-            DataError: What came in place of the damaged rows is no better.
-        """
-        done: list[str] = []
-        if any(one.series is None and one.file == FILE for one in problems):
-            done.append(f"exchangeInfo: made the list of {SnapshotStore(self._root).restore()} answers again")
-        series = dict.fromkeys(one.series for one in problems if one.series is not None)
-        for ref in series:
-            own = [one for one in problems if one.series == ref]
-            done += self._mend_files(ref, [one for one in own if one.kind in {"damaged", "lost", "contradicts"}])
-            done += self._fetch_replaced(ref, [one for one in own if one.kind == "replaced"])
-            if any(one.kind == "conflict" for one in own) and self._prefer is not None:
-                done += self._decide(ref, self._prefer)
-        return done
+    def _jobs(self, ref: SeriesRef, problems: Sequence[Problem]) -> list[Job]:
+        """What is to be done for a series, each thing on its own."""
+        jobs = self._file_jobs(ref, [one for one in problems if one.kind in {"damaged", "lost", "contradicts"}])
+        jobs += [partial(self._fetch_replaced, ref, one) for one in problems if one.kind == "replaced"]
+        if self._prefer is not None and any(one.kind == "conflict" for one in problems):
+            jobs.append(partial(self._decide, ref, self._prefer))
+        return jobs
 
-    def _mend_files(self, ref: SeriesRef, problems: Sequence[Problem]) -> list[str]:
-        """Set aside what is wrong, then fetch the ranges it held."""
+    def _rules_jobs(self, problems: Sequence[Problem]) -> list[Job]:
+        jobs = [self._list_rules] if any(one.file == FILE for one in problems) else []
+        return [*jobs, *(partial(self._fetch_rules, one.file) for one in problems if one.file != FILE)]
+
+    def _list_rules(self) -> str:
+        return f"made the list of {SnapshotStore(self._root).restore()} answers again"
+
+    def _fetch_rules(self, file: str) -> str:
+        """Fetch the rules again where the damaged answer is the newest one; older ones only a user may still have."""
+        store = SnapshotStore(self._root)
+        newest = store.newest()
+        if newest is None or newest.file <= file:
+            now_ms = self._sources.server_time_ms()
+            store.keep(self._sources.rest().exchange_info(), now_ms)
+        store.check(file)
+        return f"fetched the rules of {file} again"
+
+    def _file_jobs(self, ref: SeriesRef, problems: Sequence[Problem]) -> list[Job]:
+        """Set aside what is wrong; the ranges it held are to be fetched."""
         if not problems:
             return []
-        lost = self._ranges(ref, problems)
-        if ref.kind == FUNDING:
-            return [f"{ref}: run nt-run data get --symbol {ref.symbol} to fetch the settlements again"]
-        store = self._store(ref)
+        lost, series = self._ranges(ref, problems), self._series(ref)
         for problem in problems:
             if problem.partition:
-                store.series.forget(problem.partition, problem.reason)
-        loader = KlineLoader(store, self._sources)
-        rows = sum(len(loader.load(one, 0.0).klines) for one in join(lost))
-        return [f"{ref}: fetched {rows:,} rows again ({', '.join(str(one) for one in join(lost))})"] if lost else []
+                series.forget(problem.partition, problem.reason)
+        return [partial(self._fetch, ref, one) for one in join(lost)]
+
+    def _fetch(self, ref: SeriesRef, lost: TimeRange) -> str:
+        try:
+            if ref.kind == FUNDING:
+                return f"fetched {len(self._load_funding(ref.symbol, lost).rates):,} settlements again ({lost})"
+            rows = len(KlineLoader(self._store(ref), self._sources).load(lost, 0.0).klines)
+        except DataError as exc:
+            gone = f"{lost} could not be fetched again and is missing now; nt-run data get fetches it"
+            raise DataError(f"{gone}. {exc}") from exc
+        return f"fetched {rows:,} rows again ({lost})"
 
     def _ranges(self, ref: SeriesRef, problems: Sequence[Problem]) -> list[TimeRange]:
         """What the files in question held: by the manifest, or by the names of files if it is damaged itself."""
-        store = self._store(ref)
-        manifest = store.series.manifest()
+        manifest = self._series(ref).manifest()
         if any(not problem.partition for problem in problems):
             found = (_period(path.name) for path in ref.folder.glob("*.parquet*"))
             return [self._closed(one) for one in found if one is not None]
-        held = [manifest.partitions[one.partition] for one in problems if one.partition in manifest.partitions]
-        return [TimeRange(one.first_ms, store.interval.end(one.last_ms)) for one in held]
+        keys = {one.partition for one in problems} & manifest.partitions.keys()
+        if ref.kind == FUNDING:
+            # Also where nothing was settled: that is known of a range, too.
+            periods, covered = [partition_range(key) for key in keys], [TimeRange(*one) for one in manifest.covered]
+            return subtract(covered, subtract(covered, periods))
+        held = [manifest.partitions[key] for key in keys]
+        return [TimeRange(one.first_ms, self._store(ref).interval.end(one.last_ms)) for one in held]
 
     def _closed(self, period: TimeRange) -> TimeRange:
         """What of a period has certainly closed."""
         now = self._sources.server_time_ms() // DAY_MS * DAY_MS
         return TimeRange(period.start_ms, min(period.end_ms, max(now, period.start_ms + DAY_MS)))
 
-    def _fetch_replaced(self, ref: SeriesRef, problems: Iterable[Problem]) -> list[str]:
-        """Fetch files that the archive has replaced; their rows replace the stored ones."""
-        archive, done = self._sources.archive(), list[str]()
-        store = self._store(ref)
-        for problem in problems:
-            file = ArchiveFile(ref.kind, ref.symbol, ref.interval, problem.partition)
-            arrived = archive.fetch(file) if archive else None
-            if arrived is None:
-                done.append(f"{ref}: {problem.file} is no longer in the archive; the stored rows stay")
-                continue
-            keep_file(store, arrived, self._sources.server_time_ms(), replace=True)
-            done.append(f"{ref}: took over {problem.file} as it is now")
-        return done
+    def _fetch_replaced(self, ref: SeriesRef, problem: Problem) -> str:
+        """Fetch a file that the archive has replaced; its rows replace the stored ones."""
+        archive, store = self._sources.archive(), self._store(ref)
+        file = ArchiveFile(ref.kind, ref.symbol, ref.interval, problem.partition)
+        arrived = archive.fetch(file) if archive else None
+        if arrived is None:
+            return f"{problem.file} is no longer in the archive; the stored rows stay"
+        keep_file(store, arrived, self._sources.server_time_ms(), replace=True)
+        return f"took over {problem.file} as it is now"
 
-    def _decide(self, ref: SeriesRef, prefer: Family) -> list[str]:
+    def _decide(self, ref: SeriesRef, prefer: Family) -> str:
         """Use the rows of the preferred source wherever two disagree."""
         store = self._store(ref)
         with store.series.writing() as manifest:
@@ -105,7 +167,7 @@ class Mender:
             self._fetch_preferred(store, conflict, prefer)
         with store.series.writing() as manifest:
             settle(manifest, lambda _one: True)
-        return [f"{ref}: the rows of {prefer} are used where sources disagreed"]
+        return f"the rows of {prefer} are used where sources disagreed"
 
     def _fetch_preferred(self, store: KlineStore, conflict: Conflict, prefer: Family) -> None:
         where = TimeRange(conflict.from_ms, conflict.to_ms)
@@ -132,6 +194,11 @@ class Mender:
         day = store.series.manifest().days[day_name(conflict.from_ms)]
         keys = (source.key for source in day.sources if family(source.kind) == "archive")
         return sorted(keys, key=lambda key: "/monthly/" in key)
+
+    def _series(self, ref: SeriesRef) -> Series:
+        if ref.kind == FUNDING:
+            return FundingStore(self._root, ref.symbol, repair=True).series
+        return self._store(ref).series
 
     def _store(self, ref: SeriesRef) -> KlineStore:
         if ref.step is None:

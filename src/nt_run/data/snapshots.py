@@ -13,6 +13,7 @@ from nt_run.data.files import read_whole, set_aside, sha256, write_whole, writer
 from nt_run.data.kline_store import MARKET
 from nt_run.data.manifest import FILE, DamagedManifestError, load_manifest, save_manifest
 from nt_run.errors import StoreError
+from nt_run.model import format_iso
 
 _NAMES = "*Z.*.json"
 
@@ -55,7 +56,9 @@ class SnapshotStore:
             kept = self._load()
             place = bisect_right(kept.snapshots, fetched_at_ms, key=lambda one: one.fetched_at_ms)
             before = kept.snapshots[place - 1] if place else None
-            if before and before.content_sha256 == rules and self._content(before):
+            if before and before.content_sha256 == rules:
+                if self._content(before) is None:
+                    before = self._write_instead(before, content)
                 seen = max(before.last_seen_ms, fetched_at_ms)
                 snapshot = msgspec.structs.replace(before, last_seen_ms=seen)
                 kept.snapshots[place - 1] = snapshot
@@ -73,6 +76,12 @@ class SnapshotStore:
         name = f"{stamp}.{digest[:12]}.json"
         write_whole(self.folder / name, content)
         return Snapshot(name, digest, rules, len(content), at_ms, at_ms)
+
+    def _write_instead(self, damaged: Snapshot, content: bytes) -> Snapshot:
+        """The same rules in the place of an answer whose file is damaged or gone."""
+        set_aside(self.folder / damaged.file)
+        made = self._write(content, damaged.content_sha256, damaged.fetched_at_ms)
+        return msgspec.structs.replace(made, last_seen_ms=damaged.last_seen_ms)
 
     def _seen_again(self, before: Snapshot | None, at_ms: int) -> list[Snapshot]:
         """What was in force before an answer that now comes between, and was seen again after it."""
@@ -122,9 +131,33 @@ class SnapshotStore:
         """
         content = self._content(snapshot)
         if content is None:
-            path = str(self.folder / snapshot.file)
-            raise StoreError(path, "is damaged or gone", "Run once without --offline to fetch the rules again.")
+            raise self._lost(snapshot.file, "is damaged or gone", snapshot.fetched_at_ms)
         return msgspec.json.decode(content, type=dict[str, Any])
+
+    def strays(self) -> list[str]:
+        """Return the names of damaged answers that the list does not have: they were left out when it was remade."""
+        listed = {one.file for one in self.all()}
+        found = (path for path in sorted(self.folder.glob(_NAMES)) if path.name not in listed)
+        return [path.name for path in found if not _is_as_named(path.name, read_whole(path))]
+
+    def check(self, file: str) -> None:
+        """Make sure that an answer is not damaged, or is no longer there because another took its place.
+
+        Raises:
+            StoreError: It is damaged; the message says what can be done.
+        """
+        for one in self.all():
+            if one.file == file:
+                self.read(one)
+        if file in self.strays():
+            raise self._lost(file, "is damaged", _time_of(file))
+
+    def _lost(self, file: str, reason: str, time_ms: int) -> StoreError:
+        newest = self.newest()
+        hint = f"nt-run specs import FILE --at {format_iso(time_ms)} puts a recorded answer in its place."
+        if newest is not None and newest.file == file:
+            hint = f"Run once without --offline to fetch the rules again. If they are others by now: {hint}"
+        return StoreError(str(self.folder / file), reason, hint)
 
     def _content(self, snapshot: Snapshot) -> bytes | None:
         """The bytes of a snapshot as they were written; `None` if they are not there any more."""
@@ -149,16 +182,22 @@ class SnapshotStore:
         found: list[Snapshot] = []
         for path in sorted(self.folder.glob(_NAMES)):
             content = read_whole(path)
-            digest = sha256(content)
-            stamp, named = path.name.split(".")[:2]
-            if digest[:12] != named:
+            if not _is_as_named(path.name, content):
                 continue
-            answer = msgspec.json.decode(content, type=dict[str, Any])
-            rules = _rules_digest(answer)
-            moment = dt.datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
-            time_ms = int(moment.timestamp() * 1000)
-            found.append(Snapshot(path.name, digest, rules, len(content), time_ms, time_ms))
+            rules = _rules_digest(msgspec.json.decode(content, type=dict[str, Any]))
+            time_ms = _time_of(path.name)
+            found.append(Snapshot(path.name, sha256(content), rules, len(content), time_ms, time_ms))
         return found
+
+
+def _is_as_named(name: str, content: bytes) -> bool:
+    """Whether a file has the hash that its name carries."""
+    return sha256(content).startswith(name.split(".")[1])
+
+
+def _time_of(name: str) -> int:
+    moment = dt.datetime.strptime(name.partition(".")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
+    return int(moment.timestamp() * 1000)
 
 
 def _rules_digest(answer: Mapping[str, Any]) -> str:
