@@ -18,7 +18,7 @@ FIRST, SECOND = "20260701T080000123Z-ema_cross-BTCUSDT-1m-aaaa", "20260701T09000
 def listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[], list[str]]:
     def lines() -> list[str]:
         rows = run_rows(tmp_path)[0]
-        print_runs(rows, found=len(rows), runs=tmp_path)
+        print_runs(rows, found=rows, runs=tmp_path)
         return capsys.readouterr().out.splitlines()
 
     return lines
@@ -63,6 +63,17 @@ def test_runs_of_one_second_are_named_by_more_of_their_ids(tmp_path: Path, liste
     assert found == ["20260701T080000123Z", "20260701T080000124Z", SECOND, SECOND.replace("bbbb", "cccc")]
 
 
+def test_a_run_that_is_not_listed_still_counts_for_the_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(tmp_path, FIRST)
+    keep(tmp_path, FIRST.replace("123Z", "124Z"))
+    rows = run_rows(tmp_path)[0]
+    print_runs(rows[:1], found=rows, runs=tmp_path)
+    # The second alone would name both.
+    assert capsys.readouterr().out.splitlines()[1].split()[0] == "20260701T080000123Z"
+
+
 def test_tags_and_notes_are_shown(tmp_path: Path, listed: Callable[[], list[str]]) -> None:
     folder = keep(tmp_path, FIRST, demo=False)
     write_tags(folder, ["good"])
@@ -84,7 +95,8 @@ def test_a_line_fits_the_terminal(tmp_path: Path, columns: int, monkeypatch: pyt
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w", encoding="utf-8") as screen:
         monkeypatch.setattr("sys.stdout", screen)
-        print_runs(run_rows(tmp_path)[0], found=1, runs=tmp_path)
+        rows = run_rows(tmp_path)[0]
+        print_runs(rows, found=rows, runs=tmp_path)
     text = os.read(ours, 10_000).decode()
     os.close(ours)
     lines = re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()

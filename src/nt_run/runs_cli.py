@@ -43,7 +43,7 @@ def runs_list(
     if json:
         tables.print_json({"runs": rows})
     else:
-        runs_listing.print_runs(rows, found=len(found), runs=cache_dir / "runs")
+        runs_listing.print_runs(rows, found=found, runs=cache_dir / "runs")
 
 
 @runs_app.command("show")

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.color import ColorSystem
@@ -17,22 +17,22 @@ _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS = "_.-~=+*#"
 _GAP = "  "
 _LEAST_WORDS = 6
-_MILLISECONDS = len("20260701T000000")
-_STAMP = len("20260701T000000000Z")
+_SECOND = len("20260701T000000")
+_MILLISECOND = len("20260701T000000000Z")
 
 
-def print_runs(rows: Sequence[RunRow], *, found: int, runs: Path) -> None:
+def print_runs(rows: Sequence[RunRow], *, found: Sequence[RunRow], runs: Path) -> None:
     """Print one line per run, or what to do when there is none of the `found` ones, or none at all in `runs`.
 
-    A run is named by the shortest start of its id that no other listed run has: that start is enough for every
+    A run is named by the shortest start of its id that no other one of those found has: that start is enough for every
     command. In a narrow terminal columns give way that can be read elsewhere.
     """
     console = Console(highlight=False)
     if not rows:
         start = f"There is no run in {runs} yet. Start with: nt-run backtest --symbol BTCUSDT"
-        sys.stdout.write(f"None of the {found:,} runs is like that.\n" if found else f"{start}\n")
+        sys.stdout.write(f"None of the {len(found):,} runs is like that.\n" if found else f"{start}\n")
         return
-    columns = _columns(rows, plain=console.options.ascii_only)
+    columns = _columns(rows, _short_names([row.run_id for row in found]), plain=console.options.ascii_only)
     width = console.width if console.is_terminal else None
     while width is not None and _width(columns) + len(_GAP) + _LEAST_WORDS > width and _foregone(columns):
         columns.remove(_foregone(columns)[0])
@@ -71,12 +71,12 @@ class _Column:
         return text.rjust(self.width) if self._right else text.ljust(self.width)
 
 
-def _columns(rows: Sequence[RunRow], *, plain: bool) -> list[_Column]:
+def _columns(rows: Sequence[RunRow], names: Mapping[str, str], *, plain: bool) -> list[_Column]:
     returns = [row.figures.get("total_return") for row in rows]
     drawdowns = [row.figures.get("max_drawdown") for row in rows]
     bars = _PLAIN_BARS if plain else _BARS
     return [
-        _Column("run", _short_names([row.run_id for row in rows])),
+        _Column("run", [names[row.run_id] for row in rows]),
         _Column("strategy", [row.strategy.rsplit("/", 1)[-1] for row in rows]),
         _Column("symbol", [row.symbol for row in rows]),
         _Column("bars", [row.interval for row in rows]),
@@ -98,18 +98,14 @@ def sparkline(values: Sequence[float], bars: str = _BARS) -> str:
     return "".join([bars[round((value - low) / span * top)] for value in values])
 
 
-def _short_names(names: Sequence[str]) -> list[str]:
-    """Return the start of each id up to its second, up to its millisecond, or the id, whichever is its alone."""
-    seconds = Counter(name[:_MILLISECONDS] for name in names)
-    moments = Counter(name[:_STAMP] for name in names)
-    return [
-        name[:_MILLISECONDS]
-        if seconds[name[:_MILLISECONDS]] == 1
-        else name[:_STAMP]
-        if moments[name[:_STAMP]] == 1
-        else name
-        for name in names
-    ]
+def _short_names(ids: Sequence[str]) -> dict[str, str]:
+    """Return the start of each id up to its second, up to its millisecond, or all of it, whichever is its alone."""
+    lengths = (_SECOND, _MILLISECOND)
+    counts = {length: Counter(run_id[:length] for run_id in ids) for length in lengths}
+    return {
+        run_id: next((run_id[:length] for length in lengths if counts[length][run_id[:length]] == 1), run_id)
+        for run_id in ids
+    }
 
 
 def _words(row: RunRow, room: int | None) -> str:
