@@ -56,7 +56,10 @@ def runs_show(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print the report of a kept run again, with its note and tags."""
+    """Print the report of a kept run again.
+
+    With its note and tags; on a terminal with equity and drawdown drawn.
+    """
     from nt_run import report  # noqa: PLC0415
     from nt_run.annotations import read_annotations  # noqa: PLC0415
     from nt_run.folders import find_run  # noqa: PLC0415
@@ -76,7 +79,10 @@ def runs_note(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a note beside a kept run; the run stays as it was."""
+    """Write a note beside a kept run.
+
+    The run stays as it was.
+    """
     from nt_run.annotations import write_note  # noqa: PLC0415
     from nt_run.folders import find_run  # noqa: PLC0415
 
@@ -97,7 +103,10 @@ def runs_tag(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tag a kept run, for `runs list --tag`; without a name say which tags it has."""
+    """Tag a kept run, or say which tags it has.
+
+    `nt-run runs list --tag NAME` finds it again.
+    """
     from nt_run.annotations import write_tags  # noqa: PLC0415
     from nt_run.folders import find_run  # noqa: PLC0415
 
@@ -116,7 +125,10 @@ def runs_diff(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say in what two runs differ: configuration, data, rules, versions, results, and the trade in which they part."""
+    """Say in what two runs differ.
+
+    In configuration, data, rules, versions and results, and in which trade they part.
+    """
     from nt_run import diff_report, tables  # noqa: PLC0415
     from nt_run.differences import compare_runs  # noqa: PLC0415
     from nt_run.folders import find_pair  # noqa: PLC0415
@@ -136,7 +148,10 @@ def runs_replay(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run a kept run again from its own configuration; ends with 8 unless it comes out identical."""
+    """Run a kept run again and compare.
+
+    From its own configuration; ends with 8 unless it comes out identical, and says where it did not.
+    """
     import sys  # noqa: PLC0415
     from contextlib import redirect_stdout  # noqa: PLC0415
 
@@ -194,7 +209,10 @@ def runs_export(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a kept run's trades, fills, funding, equity and bars for other programs."""
+    """Write a kept run for other programs.
+
+    Its trades, fills, funding, equity and bars; a workbook (xlsx) has no bars.
+    """
     from nt_run.exports import export_run  # noqa: PLC0415
     from nt_run.results import load_run  # noqa: PLC0415
 

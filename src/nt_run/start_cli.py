@@ -21,7 +21,10 @@ def new_strategy(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a strategy, its configuration and a test, which run at once; never overwrites."""
+    """Write a strategy with its configuration.
+
+    And with a test; all run at once, and nothing is ever overwritten.
+    """
     from nt_run import scaffold  # noqa: PLC0415
 
     files = scaffold.new_strategy(name, template, to)
@@ -32,7 +35,7 @@ def new_strategy(
 
 @start_app.command("strategies")
 def strategies(*, json: Json = False, verbose: Verbose = False, quiet: Quiet = False) -> None:
-    """List the installed strategies with their parameters."""
+    """List the strategies and their parameters."""
     from nt_run import start_listing, tables  # noqa: PLC0415
     from nt_run.strategies.catalog import installed_strategies  # noqa: PLC0415
 
@@ -52,7 +55,10 @@ def doctor_command(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what is missing here and what helps; ends with 8 if something needed is wrong."""
+    """Say what is missing here and what helps.
+
+    Ends with 8 if something needed is wrong.
+    """
     from nt_run import start_listing, tables  # noqa: PLC0415
     from nt_run.doctor import examine, refuse_wrong  # noqa: PLC0415
 
