@@ -70,8 +70,6 @@ def _check_flags(params: dict[str, Any]) -> None:
         raise UsageError(f"--{picture[0]} is the {picture[0]} of a picture. Name it, too: --save FILE.png")
     if params["trade"] is not None and params["range_"] is not None:
         raise UsageError("--trade and --range both say what to show. Give one of them.")
-    if params["html"] is not None and params["save"] is None and (params["trade"] or params["range_"]):
-        raise UsageError("--trade and --range are for windows and pictures: a page has all of a run. Leave them out.")
     if len(params["runs"] or ()) > 1:
         for flag in ("html", "trade"):
             if params[flag] is not None:

@@ -14,8 +14,10 @@ from PyQt6.QtGui import QColor, QImage
 from chart.browser import Browser, open_browser
 from chart.made_up_runs import START_MS, make_klines, make_run
 from nt_run.chart import theme
+from nt_run.chart.focus import Focus
 from nt_run.chart.page import save_page
 from nt_run.chart.view import ChartData, chart_data
+from nt_run.model import TimeRange, format_time
 from nt_run.results import Run
 
 MINUTE = 60_000
@@ -309,6 +311,61 @@ def monthly(klines: Any) -> Any:
     first = month.number(START_MS)
     opened = pl.Series([month.opening(first + each) for each in range(len(klines))]).cast(pl.Datetime("ms", "UTC"))
     return replace(klines, interval=month, frame=klines.frame.with_columns(opened.alias("open_time")))
+
+
+@pytest.mark.parametrize(
+    ("focus", "marked"),
+    [(Focus(trade=7), "7"), (Focus(times=TimeRange(START_MS + 600 * MINUTE, START_MS + 700 * MINUTE)), "")],
+)
+def test_a_page_opens_at_a_trade_or_a_range(
+    browser: Browser, run: Run, data: ChartData, tmp_path: Path, focus: Focus, marked: str
+) -> None:
+    save_page(run, tmp_path / "run.html", focus)
+    browser.open(tmp_path / "run.html")
+    shown = wait_for(browser, trade=marked, interval="1m")
+    wanted = (START_MS + 600 * MINUTE, START_MS + 700 * MINUTE)
+    if focus.trade:
+        slots = data.trades.entry_slot[6], data.trades.exit_slot[6]
+        wanted = tuple(data.bars.time_ms(int(slot)) for slot in slots)
+    assert int(shown["from"]) <= wanted[0] < wanted[1] <= int(shown["to"])
+    assert int(shown["to"]) - int(shown["from"]) < 3 * (wanted[1] - wanted[0]) + 90 * MINUTE
+
+
+def test_prices_that_waited_and_bars_in_doubt_are_drawn_and_explained(
+    browser: Browser, run: Run, data: ChartData, tmp_path: Path
+) -> None:
+    entry, leave = (int(slots[1]) for slots in (data.trades.entry_slot, data.trades.exit_slot))
+    since, until = (data.bars.time_ms(slot + 1) * 1_000_000 for slot in (entry, leave))
+    price = float(data.trades.entry_price[1])
+    orders = pl.DataFrame(
+        {
+            "order_type": ["stop_market", "limit"],
+            "price": [None, price * 1.002],
+            "trigger": [price * 0.998, None],
+            "since": pl.Series([since, since]).cast(pl.Datetime("ns", "UTC")),
+            "until": pl.Series([until, until]).cast(pl.Datetime("ns", "UTC")),
+        }
+    )
+    listed = [{"start": f"{format_time(data.bars.time_ms(leave)).replace(' ', 'T')}:00Z"}]
+    shots = []
+    for each in (run, replace(run, orders=orders, summary=run.summary | {"ambiguity": {"listed": listed}})):
+        browser.open(saved(each, tmp_path))
+        browser.click("tr[data-trade='2']")
+        wait_for(browser, trade="2", interval="1m")
+        told = set(browser.texts(".legend span"))
+        browser.run("for (const each of document.querySelectorAll('.legend')) each.style.visibility = 'hidden'")
+        left, top, width = (round(each) for each in pane_of(browser))
+        shots.append(pixels(browser)[top : top + 300, left : left + width])
+    assert {"– stop", "– target", "▮ ambiguous bar"} <= told
+    changed = shots[0] != shots[1]
+    # The bar in doubt is shaded from top to bottom, where the trade ends; a line at each price leads there.
+    stripe = np.flatnonzero(changed.mean(axis=0) > 0.9)
+    rows = np.flatnonzero(changed[:, : stripe[0]].any(axis=1))
+    assert 5 <= len(stripe) == stripe[-1] - stripe[0] + 1 <= 20
+    assert (np.diff(rows) > 3).sum() == 1
+    assert 2 <= len(rows) <= 8
+    assert changed[rows[0]].sum() > 50
+    assert browser.errors() == []
 
 
 def test_text_of_a_run_is_text(browser: Browser, run: Run, tmp_path: Path) -> None:

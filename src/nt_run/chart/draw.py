@@ -29,7 +29,7 @@ def draw(run: Run, *, png: Picture | None = None, page: Path | None = None, focu
     """Draw a run and return the files written, none if it was shown in a window.
 
     Without a file and without a display the page is written into the run's folder, or into the working folder where
-    that one cannot be written. Nothing is opened. `focus` is for window and picture; a page shows all of a run.
+    that one cannot be written. Nothing is opened. A page has all of a run and begins with what `focus` says.
 
     Raises:
         ChartError: It cannot be drawn here, a file cannot be written, or there is no such trade or range; the message
@@ -43,7 +43,7 @@ def draw(run: Run, *, png: Picture | None = None, page: Path | None = None, focu
     if png is not None:
         save_png(_focused(run, focus), png.path, png.size, png.scale, focus)
     if page is not None:
-        save_page(run, page)
+        save_page(run, page, focus)
     return [*([] if png is None else [png.path]), *([] if page is None else [page])]
 
 

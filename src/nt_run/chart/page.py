@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from nt_run.chart.focus import Focus, find_span
 from nt_run.chart.levels import SPANS, Ints
 from nt_run.chart.overview import banners, cards, returns
 from nt_run.chart.packing import Column, column, pack
 from nt_run.chart.sections import sections
 from nt_run.chart.view import ChartData, chart_data
 from nt_run.chart.writing import check_target, write_whole
-from nt_run.model import LIQUIDATION
 from nt_run.results import Run
 
-SCRIPTS = ("dom", "unpack", "market", "palette", "marks", "legends", "view", "trades", "panels", "main")
+SCRIPTS = ("dom", "unpack", "market", "palette", "shades", "marks", "legends", "view", "trades", "panels", "main")
 """Scripts of the page in the order they are put together."""
 BUTTONS = ("1m", "5m", "15m", "1h", "4h", "1d", "1w")
 """Lengths of candles one can choose besides the run's own interval."""
@@ -41,25 +41,31 @@ _WEEK = SPANS["1w"]
 _MONDAY = 4 * SPANS["1d"]
 
 
-def save_page(run: Run, path: Path) -> None:
+def save_page(run: Run, path: Path, focus: Focus | None = None) -> None:
     """Write the page of a run; the file appears whole or not at all.
 
     Args:
         run: A kept run.
         path: The file, `*.html`, overwritten if it exists; its folder must exist.
+        focus: What it shows when it is opened; all of the run is in it.
 
     Raises:
-        ChartError: The file is not named as a page or cannot be written, or its folder is missing.
+        ChartError: The file is not named as a page or cannot be written, its folder is missing, or there is no such
+            trade or range.
     """
     check_target(path, ".html", "The page", "pages are HTML files")
-    write_whole(path, page_html(run).encode(), "page")
+    write_whole(path, page_html(run, focus).encode(), "page")
 
 
-def page_html(run: Run) -> str:
-    """Return the page of a run. The same run gives the same text."""
+def page_html(run: Run, focus: Focus | None = None) -> str:
+    """Return the page of a run. The same run gives the same text.
+
+    Raises:
+        ChartError: There is no such trade or range.
+    """
     data = chart_data(run)
     columns, packed = pack(_columns(run, data))
-    facts = _facts(run, data) | {"columns": columns}
+    facts = _facts(run, data) | {"columns": columns, "focus": _focus(data, focus)}
     script = '"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS)
     return _fill(
         title=html.escape(f"{data.title} · {data.subtitle}"),
@@ -114,6 +120,14 @@ def _facts(run: Run, data: ChartData) -> dict[str, Any]:
     }
 
 
+def _focus(data: ChartData, focus: Focus | None) -> dict[str, int | None]:
+    """Return the trade to mark, if any, and the first and the last slot to show."""
+    span = find_span(data, focus or Focus())
+    last = data.bars.slots - 1
+    first, stop = max(math.ceil(span.left), 0), min(math.floor(span.right), last)
+    return {"trade": focus and focus.trade, "from": first, "to": stop}
+
+
 def _columns(run: Run, data: ChartData) -> list[Column]:
     bars, account, fills, trades = data.bars, data.account, data.fills, data.trades
     price, quantity = run.klines.exponents.price, run.klines.exponents.quantity
@@ -134,7 +148,7 @@ def _columns(run: Run, data: ChartData) -> list[Column]:
         column("fill_price", fills.price, price, running=True),
         column("fill_sign", fills.sign),
         column("fill_opens", fills.opens.astype(np.int64)),
-        column("fill_liquidates", (run.fills["order_type"] == LIQUIDATION).to_numpy().astype(np.int64)),
+        column("fill_liquidates", fills.liquidation.astype(np.int64)),
         column("trade_entry_slot", trades.entry_slot, running=True),
         column("trade_exit_slot", trades.exit_slot, running=True),
         column("trade_sign", trades.sign),
@@ -145,6 +159,11 @@ def _columns(run: Run, data: ChartData) -> list[Column]:
         column("trade_pnl", trades.pnl, exact),
         *(column(f"trade_{name}", run.trades[name].cast(float).to_numpy(), exact) for name in ("fee", "funding")),
         *(column(f"trade_{name}", _seconds(run, name), running=True) for name in ("entry_time", "exit_time")),
+        column("line_start", data.lines.start, running=True),
+        column("line_end", data.lines.end, running=True),
+        column("line_price", data.lines.price, price),
+        column("line_kind", data.lines.kind),
+        column("ambiguous", data.ambiguous, running=True),
         column("funding_slot", data.funding.slot, running=True),
         column("funding_amount", data.funding.amount, exact),
     ]

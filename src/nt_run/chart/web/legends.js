@@ -45,13 +45,25 @@ class Legends {
     } else {
       lines.push([[`averages and bands are hidden at ${view.level.name}`, "dim"]]);
     }
-    return market.trades.length ? [...lines, ...this.#trades(candle, slot)] : lines;
+    return [...lines, ...this.#trades(candle, slot)];
+  }
+
+  /** What the marks mean, those that occur in the run. */
+  #key() {
+    const { ambiguous, facts, fills, lines } = this.market;
+    const entries = fills.slot.length
+      ? [["▲ buy", "buy"], ["▼ sell", "sell"], ["○ exit", ""], ["– win", "rise"], ["– loss", "fall"]] : [];
+    if (lines.kind.includes(0)) entries.push(["– stop", "stop"]);
+    if (lines.kind.includes(1)) entries.push(["– target", "target"]);
+    if (fills.liquidates.includes(1)) entries.push(["× liquidated", "warning"]);
+    if (facts.holes.length) entries.push(["▨ no data", "dim"]);
+    if (ambiguous.length) entries.push(["▮ ambiguous bar", "doubt"]);
+    return entries;
   }
 
   #trades(candle, slot) {
     const { market, view } = this;
-    const lines = [[["▲ buy", "buy"], ["▼ sell", "sell"], ["○ exit", ""], ["– win", "rise"], ["– loss", "fall"]]];
-    if (market.fills.liquidates.includes(1)) lines[0].push(["× liquidated", "warning"]);
+    const lines = [this.#key()];
     const start = market.slotOf(candle, view.level);
     const over = (trade) => trade && trade.entrySlot <= slot && trade.exitSlot >= start;
     // The trade entered last is the one that can still be open here; one that is marked comes first.

@@ -83,7 +83,9 @@ async function start() {
   listenToKeys(market, view);
   listenToTheChart(view, legends);
   listenToTheTheme(facts, view);
-  view.show(0, market.slots - 1);
+  const { trade, from, to } = facts.focus;
+  if (trade) view.jump(market.trades[trade - 1]);
+  else view.show(from, to);
   new TradesTable(byId("trades"), market, view);
   fillReturns(facts, palette);
   fillSections(facts);

@@ -85,6 +85,9 @@ class Market {
     this.funding = { slot: columns.funding_slot, amount: columns.funding_amount };
     this.fills = { slot: columns.fill_slot, price: columns.fill_price, sign: columns.fill_sign,
       opens: columns.fill_opens, liquidates: columns.fill_liquidates };
+    this.lines = { start: columns.line_start, end: columns.line_end, price: columns.line_price,
+      kind: columns.line_kind };
+    this.ambiguous = columns.ambiguous;
     this.trades = Array.from(columns.trade_entry_slot, (slot, i) => ({
       number: i + 1, entrySlot: slot, exitSlot: columns.trade_exit_slot[i], sign: columns.trade_sign[i],
       quantity: columns.trade_quantity[i], entry: columns.trade_entry_price[i], exit: columns.trade_exit_price[i],

@@ -1,34 +1,7 @@
-// What is painted on the candles: bands, holes, fills, trades. With less detail the more of it is visible.
+// What is painted over the candles: fills, trades, funding. With less detail the more of it is visible.
 
 const LABELLED_TRADES = 90, ARROWED_TRADES = 250, TICKED_TRADES = 900, LABEL_ROOM = 24, FEW = 50;
 const STRIP_HEIGHT = 24, STRIP_BIN = 2, STRIP_TOP = 0.8, WHOLE_AMOUNT = 1000;
-
-/** Something a pane paints: `paint(context, size, ratio)` in CSS pixels, `order` is normal, top or bottom. */
-class Painter {
-  constructor(order, paint) {
-    const renderer = {
-      draw: (target) => target.useMediaCoordinateSpace(({ context, mediaSize }) => {
-        context.save();
-        paint(context, mediaSize);
-        context.restore();
-      }),
-    };
-    this.views = [{ zOrder: () => order, renderer: () => renderer }];
-  }
-
-  paneViews() { return this.views; }
-}
-
-/** Return the first place in a sorted list at or above a value. */
-function lowerBound(values, wanted) {
-  let start = 0, stop = values.length;
-  while (start < stop) {
-    const middle = (start + stop) >> 1;
-    if (values[middle] < wanted) start = middle + 1;
-    else stop = middle;
-  }
-  return start;
-}
 
 class Marks {
   constructor(view, market) {
@@ -37,59 +10,8 @@ class Marks {
     const candles = view.series.candles;
     this.y = (price) => candles.priceToCoordinate(price);
     this.entries = market.trades.map((trade) => trade.entrySlot);
-    candles.attachPrimitive(new Painter("bottom", (...space) => this.bands(...space)));
     candles.attachPrimitive(new Painter("top", (...space) => this.trades(...space)));
     view.series.equity.attachPrimitive(new Painter("top", (...space) => this.payments(...space)));
-    for (const series of [candles, view.series.position, view.series.equity, view.series.drawdown]) {
-      series.attachPrimitive(new Painter("bottom", (...space) => this.holes(...space)));
-    }
-  }
-
-  bands(context) {
-    const { market, view } = this;
-    const [from, to] = view.visibleCandles();
-    if (!view.detailed() || to - from > 6000) return;
-    const upper = [], lower = [];
-    const close = () => {
-      if (upper.length > 1) {
-        context.beginPath();
-        for (const [x, y] of upper) context.lineTo(x, y);
-        for (const [x, y] of lower.reverse()) context.lineTo(x, y);
-        context.fill();
-      }
-      upper.length = lower.length = 0;
-    };
-    context.fillStyle = fade(view.palette.bands, 0.09);
-    for (let candle = from; candle <= to; candle++) {
-      const slot = view.lastSlot(candle);
-      if (slot < 0 || Number.isNaN(market.upper[slot])) { close(); continue; }
-      const x = view.xOfCandle(candle);
-      upper.push([x, this.y(market.upper[slot])]);
-      lower.push([x, this.y(market.lower[slot])]);
-    }
-    close();
-  }
-
-  holes(context, size) {
-    const { market, view } = this;
-    const half = view.candleWidth() / 2;
-    context.strokeStyle = fade(view.palette.dim, 0.45);
-    for (const [start, length] of market.facts.holes) {
-      const left = Math.max(view.x(start) - half, 0), right = Math.min(view.x(start + length - 1) + half, size.width);
-      // Coarser candles may cover a hole: there is nothing to hatch between them.
-      if (right <= left || length * market.facts.stepMs < view.level.ms) continue;
-      context.save();
-      context.beginPath();
-      context.rect(left, 0, right - left, size.height);
-      context.clip();
-      context.beginPath();
-      for (let x = left - size.height; x < right; x += 9) {
-        context.moveTo(x, size.height);
-        context.lineTo(x + size.height, 0);
-      }
-      context.stroke();
-      context.restore();
-    }
   }
 
   payments(context) {

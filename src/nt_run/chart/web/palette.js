@@ -1,7 +1,7 @@
 // Colours come from the style sheet, so that the page and its canvas agree in both themes.
 
 const COLOURS = ["background", "panel", "border", "grid", "text", "dim", "rise", "fall", "fast", "slow", "bands", "buy",
-  "sell", "equity", "drawdown", "funding", "tag", "crosshair", "warning"];
+  "sell", "equity", "drawdown", "funding", "tag", "crosshair", "warning", "stop", "target", "doubt"];
 
 /** Return the colours of the theme in use by name. */
 function readPalette() {

@@ -16,6 +16,7 @@ class View {
     this.chart = this.#chart();
     this.series = this.#series();
     this.chart.panes().forEach((pane, i) => pane.setStretchFactor(PANES[i]));
+    this.shades = new Shades(this, market);
     this.marks = new Marks(this, market);
     this.listeners = [];
   }
