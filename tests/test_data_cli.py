@@ -130,6 +130,33 @@ def test_a_certificate_is_derived_again_and_compared(data: Run, tmp_path: Path) 
     assert "differ in fingerprint" in err
 
 
+def test_a_certificate_covers_settlements_rules_and_mark_prices(data: Run, tmp_path: Path) -> None:
+    # 100 x leverage brings liquidation into reach, so mark prices are used.
+    assert data("backtest", "--demo", *RANGE, "--leverage", "100")[0] == 0
+    found = of(data("data", "certificate", "--json"))
+    assert (found["same"], found["now"]["mark_fingerprint"]) == (True, found["then"]["mark_fingerprint"])
+    # 2026-05-01 00:00 is not in (start, end], 2026-05-04 00:00 is: 3 days of 3.
+    assert found["now"]["settlements"].startswith("9, sha256 ")
+    market = tmp_path / "data_cache/demo/v1/binance/um"
+    for pattern, name in (
+        ("exchangeInfo/2*.json", "rules"),
+        ("markPriceKlines/BTCUSDT/1m/*.parquet", "mark_fingerprint"),
+        ("fundingRate/BTCUSDT/*.parquet", "settlements"),
+    ):
+        (path,) = market.glob(pattern)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1])
+        code, out, _ = data("data", "certificate", "--json")
+        assert (code, json.loads(out)["differ"]) == (8, [name])
+        path.write_bytes(whole)
+    (path,) = market.glob("klines/BTCUSDT/1m/*.parquet")
+    path.write_bytes(path.read_bytes()[:-1])
+    code, _, err = data("data", "certificate")
+    assert code == 3
+    assert "--offline" not in err
+    assert "nt-run data repair" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

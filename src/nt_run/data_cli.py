@@ -229,10 +229,10 @@ def data_certificate(
     quiet: Quiet = False,
 ) -> None:
     """Derive a kept run's data certificate again and compare; ends with 8 if it differs."""
-    from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
+    from nt_run import certificates, data_listing, tables  # noqa: PLC0415
     from nt_run.errors import CheckFailedError  # noqa: PLC0415
 
-    found = upkeep.certificate(run, cache_dir)
+    found = certificates.certificate(run, cache_dir)
     (tables.print_json if json else data_listing.print_certificate)(found)
     if not found["same"]:
         raise CheckFailedError(f"The data of {found['run_id']} differ in {', '.join(found['differ'])}.")

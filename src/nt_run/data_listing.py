@@ -141,6 +141,10 @@ def print_certificate(found: Mapping[str, Any]) -> None:
     table.add_row("fingerprint", now["fingerprint"])
     table.add_row("sources", ", ".join(f"{name} {percent(share)}" for name, share in now["sources"].items()))
     table.add_row("bars", f"{now['loaded']:,} of {now['expected']:,}, {percent(now['completeness'])}")
+    for name in ("settlements", "rules"):
+        table.add_row(name, now[name])
+    if now["mark_fingerprint"]:
+        table.add_row("mark prices", now["mark_fingerprint"])
     for gap in now["gaps"]:
         table.add_row("hole", f"{gap['start']} → {gap['end']}, {gap['status']}")
     verdict = Text("the same as when it ran", style=GOOD)

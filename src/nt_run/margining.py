@@ -23,6 +23,8 @@ class MarginInputs:
     reachable: bool
     marks: Klines | None
     warnings: list[str]
+    mark_fingerprint: str | None = None
+    """Of `marks`."""
 
     def plan(self, config: RunConfig) -> MarginPlan:
         """Return how the positions of a run are margined."""
@@ -61,9 +63,12 @@ def load_margin(
             "the key of an account in BINANCE_API_KEY and BINANCE_API_SECRET."
         )
     try:
-        marks = market.load_mark_klines(config.symbol, klines.interval, klines.range, min_completeness=0.0).klines
+        loaded = market.load_mark_klines(config.symbol, klines.interval, klines.range, min_completeness=0.0)
     except DataError as exc:
         reason = str(exc).splitlines()[0]
         warnings.append(f"Liquidation goes by the bars' own extremes, for there are no mark prices: {reason}")
-        marks = None
-    return MarginInputs(rules=rules, reachable=True, marks=marks, warnings=warnings)
+        return MarginInputs(rules=rules, reachable=True, marks=None, warnings=warnings)
+    fingerprint = loaded.certificate.fingerprint
+    return MarginInputs(
+        rules=rules, reachable=True, marks=loaded.klines, warnings=warnings, mark_fingerprint=fingerprint
+    )

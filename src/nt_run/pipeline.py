@@ -144,7 +144,7 @@ def _facts(
         margin=margin_object(margin, inputs.klines.klines, config.account.leverage, output.liquidations),
         metrics=metrics,
         benchmark=benchmark,
-        data=data_object(inputs.klines.certificate),
+        data=data_object(inputs.klines.certificate) | {"mark_fingerprint": inputs.margin.mark_fingerprint},
         crossings=find_crossings(inputs.klines.klines, inputs.time_range, trades, output.fills, output.payments),
         risk=_risk(config, inputs, output, trades),
         costs=_costs(config, inputs, output),

@@ -1,4 +1,4 @@
-"""Looking after a cache: what it covers, whether it is sound, repair, removal, export, certificates of runs.
+"""Looking after a cache: what it covers, whether it is sound, repair, removal, export, import.
 
 Every function returns one plain object, as `--json` prints it.
 """
@@ -25,10 +25,6 @@ from nt_run.inputs import KINDS, fetch, market_root, open_market
 from nt_run.klines import find_gaps
 from nt_run.model import Interval, TimeRange, format_iso, parse_symbol, parse_time
 from nt_run.progress import ProgressDisplay
-from nt_run.results import load_run
-from nt_run.summary import data_object
-
-_CHECKED = ("fingerprint", "expected", "loaded", "completeness", "gaps", "sources", "zero_volume_runs")
 
 
 def selection(symbols: str | None, intervals: str | None) -> Selection:
@@ -195,24 +191,6 @@ def cross_checked(
         found = market.cross_check(chosen)
     series = [{"series": str(ref), **_checked_object(checked)} for ref, checked in found]
     return {"sound": not any(one["suspicious"] for one in series), "demo": config.demo, "series": series}
-
-
-def certificate(run: str | None, cache_dir: Path) -> dict[str, Any]:
-    """Derive the data certificate of a kept run again from the cache; `same` says whether it is the same.
-
-    Raises:
-        ResultsError: There is no such run.
-        DataError: The cache does not have the run's klines any more.
-    """
-    kept = load_run(run, cache_dir / "runs")
-    config = kept.config
-    with open_market(config, cache_dir=cache_dir, offline=True) as market:
-        loaded = market.load_klines(
-            config.symbol, Interval(config.interval), config.time_range(0), min_completeness=0.0
-        )
-    then, now = kept.summary["data"], data_object(loaded.certificate)
-    differ = [name for name in _CHECKED if then.get(name) != now[name]]
-    return {"demo": config.demo, "run_id": kept.run_id, "same": not differ, "differ": differ, "then": then, "now": now}
 
 
 def _verified_object(found: Verified) -> dict[str, Any]:

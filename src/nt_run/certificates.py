@@ -1,0 +1,130 @@
+"""The certificate of a kept run's data, derived again from the cache: is what it was made of still there?
+
+The object returned is what `--json` prints.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from nt_run.data.loader import MarketData
+from nt_run.data.snapshots import SnapshotStore
+from nt_run.errors import DataError, NotCachedError, StoreError
+from nt_run.inputs import open_market
+from nt_run.model import MS, Interval, TimeRange
+from nt_run.results import Run, load_run
+from nt_run.summary import data_object
+
+_CHECKED = ("fingerprint", "expected", "loaded", "completeness", "gaps", "sources", "zero_volume_runs")
+_LATER = ("mark_fingerprint", "settlements", "rules")
+"""What only newer runs tell."""
+
+
+def certificate(run: str | None, cache_dir: Path) -> dict[str, Any]:
+    """Derive the data certificate of a kept run again from the cache; `same` says whether it is the same.
+
+    Compared are the klines, the mark price klines if the run used any, the funding settlements, and the kept answer
+    with the trading rules; `differ` names what is not as it was.
+
+    Raises:
+        ResultsError: There is no such run.
+        DataError: The cache does not have the run's klines any more.
+    """
+    kept = load_run(run, cache_dir / "runs")
+    with open_market(kept.config, cache_dir=cache_dir, offline=True) as market:
+        now = _klines(market, kept) | {
+            "mark_fingerprint": _marks(market, kept),
+            "settlements": _settlements(market, kept),
+            "rules": _rules(market, kept),
+        }
+    then = kept.summary["data"] | {
+        "settlements": _kept_settlements(kept),
+        "rules": kept.summary["specs"].get("snapshot"),
+    }
+    differ = [name for name in _CHECKED if then.get(name) != now[name]]
+    differ += [name for name in _LATER if then.get(name) is not None and then[name] != now[name]]
+    return {
+        "demo": kept.config.demo,
+        "run_id": kept.run_id,
+        "same": not differ,
+        "differ": differ,
+        "then": then,
+        "now": now,
+    }
+
+
+def _klines(market: MarketData, kept: Run) -> dict[str, Any]:
+    config = kept.config
+    again = "nt-run data repair fetches it again."
+    try:
+        loaded = market.load_klines(
+            config.symbol, Interval(config.interval), config.time_range(0), min_completeness=0.0
+        )
+    except StoreError as exc:
+        raise StoreError(exc.path, exc.reason, again) from exc
+    except NotCachedError as exc:
+        start, end = config.start, config.end
+        hint = f"nt-run data get --symbol {config.symbol} --interval {config.interval} --start {start} --end {end}"
+        raise DataError(f"The cache no longer has all klines of {kept.run_id}. Fetch them with: {hint}") from exc
+    return data_object(loaded.certificate)
+
+
+def _marks(market: MarketData, kept: Run) -> str | None:
+    """The fingerprint of the mark price klines, or what is wrong with them; `None` if the run used none."""
+    if kept.summary["data"].get("mark_fingerprint") is None:
+        return None
+    try:
+        loaded = market.load_mark_klines(
+            kept.config.symbol, kept.klines.interval, kept.klines.range, min_completeness=0.0
+        )
+    except DataError as exc:
+        return _reason(exc)
+    return loaded.certificate.fingerprint
+
+
+def _settlements(market: MarketData, kept: Run) -> str | None:
+    """What was settled after the first open and up to the last close, or what is wrong with it."""
+    span = kept.klines.range
+    try:
+        rates = market.load_funding(kept.config.symbol, TimeRange(span.start_ms + 1, span.end_ms + 1)).rates
+    except DataError as exc:
+        return _reason(exc)
+    return _digest((rate.slot_ms * MS, rate.rate, rate.mark_price) for rate in rates)
+
+
+def _kept_settlements(kept: Run) -> str | None:
+    if kept.settlements is None:
+        return None
+    frame = kept.settlements.with_columns(pl.col("time").dt.epoch("ns"))
+    # Without a mark price the price is that of a kline, and klines are compared on their own.
+    rows = frame.select("time", "rate", pl.when(pl.col("price_source") == "mark_price").then("price")).rows()
+    return _digest(rows)
+
+
+def _digest(rows: Iterable[tuple[int, Decimal, Decimal | None]]) -> str:
+    """Settlements as their number and a sha256 over time (ns), rate and mark price."""
+    lines = [
+        f"{time} {rate.normalize():f} {'' if mark is None else f'{mark.normalize():f}'}" for time, rate, mark in rows
+    ]
+    return f"{len(lines)}, sha256 {hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:16]}"
+
+
+def _rules(market: MarketData, kept: Run) -> str | None:
+    """The kept answer the run used, or what is wrong with it."""
+    name, store = kept.summary["specs"].get("snapshot"), SnapshotStore(market.root, repair=False)
+    try:
+        found = next((one for one in store.all() if one.file == name), None)
+        if found is None:
+            return f"{name} is gone"
+        store.read(found)
+    except StoreError as exc:
+        return f"{name} {exc.reason}"
+    return found.file
+
+
+def _reason(exc: DataError) -> str:
+    return f"{exc.reason}" if isinstance(exc, StoreError) else "not in the cache any more"
