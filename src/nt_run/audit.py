@@ -104,7 +104,8 @@ def published_settlements(run: Run, cache_dir: Path) -> Sequence[FundingRate] | 
     span = run.klines.range
     try:
         with open_market(run.config, cache_dir=cache_dir, offline=True) as market:
-            loaded = market.load_funding(run.config.symbol, TimeRange(span.start_ms + 1, span.end_ms + 1))
+            held, least = TimeRange(span.start_ms + 1, span.end_ms + 1), float(run.config.min_completeness)
+            loaded = market.load_funding(run.config.symbol, held, min_completeness=least)
     except DataError:
         return None
     return loaded.rates

@@ -61,7 +61,7 @@ def load_inputs(market: MarketData, config: RunConfig, progress: ProgressDisplay
     # Positions are held from the first open up to the last close: the settlement at the end is theirs, the one at the
     # start is not.
     held = TimeRange(time_range.start_ms + 1, time_range.end_ms + 1)
-    funding = market.load_funding(config.symbol, held)
+    funding = market.load_funding(config.symbol, held, min_completeness=float(config.min_completeness))
     margin = load_margin(market, config, brackets, klines.klines, funding.rates)
     if progress is not None:
         sources = ", ".join(f"{kind} {share:.0%}" for kind, share in klines.certificate.sources.items())
@@ -193,7 +193,7 @@ def fetch(
                 else None
             )
             held = TimeRange(time_range.start_ms + 1, time_range.end_ms + 1)
-            funding = market.load_funding(symbol, held) if "funding" in kinds else None
+            funding = market.load_funding(symbol, held, min_completeness=least) if "funding" in kinds else None
         except UnknownSymbolError as exc:
             raise unlisted or exc from exc
     warnings += [text for one in (klines, mark, funding) if one for text in one.warnings] + market.remarks()

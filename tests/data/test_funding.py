@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from nt_run.data.funding import SCHEMA, FundingStore, find_odd_steps, parse_funding
+from nt_run.data.funding import SCHEMA, FundingStore, find_missing, parse_funding
 from nt_run.data.loader import MarketData
 from nt_run.demo import DEMO_NOW_MS, DEMO_START_MS, DemoExchange, Fault
-from nt_run.errors import InvalidKlinesError, SourceError
+from nt_run.errors import IncompleteDataError, InvalidKlinesError, SourceError
 from nt_run.model import FundingRate, TimeRange, parse_time
 
 HOUR = 3_600_000
@@ -156,7 +156,7 @@ def test_no_rows_are_no_rates() -> None:
     ],
 )
 def test_missing_settlements_are_told_and_changes_of_interval_are_not(hours: tuple[int, ...], words: int) -> None:
-    assert len(find_odd_steps(settled(*hours), TimeRange(START, START + DAY))) == words
+    assert len(find_missing(settled(*hours), TimeRange(START, START + DAY))) == words
 
 
 def test_recorded_answers_of_the_exchange_are_read(recordings: Path) -> None:
@@ -218,3 +218,65 @@ def test_a_month_of_which_rest_knows_nothing_comes_from_the_archive(open_data: O
         loaded = open_data(exchange.rest_url, archive_url=exchange.archive_url).load_funding("BTCUSDT", spring)
     assert len(loaded.rates) == 92 * 3
     assert loaded.warnings == []
+
+
+LOST = parse_time("2026-05-10T08:00")
+MAY = TimeRange(parse_time("2026-05-01"), parse_time("2026-06-01"))
+
+
+def lose(rows: list[Any]) -> list[Any]:
+    return [one for one in rows if abs(one["fundingTime"] - LOST) > HOUR]
+
+
+def test_a_settlement_lost_in_one_answer_is_asked_for_a_second_time(open_data: Open) -> None:
+    with DemoExchange([Fault("/fundingRate?", "rows", edit=lose)]) as exchange:
+        loaded = open_data(exchange.rest_url).load_funding("BTCUSDT", MAY)
+    assert (len(loaded.rates), loaded.warnings) == (93, [])
+
+
+def test_a_settlement_that_rest_lacks_comes_from_the_month_of_the_archive(open_data: Open) -> None:
+    with DemoExchange([Fault("/fundingRate?", "rows", times=None, edit=lose)]) as exchange:
+        loaded = open_data(exchange.rest_url, archive_url=exchange.archive_url).load_funding("BTCUSDT", MAY)
+    assert (len(loaded.rates), loaded.warnings) == (93, [])
+    assert next(rate for rate in loaded.rates if rate.slot_ms == LOST).mark_price is None
+
+
+def test_a_settlement_that_no_source_has_is_told_and_not_asked_for_again(open_data: Open) -> None:
+    faults = [Fault("/fundingRate?", "rows", times=None, edit=lose), Fault("/fundingRate/", "404", times=None)]
+    with DemoExchange(faults) as exchange:
+        # The file of a month that ended 52 days ago does not come any more.
+        exchange.clock_ms = MAY.end_ms + 52 * DAY
+        data = open_data(exchange.rest_url, archive_url=exchange.archive_url)
+        first, asked = data.load_funding("BTCUSDT", MAY), len(exchange.requests)
+        again = data.load_funding("BTCUSDT", MAY)
+        assert len(exchange.requests) == asked
+    words = "no settlement between 2026-05-10 00:00 and 2026-05-10 16:00, and no source has one"
+    assert [words in text for text in first.warnings] == [True]
+    assert again.warnings == first.warnings
+
+
+@pytest.mark.parametrize("failing", ["404", "503"])
+def test_a_settlement_that_is_unexplained_stops_a_run_and_is_asked_for_again(open_data: Open, failing: Any) -> None:
+    faults = [
+        Fault("/fundingRate?", "rows", times=6, edit=lose),
+        Fault("/fundingRate/", failing, times=None),
+    ]
+    with DemoExchange(faults) as exchange:
+        exchange.clock_ms = parse_time("2026-06-01T12:00")
+        data = open_data(exchange.rest_url, archive_url=exchange.archive_url)
+        # 92 of 93 are 0.9892…: `--min-completeness 0.98` goes on without it.
+        with pytest.raises(
+            IncompleteDataError, match=r"(?s)the settlement between .*--min-completeness 0.98"
+        ) as caught:
+            data.load_funding("BTCUSDT", MAY)
+        assert "archive_monthly" in caught.value.reasons
+        some = data.load_funding("BTCUSDT", MAY, min_completeness=0.98)
+        assert len(some.rates) == 92
+        assert ["one is due" in text for text in some.warnings] == [True]
+        kept = open_data(offline=True).load_funding("BTCUSDT", MAY, min_completeness=0.98)
+        assert kept.rates == some.rates
+        # Two requests each time; the seventh answer is whole.
+        with pytest.raises(IncompleteDataError):
+            data.load_funding("BTCUSDT", MAY)
+        healed = data.load_funding("BTCUSDT", MAY)
+    assert (len(healed.rates), healed.warnings) == (93, [])

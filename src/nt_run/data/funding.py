@@ -5,6 +5,7 @@ How far apart slots are is read off the data: it differs between contracts and h
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from nt_run.data.archive import ArchiveClient, ArchiveFile, Arrived, file_range
+from nt_run.data.archive import ArchiveClient, ArchiveFile, Arrived, Outcome, file_range
 from nt_run.data.days import HOUR_MS, day_name, days_of
 from nt_run.data.ingest import decimals_of, scaled
 from nt_run.data.kline_store import MARKET
@@ -101,26 +102,35 @@ class FundingStore:
             self._commit(frame, exponents, TimeRange(cursor, upto), known)
             cursor = upto
 
-    def fetch_archive(self, archive: ArchiveClient, time_range: TimeRange, now_ms: int) -> None:
-        """Fetch the months of a range that have ended from the archive, which knows no mark prices; keep what comes.
+    def fetch_archive(
+        self, archive: ArchiveClient, ranges: Sequence[TimeRange], now_ms: int
+    ) -> list[tuple[ArchiveFile, Outcome]]:
+        """Fetch the months of ranges that have ended from the archive, which knows no mark prices; keep what comes.
+
+        Returns:
+            What became of each file.
 
         Raises:
             InvalidKlinesError: Its rows contradict themselves or those stored before.
         """
-        months = dict.fromkeys(day_name(start)[:7] for start in days_of(time_range))
+        months = dict.fromkeys(day_name(start)[:7] for one in ranges for start in days_of(one))
         files = [ArchiveFile(KIND, self.symbol, "", month) for month in months]
+        outcomes: list[tuple[ArchiveFile, Outcome]] = []
         for file, outcome in archive.fetch_all(one for one in files if file_range(one).end_ms <= now_ms):
+            outcomes.append((file, outcome))
             if isinstance(outcome, Arrived):
                 what = f"{file.name}.zip"
                 frame, exponents = parse_funding(_archive_rows(outcome.text, what), what)
                 self._commit(frame, exponents, file_range(file), file_range(file).end_ms)
+        return outcomes
 
-    def empty_months(self, time_range: TimeRange) -> list[TimeRange]:
-        """Return the months inside a range of which no settlement is stored though they are known."""
-        months = {day_name(start)[:7] for start in days_of(time_range)}
-        held = {day_name(rate.slot_ms)[:7] for rate in self.read(time_range)}
-        ranges = [file_range(ArchiveFile(KIND, self.symbol, "", month)) for month in sorted(months - held)]
-        return [one for one in ranges if time_range.start_ms <= one.start_ms and one.end_ms <= time_range.end_ms]
+    def forget(self, ranges: Sequence[TimeRange]) -> None:
+        """Take ranges for never fetched, so that they are asked for again; settlements that are kept stay."""
+        if not ranges:
+            return
+        with self.series.writing() as manifest:
+            known = subtract([TimeRange(start, end) for start, end in manifest.covered], ranges)
+            manifest.covered = [(one.start_ms, one.end_ms) for one in known]
 
     def _commit(self, rows: pl.DataFrame, exponents: tuple[int, int], fetched: TimeRange, known: int) -> None:
         slot = pl.col("slot").dt.epoch("ms")
@@ -175,25 +185,51 @@ def _archive_rows(text: bytes, what: str) -> list[dict[str, Any]]:
     return [{"fundingTime": time, "fundingRate": rate} for time, rate in zip(times, rates, strict=True)]
 
 
-def find_odd_steps(rates: Sequence[FundingRate], time_range: TimeRange) -> list[str]:
-    """Return where settlements seem to be missing, in words.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingSettlements:
+    """`count` settlements that seem to be missing in `range`, after the one before and before the next."""
+
+    range: TimeRange
+    count: int
+
+    def __str__(self) -> str:
+        return f"no settlement {self._where}"
+
+    def in_full(self) -> str:
+        """Return it as what a source lacks: `2 settlements between …`."""
+        what = "the settlement" if self.count == 1 else f"{self.count:,} settlements"
+        return f"{what} {self._where}"
+
+    @property
+    def _where(self) -> str:
+        # The range begins a millisecond after the settlement before.
+        start = self.range.start_ms // 60_000 * 60_000
+        return f"between {format_time(start)} and {format_time(self.range.end_ms // 60_000 * 60_000)}"
+
+
+def find_missing(rates: Sequence[FundingRate], time_range: TimeRange) -> list[MissingSettlements]:
+    """Return where settlements seem to be missing, in time order.
 
     A step is odd when it is longer than eight hours, the longest interval the exchange has, or longer than both its
     neighbours: `4 h, 8 h, 4 h` lacks one, `4 h, 8 h, 8 h` is a change of interval. Two missing at a change of interval
-    can go unnoticed.
+    can go unnoticed. How many are missing follows from the shorter of the neighbours.
     """
     slots = [rate.slot_ms for rate in rates]
     steps = [later - earlier for earlier, later in pairwise(slots)]
-    words: list[str] = []
+    found: list[MissingSettlements] = []
     for at, step in enumerate(steps):
         beside = [steps[near] for near in (at - 1, at + 1) if 0 <= near < len(steps)]
         if step > _LONGEST_INTERVAL_MS or (len(beside) == 2 and step > max(beside)):  # noqa: PLR2004 - both sides
-            words.append(f"no settlement between {format_time(slots[at])} and {format_time(slots[at + 1])}")
-    edges = [time_range.start_ms, *slots, time_range.end_ms] if slots else [time_range.start_ms, time_range.end_ms]
-    for start, end in {(edges[0], edges[1]), (edges[-2], edges[-1])}:
-        if end - start > _LONGEST_INTERVAL_MS:
-            words.append(f"no settlement between {format_time(start)} and {format_time(end)}")
-    return words
+            found.append(_lost(slots[at] + 1, slots[at + 1], beside))
+    edges = [time_range.start_ms, *slots, time_range.end_ms]
+    ends = {(edges[0], edges[1], *steps[:1]), (edges[-2] + (1 if slots else 0), edges[-1], *steps[-1:])}
+    found += [_lost(start, end, beside) for start, end, *beside in ends if end - start > _LONGEST_INTERVAL_MS - 1]
+    return sorted(found, key=lambda one: one.range)
+
+
+def _lost(start: int, end: int, beside: Sequence[int]) -> MissingSettlements:
+    usual = min([*beside, _LONGEST_INTERVAL_MS])
+    return MissingSettlements(range=TimeRange(start, end), count=max(1, (end - start) // usual))
 
 
 def _merge(

@@ -16,23 +16,22 @@ from nt_run.data.brackets import ENDPOINT, assumed_rules, choose_rules, kept_rul
 from nt_run.data.conflicts import Family
 from nt_run.data.credentials import Credentials
 from nt_run.data.download import DownloadProgress
-from nt_run.data.files import download_lock
-from nt_run.data.funding import FundingStore, find_odd_steps
+from nt_run.data.funding import FundingStore
+from nt_run.data.funding_loader import FundingLoader
 from nt_run.data.importing import Imported, ImportOrder, import_klines
 from nt_run.data.inventory import CachedSeries, list_cached
-from nt_run.data.kline_loader import ONLINE, KlineLoader
+from nt_run.data.kline_loader import KlineLoader
 from nt_run.data.kline_store import KLINES, MARK_KLINES, KlineStore
 from nt_run.data.loaded import LoadedBrackets, LoadedFunding, LoadedKlines, LoadedSpecs
 from nt_run.data.mend import Mended, Mender
-from nt_run.data.ranges import in_words
 from nt_run.data.references import CrossChecked, cross_check
 from nt_run.data.rules import RuleBook
 from nt_run.data.selection import Selection, SeriesRef
 from nt_run.data.snapshots import SnapshotStore
 from nt_run.data.sources import Sources
-from nt_run.errors import NotCachedError, SourceError, UnknownSymbolError
+from nt_run.errors import SourceError
 from nt_run.klines import find_gaps
-from nt_run.model import Interval, MarketState, TimeRange, format_time
+from nt_run.model import Interval, MarketState, TimeRange
 from nt_run.rule_changes import RuleChange
 
 
@@ -194,31 +193,18 @@ class MarketData:
         """Return the mark price klines that open in `[start, end)`; they have no volume. See `load_klines`."""
         return self._kline_loader(symbol, interval, MARK_KLINES).load(time_range, min_completeness)
 
-    def load_funding(self, symbol: str, time_range: TimeRange) -> LoadedFunding:
+    def load_funding(self, symbol: str, time_range: TimeRange, *, min_completeness: float = 1.0) -> LoadedFunding:
         """Return the settlements with start ≤ slot < end; a settlement that is missing is told, not invented.
 
         Raises:
             NotCachedError: Offline, and a part of the range was never fetched.
             SourceError: The exchange gave no usable answer.
+            IncompleteDataError: Less than `min_completeness` (a fraction) of the settlements came, and what is missing
+                is unexplained.
             InvalidKlinesError: The exchange's rows contradict themselves, or rows stored before.
         """
         store = FundingStore(self.root, symbol, repair=not self.offline)
-        rates = store.read(time_range)
-        lacking = store.lacking(time_range)
-        if lacking and self.offline:
-            raise NotCachedError(f"{symbol} funding rates", in_words(lacking), ONLINE)
-        if lacking:
-            waiting = f"another run is fetching {symbol} funding rates, waiting"
-            with download_lock(store.series.folder, lambda: self._sources.say(waiting)):
-                # Another run may have done the work meanwhile.
-                self._fetch_funding(store, store.lacking(time_range))
-            rates = store.read(time_range)
-        odd = [f"{symbol} funding: {words}." for words in find_odd_steps(rates, time_range)]
-        odd += [
-            f"{symbol} funding: the settlement of {format_time(slot)} was not published yet and is not charged."
-            for slot in store.unpublished(time_range, rates)
-        ]
-        return LoadedFunding(rates=rates, warnings=[*store.series.warnings, *odd])
+        return FundingLoader(store, self._sources).load(time_range, min_completeness)
 
     def cached(self) -> list[CachedSeries]:
         """Return what the cache holds, by kind, symbol and interval; no network.
@@ -258,27 +244,6 @@ class MarketData:
         whole = TimeRange(min(one.first_ms for one in partitions), interval.end(max(one.last_ms for one in partitions)))
         gaps = find_gaps(store.read(whole), whole)
         return TimeRange(gaps[-1].range.end_ms, whole.end_ms) if gaps else whole
-
-    def _fetch_funding(self, store: FundingStore, lacking: list[TimeRange]) -> None:
-        if not lacking:
-            return
-        archive = self._sources.archive()
-        try:
-            now_ms = self.server_time_ms()
-            for part in lacking:
-                store.fetch(self._sources.rest(), part, now_ms)
-        except (SourceError, UnknownSymbolError):
-            # Contracts that are no longer listed, an exchange out of reach: the archive may still have it.
-            if archive is None:
-                raise
-            now_ms = self._sources.now_ms or self._sources.now_or_clock(lacking[-1].end_ms)
-            for part in lacking:
-                store.fetch_archive(archive, part, now_ms)
-            if any(store.lacking(part) for part in lacking):
-                raise
-        if archive is not None:
-            for month in (one for part in lacking for one in store.empty_months(part)):
-                store.fetch_archive(archive, month, now_ms)
 
     def _kline_loader(self, symbol: str, interval: Interval, kind: str) -> KlineLoader:
         store = KlineStore(self.root, symbol, interval, repair=not self.offline, kind=kind)
