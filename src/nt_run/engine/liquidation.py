@@ -16,14 +16,7 @@ from typing import Any, cast
 
 from nautilus_trader.backtest import BacktestEngine
 from nautilus_trader.common import DataActor
-from nautilus_trader.model import (
-    Bar,
-    BarType,
-    CryptoPerpetual,
-    OrderFilled,
-    OrderSide,
-    Quantity,
-)
+from nautilus_trader.model import Bar, BarType, CryptoPerpetual, OrderFilled, OrderSide, Quantity
 from nautilus_trader.trading import Strategy
 
 from nt_run.engine.bars import execution_type_name
@@ -72,7 +65,7 @@ class Liquidator:
         extremes = find_extremes(klines, plan.marks)
         self._low, self._high = extremes.low.tolist(), extremes.high.tolist()
         self._scale = Decimal(1).scaleb(extremes.exponent)
-        self._row = -1
+        self._row, self._seen_ns = -1, 0
         self._due = [(one.time_ns, one.rate * one.price) for one in settlements]
         self._settled = 0
         self._position, self._entry, self._margin, self._cash = ZERO, ZERO, ZERO, balance
@@ -93,16 +86,34 @@ class Liquidator:
 
     def look(self, bar: Bar) -> None:
         """Close the position if the bar just matched took it beyond its liquidation price."""
-        self._row += 1
-        if not self._position:
-            return
-        self._settle(bar.ts_event)
+        self._row, self._seen_ns = self._row + 1, bar.ts_event
+        if self._position and self._is_crossed(self._row, bar.ts_event):
+            self._liquidate(bar.ts_event)
+
+    def comes_first(self, order: Any, opened: Decimal, now_ns: int) -> bool:  # noqa: ANN401 - any order of the engine
+        """Tell whether the bar that is matched liquidates the position before it reaches a resting order.
+
+        Inside the bar the path is open, high, low, close: a long meets what is above the open first, and what lies
+        between the open and its liquidation price; a short only the latter. A bar that opens beyond the liquidation
+        price meets nothing before it.
+        """
+        row = self._row + 1
+        # What fills once the bar was looked at is not matched against a path any more.
+        if not self._position or now_ns <= self._seen_ns or row >= len(self._low):
+            return False
+        if not self._is_crossed(row, now_ns) or self._exact is None:
+            return False
+        price: Decimal = (getattr(order, "trigger_price", None) or order.price).as_decimal()
+        if self._position > 0:
+            return opened <= self._exact or price < self._exact
+        return opened >= self._exact or price > self._exact or price < opened
+
+    def _is_crossed(self, row: int, now_ns: int) -> bool:
+        """Tell whether the extreme of a bar that ends at `now_ns` is at the liquidation price or beyond it."""
+        self._settle(now_ns)
         if not self._fresh:
             self._find_limit()
-        row = self._row
-        crossed = self._low[row] <= self._limit if self._position > 0 else self._high[row] >= self._limit
-        if crossed:
-            self._liquidate(bar.ts_event)
+        return self._low[row] <= self._limit if self._position > 0 else self._high[row] >= self._limit
 
     def _bind(self, strategy: Strategy) -> None:
         self._strategy = strategy
@@ -239,6 +250,7 @@ class Follower:
     def install(self, engine: BacktestEngine, prices: PriceModel, guard: Guard) -> None:
         """Watch the bars the engine matches orders with."""
         self._prices = prices
+        prices.liquidation = self._liquidator.comes_first
         self._watcher.look = guard.wrap(self._liquidator.look)
         engine.add_actor(self._watcher)
 

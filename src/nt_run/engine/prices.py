@@ -6,6 +6,7 @@ the close for a market order. An empty book makes it reject the order, and the s
 """
 
 from bisect import bisect_left
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +26,9 @@ from nautilus_trader.model import (
 from nt_run.execution import Execution
 from nt_run.matching import MatchBars
 from nt_run.model import MS, Side
+
+type ComesFirst = Callable[[Any, Decimal, int], bool]
+"""Asked with an order about to fill, the open of the bar that is matched, and the time in ns."""
 
 NO_NEXT_OPEN = "no next open: sent at the close of the last bar"
 _MARKET = {OrderType.MARKET, OrderType.MARKET_TO_LIMIT}
@@ -59,6 +63,8 @@ class PriceModel(FillModel):
         self._bars = bars
         self._forced: dict[str, Decimal] = {}
         self._clock: Clock | None = None
+        self.liquidation: ComesFirst | None = None
+        """Tells whether the position is liquidated before the order is reached, which then never fills."""
 
     def start(self, clock: Clock) -> None:
         """Take the clock of the engine: the time of the bar that is being matched."""
@@ -66,7 +72,7 @@ class PriceModel(FillModel):
 
     def release(self) -> None:
         """Let go of the clock, which must be freed on the thread it was made on."""
-        self._clock = None
+        self._clock = self.liquidation = None
 
     def force(self, order_id: str, price: Decimal) -> None:
         """Fill the order of this client order id at exactly `price`, a multiple of the instrument's increment."""
@@ -95,6 +101,9 @@ class PriceModel(FillModel):
         order_id = _order.client_order_id.value
         if (forced := self._forced.pop(order_id, None)) is not None:
             return self._book(forced)
+        if self.liquidation is not None and self._is_too_late(_order, self.liquidation):
+            # It rests on, and is cancelled as the position is closed.
+            return OrderBook(self._instrument.id, BookType.L2_MBP)
         if self._execution.plain:
             return None
         reference = self._reference(_order, _best_bid)
@@ -105,6 +114,13 @@ class PriceModel(FillModel):
         side = Side.BUY if _order.side == OrderSide.BUY else Side.SELL
         self.references[order_id] = reference
         return self._book(self._execution.slippage.worse(reference, side, tick=self._tick, grid=self._grid))
+
+    def _is_too_late(self, order: Any, comes_first: ComesFirst) -> bool:  # noqa: ANN401 - as above
+        if order.order_type in _MARKET:
+            return False
+        now_ms = self._now_ms()
+        row = self._row_from(now_ms) - 1
+        return row >= 0 and comes_first(order, self._bars.price("open", row), now_ms * MS)
 
     def _reference(self, order: Any, market: Price | None) -> Decimal | None:  # noqa: ANN401 - as above
         """Return the market's price of a taker's fill; `None` for all other orders and for a refused one."""

@@ -1,0 +1,130 @@
+"""What comes first inside a bar: a resting order or the liquidation. One bracket of 0.4 %, so LP = margin ÷ 0.996."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from nautilus_trader.model import OrderSide
+
+from nt_run.engine.run import EngineOutput
+from nt_run.equity import equity_curve
+from nt_run.liquidation import MarginPlan
+from nt_run.margin import MarginMode, MarginRules, build_brackets
+from nt_run.sizing import SizingRules
+
+D = Decimal
+Run = Callable[..., EngineOutput]
+Make = Callable[..., Any]
+RULES = MarginRules(
+    symbol="BTCUSDT",
+    brackets=build_brackets([(D(0), D(10**10), D("0.004"), D(150))]),
+    as_of_ms=0,
+    source="test",
+)
+BALANCE = D(100_000)
+FLAT = (100_000, 100_000, 100_000, 100_000, 1)
+
+
+def rest(kind: str, side: OrderSide, quantity: str, price: str) -> Callable[[Any, Any], None]:
+    """A reduce-only order that rests at the exchange: `stop_market` or `limit`."""
+
+    def act(strategy: Any, _bar: object) -> None:
+        make = getattr(strategy.order_factory, kind)
+        instrument = strategy.own["instrument_id"]
+        order = make(instrument, side, strategy.amount(quantity), strategy.price(price), reduce_only=True)
+        strategy.submit_order(order)
+
+    return act
+
+
+def followed(leverage: int, mode: MarginMode = "isolated") -> dict[str, Any]:
+    return {
+        "sizing": SizingRules(leverage=D(leverage)),
+        "margin": MarginPlan(mode=mode, rules=RULES, marks=None),
+    }
+
+
+@pytest.mark.parametrize(("mode", "leverage"), [("isolated", 18), ("cross", 18)])
+def test_a_stop_beyond_the_liquidation_price_saves_nobody(
+    run: Run, make_klines: Make, kit: Any, mode: MarginMode, leverage: int
+) -> None:
+    # 17.8 BTC at 100,000 at 18 x, margin 98,888.89: liquidated near 94,900, long before the stop at 70,000.
+    fall = (100_000, 100_000, 66_700, 95_000, 1)
+    script = {0: [kit.buy("17.8")], 1: [rest("stop_market", OrderSide.SELL, "17.8", "70000")]}
+    output = run(make_klines([FLAT, FLAT, FLAT, fall, FLAT]), script, **followed(leverage, mode))
+    assert [fill.order_type for fill in output.fills] == ["market", "liquidation"]
+    assert output.fills[1].price > D(94_000)
+    assert output.balance >= 0
+    assert output.denials == []
+
+
+def test_a_stop_before_the_liquidation_price_is_met_first(run: Run, make_klines: Make, kit: Any) -> None:
+    # 1 BTC at 10 x: LP = 90,000 ÷ 0.996 = 90,361.45; the stop at 95,000 lies on the way there.
+    fall = (100_000, 100_000, 80_000, 85_000, 1)
+    script = {0: [kit.buy("1")], 1: [rest("stop_market", OrderSide.SELL, "1", "95000")]}
+    output = run(make_klines([FLAT, FLAT, FLAT, fall, FLAT]), script, **followed(10))
+    assert [(fill.order_type, fill.price) for fill in output.fills][1:] == [("stop_market", D(95_000))]
+    assert not output.liquidations
+
+
+def test_a_bar_that_opens_beyond_the_liquidation_price_meets_no_stop(run: Run, make_klines: Make, kit: Any) -> None:
+    gap = (85_000, 86_000, 84_000, 85_000, 1)
+    script = {0: [kit.buy("1")], 1: [rest("stop_market", OrderSide.SELL, "1", "95000")]}
+    output = run(make_klines([FLAT, FLAT, FLAT, gap, gap]), script, **followed(10))
+    assert [fill.order_type for fill in output.fills] == ["market", "liquidation"]
+
+
+def test_the_path_meets_the_high_first(run: Run, make_klines: Make, kit: Any) -> None:
+    # Open, high, low, close: a long's target above comes before its liquidation below, a short's after it.
+    up_and_down = (100_000, 120_000, 80_000, 100_000, 1)
+    klines = make_klines([FLAT, FLAT, FLAT, up_and_down, FLAT])
+    long = {0: [kit.buy("1")], 1: [rest("limit", OrderSide.SELL, "1", "101000")]}
+    output = run(klines, long, **followed(10))
+    assert [fill.order_type for fill in output.fills] == ["market", "limit"]
+    short = {0: [kit.sell("1")], 1: [rest("limit", OrderSide.BUY, "1", "99000")]}
+    output = run(klines, short, **followed(10))
+    assert [fill.order_type for fill in output.fills] == ["market", "liquidation"]
+    # 110,000 ÷ 1.004 = 109,561.75… → 109,561.8 (up)
+    assert output.fills[1].price == D("109561.8")
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(1, 10_000),
+    leverage=st.sampled_from([5, 20, 100]),
+    mode=st.sampled_from(["isolated", "cross"]),
+    entries=st.lists(
+        st.tuples(
+            st.integers(0, 116),
+            st.booleans(),
+            st.decimals("0.001", "60", places=3),
+            st.sampled_from(["stop_market", "limit"]),
+            st.integers(-30, 30).filter(bool),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+)
+def test_no_resting_order_lets_an_account_fall_below_zero(
+    seed: int,
+    leverage: int,
+    mode: MarginMode,
+    entries: list[tuple[int, bool, Decimal, str, int]],
+    run: Run,
+    random_market: Make,
+    kit: Any,
+) -> None:
+    klines = random_market(120, seed=seed, sigma=0.01)
+    closes = klines.column("close")
+    script: dict[int, list[Any]] = {}
+    for bar, buys, quantity, kind, percent in entries:
+        script.setdefault(bar, []).append((kit.buy if buys else kit.sell)(str(quantity)))
+        price = f"{closes[bar] * (1 + percent / 100):.1f}"
+        away = OrderSide.SELL if buys else OrderSide.BUY
+        script.setdefault(bar + 1, []).append(rest(kind, away, str(quantity), price))
+    output = run(klines, script, **followed(leverage, mode))
+    curve = equity_curve(klines, output.fills, output.payments, BALANCE)
+    assert curve["equity"].to_numpy().min() > -1e-6
