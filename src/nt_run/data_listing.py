@@ -36,6 +36,8 @@ def print_coverage(series: Sequence[Mapping[str, Any]], *, demo: bool) -> None:
     table = grid(("bold",), (DIM,), (None,), (DIM,))
     for one in series:
         name = f"{one['kind']} {one['symbol']} {one['interval']}".rstrip()
+        if one["damaged"]:
+            table.add_row(name, "", Text(one["damaged"], style=BAD), "nt-run data repair")
         for year, months in groupby(one["months"], key=lambda month: month["month"][:4]):
             known = {int(month["month"][5:]): month for month in months}
             missing = sum(month["missing"] for month in known.values())

@@ -71,6 +71,7 @@ def covered(config: RunConfig, chosen: Selection, cache_dir: Path) -> list[dict[
             "kind": cover.series.kind,
             "symbol": cover.series.symbol,
             "interval": cover.series.interval,
+            "damaged": cover.damaged,
             "months": [msgspec.to_builtins(month) for month in cover.months],
         }
         for cover in coverage(market_root(config, cache_dir), chosen)

@@ -338,11 +338,48 @@ def test_coverage_tells_months_that_are_whole_partial_holed_and_unknown(
         data.load_funding("BTCUSDT", WHOLE_MAY)
     funding, klines = coverage(tmp_path, ALL)
     assert [(month.month, month.state, month.days) for month in klines.months] == [
-        *(("2026-03", "short", 2), ("2026-04", "none", 0), ("2026-05", "absent", 31), ("2026-06", "part", 10))
+        *(("2026-03", "part", 2), ("2026-04", "none", 0), ("2026-05", "absent", 31), ("2026-06", "part", 10))
     ]
     assert klines.months[2].missing == 10
     assert klines.months[2].sources == ("archive_monthly",)
     assert [(month.month, month.state) for month in funding.months] == [("2026-05", "complete")]
+
+
+def test_coverage_of_funding_counts_settlements_to_the_month_they_end(open_data: Open, tmp_path: Path) -> None:
+    with DemoExchange() as exchange:
+        data = open_data(exchange.rest_url)
+        for start, end in ((parse_time("2026-03-01"), parse_time("2026-04-01")), (MAY, JUNE)):
+            data.load_funding("BTCUSDT", TimeRange(start + 1, end + 1))
+    (funding,) = coverage(tmp_path, ALL)
+    assert [(month.month, month.state, month.rows) for month in funding.months] == [
+        *(("2026-03", "complete", 93), ("2026-04", "none", 0), ("2026-05", "complete", 93))
+    ]
+    # 186 settlements in 62 of 92 days: 186 × 92 ÷ 62 = 276 in all.
+    (listed,) = [one for one in open_data(offline=True).cached() if one.kind == "fundingRate"]
+    assert (listed.rows, listed.expected) == (186, 276)
+
+
+def test_a_confirmed_hole_does_not_speak_for_a_month_that_was_hardly_fetched(open_data: Open, tmp_path: Path) -> None:
+    hole = TimeRange(MAY + 9 * DAY, MAY + 9 * DAY + 10 * MINUTE)
+
+    def edit(rows: list[list[int]]) -> list[list[int]]:
+        return [row for row in rows if not hole.start_ms <= row[0] < hole.end_ms]
+
+    with DemoExchange([Fault("/fapi/v1/klines", "rows", times=None, edit=edit)]) as exchange:
+        few = TimeRange(MAY + 9 * DAY, MAY + 10 * DAY)
+        open_data(exchange.rest_url).load_klines("BTCUSDT", MINUTES, few, min_completeness=0.5)
+    (klines,) = coverage(tmp_path, ALL)
+    assert [(month.state, month.missing) for month in klines.months] == [("part", 10)]
+
+
+def test_coverage_tells_what_is_damaged_and_shows_the_rest(cache: Path) -> None:
+    (store_of(cache).series.folder / FILE).write_bytes(b"{}")
+    found = [(str(one.series), one.damaged, len(one.months)) for one in coverage(cache, ALL)]
+    assert found == [
+        ("fundingRate BTCUSDT", None, 1),
+        ("klines BTCUSDT 1m", "is damaged", 0),
+        ("klines ETHUSDT 1h", None, 1),
+    ]
 
 
 def test_nothing_is_deleted_without_being_asked_for(cache: Path, open_data: Open) -> None:

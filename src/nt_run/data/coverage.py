@@ -7,6 +7,7 @@ from typing import Literal
 
 from nt_run.data.archive import ArchiveFile, file_range
 from nt_run.data.days import day_name, days_of
+from nt_run.data.funding import FundingStore
 from nt_run.data.manifest import FILE, DamagedManifestError, Day, Hole, Manifest, load_manifest
 from nt_run.data.ranges import subtract
 from nt_run.data.selection import Selection, SeriesRef, find_series
@@ -39,27 +40,27 @@ class SeriesCover:
 
     series: SeriesRef
     months: list[MonthCover]
+    damaged: str | None = None
+    """Why nothing is known of the series, as in `is damaged`."""
 
 
 def coverage(root: Path, selection: Selection) -> list[SeriesCover]:
-    """Return the months of each series that is meant.
-
-    Raises:
-        StoreError: A manifest is damaged, or was written by a newer version.
-    """
-    return [cover for ref in find_series(root, selection) if (cover := _cover(ref)).months]
+    """Return the months of each series that is meant; a damaged one is told, not raised."""
+    covers = [_cover(root, ref) for ref in find_series(root, selection)]
+    return [cover for cover in covers if cover.months or cover.damaged]
 
 
-def _cover(ref: SeriesRef) -> SeriesCover:
-    path = ref.folder / FILE
+def _cover(root: Path, ref: SeriesRef) -> SeriesCover:
     try:
-        manifest = load_manifest(path, Manifest)
-    except DamagedManifestError as exc:
-        raise StoreError(str(path), "is damaged", "Run nt-run data repair to fetch the series again.") from exc
-    if manifest is None:
-        return SeriesCover(series=ref, months=[])
-    if not ref.interval:
-        return SeriesCover(series=ref, months=_months_of_events(manifest))
+        manifest = load_manifest(ref.folder / FILE, Manifest)
+        if manifest is None:
+            return SeriesCover(series=ref, months=[], damaged="is gone, though there are data files")
+        if not ref.interval:
+            return SeriesCover(series=ref, months=_months_of_events(root, manifest))
+    except DamagedManifestError:
+        return SeriesCover(series=ref, months=[], damaged="is damaged")
+    except StoreError as exc:
+        return SeriesCover(series=ref, months=[], damaged=exc.reason)
     names = sorted(manifest.days)
     months = _months(names[0][:7], names[-1][:7]) if names else []
     return SeriesCover(series=ref, months=[_month(manifest, month) for month in months])
@@ -98,32 +99,35 @@ def _state(days: Iterable[Day], length: int, interval: Interval) -> MonthState:
         return "none"
     if any(day.state == "open" for day in known):
         return "open"
-    lacking = [day for day in known if day.rows < day.expected]
-    if any(not _is_explained(day, interval) for day in lacking):
-        return "short"
-    if lacking:
-        return "absent"
-    return "complete" if len(known) == length else "part"
+    # What was never asked for is no hole, and a hole in the little that was does not speak for the month.
+    if len(known) < length or any(_unasked(day, interval) for day in known):
+        return "part"
+    holes = {hole.status for day in known for hole in day.missing}
+    return "complete" if not holes else "absent" if holes == {"confirmed_absent"} else "short"
 
 
-def _is_explained(day: Day, interval: Interval) -> bool:
-    """Whether all that a day lacks is confirmed not to exist."""
-    absent = sum(_bars(hole, interval) for hole in day.missing if hole.status == "confirmed_absent")
-    return day.rows + absent >= day.expected
+def _unasked(day: Day, interval: Interval) -> int:
+    """How many bars of a day nobody asked for yet."""
+    return day.expected - day.rows - sum(_bars(hole, interval) for hole in day.missing)
 
 
-def _months_of_events(manifest: Manifest) -> list[MonthCover]:
+def _months_of_events(root: Path, manifest: Manifest) -> list[MonthCover]:
+    """The months of funding; a settlement at midnight ends a month, and whether the next one has it does not matter."""
     covered = [TimeRange(start, end) for start, end in manifest.covered]
     if not covered:
         return []
+    whole = TimeRange(covered[0].start_ms, covered[-1].end_ms)
+    slots = [rate.slot_ms for rate in FundingStore(root, manifest.symbol, repair=False).read(whole)]
     found: list[MonthCover] = []
-    for month in _months(day_name(covered[0].start_ms)[:7], day_name(covered[-1].end_ms - 1)[:7]):
-        whole = file_range(ArchiveFile(manifest.kind, manifest.symbol, "", month))
-        unknown = [day_name(start) for part in subtract([whole], covered) for start in days_of(part)]
-        length = len(days_of(whole))
+    for month in _months(day_name(whole.start_ms)[:7], day_name(max(whole.end_ms - 2, whole.start_ms))[:7]):
+        period = file_range(ArchiveFile(manifest.kind, manifest.symbol, "", month))
+        inside = TimeRange(period.start_ms + 1, period.end_ms)
+        unknown = [day_name(start) for part in subtract([inside], covered) for start in days_of(part)]
+        length = len(days_of(period))
         known = length - len(set(unknown))
         state: MonthState = "none" if not known else "part" if unknown else "complete"
-        found.append(MonthCover(month=month, state=state, days=known, of=length, rows=0, missing=0, sources=()))
+        rows = sum(period.start_ms < slot <= period.end_ms for slot in slots)
+        found.append(MonthCover(month=month, state=state, days=known, of=length, rows=rows, missing=0, sources=()))
     return found
 
 

@@ -25,8 +25,8 @@ class CachedSeries:
     """The end of the last bar, or the last settlement or answer; 0 when `damaged`."""
     rows: int
     expected: int
-    """Bars from `first_ms` to `last_ms`, fetched or not; as many as `rows` where there is no grid to count by: funding
-    rates and trading rules."""
+    """Bars from `first_ms` to `last_ms`, fetched or not. Funding rates have no grid to count by: as many as there would
+    be if those of the time never asked for came at the pace of the others. Trading rules: as many as `rows`."""
     bytes: int
     """Size of the files in use; those they replaced, which are removed an hour later, do not count."""
     holes: int
@@ -93,10 +93,16 @@ def _series(path: Path, place: tuple[str, ...]) -> CachedSeries | None:
         first_ms=first,
         last_ms=last,
         rows=rows,
-        expected=TimeRange(first, last).bars(interval) if interval else rows,
+        expected=TimeRange(first, last).bars(interval) if interval else _expected_events(manifest, rows),
         bytes=sum(one.bytes for one in partitions),
         holes=sum(TimeRange(hole.from_ms, hole.to_ms).bars(interval) for hole in holes) if interval else 0,
     )
+
+
+def _expected_events(manifest: Manifest, rows: int) -> int:
+    covered = sorted(manifest.covered)
+    asked = sum(end - start for start, end in covered)
+    return round(rows * (covered[-1][1] - covered[0][0]) / asked) if asked else rows
 
 
 def _damaged(place: tuple[str, ...], reason: str) -> CachedSeries:
