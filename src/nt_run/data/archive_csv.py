@@ -8,7 +8,7 @@ The header was left out until about May 2022, so the first byte decides, not the
 are written `0` now.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import NamedTuple, Self
@@ -29,6 +29,9 @@ HEADER = (
 _COLUMNS = (*RAW_COLUMNS, "ignore")
 _POINT, _LINE_END = b".\n"
 _BELOW_DIGITS = 48  # commas, points, line ends and signs are all below the digits
+_BLOCK = (
+    1 << 18
+)  # looked at block by block, a month needs no large arrays, whose fresh pages cost more than the looking
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def parse_csv(symbol: str, interval: Interval, text: bytes, period: TimeRange, w
     """
     body = text[text.find(b"\n") + 1 :] if _has_header(text) else text
     try:
-        parts = [_parse_part(symbol, interval, part, marks, what) for part, marks in _by_form(body)]
+        parts = [_parse_part(symbol, interval, part, decimals, what) for part, decimals in _by_form(body)]
     except pl.exceptions.PolarsError as exc:
         raise InvalidKlinesError(what, "it is not a CSV of the exchange's twelve columns", [repr(text[:60])]) from exc
     klines, repeated = parts[0] if len(parts) == 1 else _together(parts, what)
@@ -103,7 +106,7 @@ class _Marks(NamedTuple):
     width: int
 
     @classmethod
-    def of(cls, text: bytes) -> Self:
+    def of(cls, text: bytes | memoryview) -> Self:
         data = np.frombuffer(text, np.uint8)
         places = np.flatnonzero(data < _BELOW_DIGITS)
         signs = data[places].tobytes()
@@ -116,18 +119,19 @@ class _Marks(NamedTuple):
         return first if first and first * (len(self.signs) // self.width) == self.signs else None
 
 
-def _by_form(body: bytes) -> list[tuple[bytes, _Marks]]:
-    """Return the lines with as many marks as most have, and the others if there are any."""
+def _by_form(body: bytes) -> list[tuple[bytes, Exponents | None]]:
+    """Return the lines with as many marks as most have, and the others if there are any, with their decimals."""
+    decimals = _fixed_decimals(body)
+    if decimals is not None:
+        return [(body, decimals)]
     marks = _Marks.of(body)
-    if marks.pattern is not None:
-        return [(body, marks)]
     counts = np.diff(np.flatnonzero(np.frombuffer(marks.signs, np.uint8) == _LINE_END), prepend=-1)
     lines = body.splitlines(keepends=True)
     if not len(counts) or len(lines) != len(counts):
-        return [(body, marks)]
+        return [(body, None)]
     usual = counts == np.bincount(counts).argmax()
     parts = [b"".join(compress(lines, chosen)) for chosen in (usual, ~usual)]
-    return [(part, _Marks.of(part)) for part in parts if part]
+    return [(part, _fixed_decimals(part)) for part in parts if part]
 
 
 def _together(parts: Sequence[tuple[Klines, int]], what: str) -> tuple[Klines, int]:
@@ -136,15 +140,36 @@ def _together(parts: Sequence[tuple[Klines, int]], what: str) -> tuple[Klines, i
     return merged, came - len(merged)
 
 
-def _parse_part(symbol: str, interval: Interval, body: bytes, marks: _Marks, what: str) -> tuple[Klines, int]:
-    decimals = _fixed_decimals(marks)
+def _parse_part(
+    symbol: str, interval: Interval, body: bytes, decimals: Exponents | None, what: str
+) -> tuple[Klines, int]:
     if decimals is None:
         return parse_klines(symbol, interval, _read(body, pl.String).select(RAW_COLUMNS), what)
     return parse_scaled(symbol, interval, _read(body.translate(None, b"."), pl.Int64), decimals, what)
 
 
-def _fixed_decimals(marks: _Marks) -> Exponents | None:
+def _fixed_decimals(body: bytes) -> Exponents | None:
     """Return the decimals of prices, quantities and quote volumes if every row shows the same, else `None`."""
+    shown: dict[str, int] | None = None
+    for block in _blocks(body):
+        decimals = _decimals(_Marks.of(block))
+        if decimals is None or decimals != (shown or decimals):
+            return None
+        shown = decimals
+    return None if shown is None else _of_groups(shown)
+
+
+def _blocks(body: bytes) -> Iterator[memoryview]:
+    """Cut a text into blocks of whole lines."""
+    view, start = memoryview(body), 0
+    while start < len(body):
+        end = body.rfind(b"\n", start, start + _BLOCK) + 1 or len(body)
+        yield view[start:end]
+        start = end
+
+
+def _decimals(marks: _Marks) -> dict[str, int] | None:
+    """Return the decimals of each column that shows a point, if every row shows the same, else `None`."""
     pattern = marks.pattern
     if pattern is None or pattern.count(b",") != len(_COLUMNS) - 1:
         return None
@@ -158,7 +183,7 @@ def _fixed_decimals(marks: _Marks) -> Exponents | None:
     columns = [pattern[:point].count(b",") for point in points]
     if len(set(columns)) != len(columns):
         return None
-    return _of_groups(dict(zip((_COLUMNS[at] for at in columns), shown, strict=True)))
+    return dict(zip((_COLUMNS[at] for at in columns), shown, strict=True))
 
 
 def _of_groups(decimals: dict[str, int]) -> Exponents | None:

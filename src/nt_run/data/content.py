@@ -42,9 +42,10 @@ def hash_content(klines: Klines) -> str:
 def hash_days(klines: Klines) -> dict[int, str]:
     """Return `hash_content` of each UTC day that has a row, by the start of the day in milliseconds."""
     # What is divided for all days together is not divided day by day.
-    columns, tight = _tightened(_columns(klines), klines.exponents)
+    known = not any(klines.frame[name].null_count() for name in SCHEMA)
+    columns, tight = _tightened(_columns(klines), klines.exponents, known=known)
     return {
-        start: _hash({name: values[first:last] for name, values in columns.items()}, tight)
+        start: _hash({name: values[first:last] for name, values in columns.items()}, tight, known=known)
         for start, first, last in _day_edges(klines)
     }
 
@@ -57,20 +58,21 @@ def _values(column: pl.Series) -> NDArray[Any]:
     return (column.fill_null(_UNKNOWN) if column.null_count() else column).to_numpy()
 
 
-def _hash(columns: Mapping[str, Ints], own: Exponents) -> str:
-    tightened, tight = _tightened(columns, own)
+def _hash(columns: Mapping[str, Ints], own: Exponents, *, known: bool = False) -> str:
+    tightened, tight = _tightened(columns, own, known=known)
     digest = hashlib.sha256(f"{tight.price} {tight.quantity} {tight.quote}\n".encode())
     for values in tightened.values():
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
 
 
-def _tightened(columns: Mapping[str, Ints], own: Exponents) -> tuple[dict[str, Ints], Exponents]:
-    """Return the columns at the fewest decimals that hold all their values, and these decimals."""
-    tight = tight_decimals({name: _known(values) for name, values in columns.items()}, own)
+def _tightened(columns: Mapping[str, Ints], own: Exponents, *, known: bool) -> tuple[dict[str, Ints], Exponents]:
+    """Return the columns at the fewest decimals that hold all their values, and these; `known`: nothing is unknown."""
+    tight = tight_decimals(columns if known else {name: _known(values) for name, values in columns.items()}, own)
     spare = {name: own.of(name) - tight.of(name) for name in columns}
     shortened = {
-        name: _shortened(values, 10 ** spare[name]) if spare[name] else values for name, values in columns.items()
+        name: _shortened(values, 10 ** spare[name], known=known) if spare[name] else values
+        for name, values in columns.items()
     }
     return shortened, tight
 
@@ -79,9 +81,9 @@ def _known(values: Ints) -> Ints:
     return values[values != _UNKNOWN] if len(values) and values.min() == _UNKNOWN else values
 
 
-def _shortened(values: Ints, divisor: int) -> Ints:
+def _shortened(values: Ints, divisor: int, *, known: bool) -> Ints:
     short = values // divisor
-    return short if len(_known(values)) == len(values) else np.where(values == _UNKNOWN, values, short)
+    return short if known or len(_known(values)) == len(values) else np.where(values == _UNKNOWN, values, short)
 
 
 def _day_edges(klines: Klines) -> list[tuple[int, int, int]]:

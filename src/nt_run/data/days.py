@@ -12,11 +12,12 @@ from nt_run.model import Interval, TimeRange
 from nt_run.quality import count_oddities
 
 HOUR_MS = 3_600_000
+_EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 
 
 def day_name(time_ms: int) -> str:
     """Return the UTC day of a time as `2024-01-31`."""
-    return dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).strftime("%Y-%m-%d")
+    return dt.date.fromordinal(_EPOCH_DAY + time_ms // DAY_MS).isoformat()
 
 
 def days_of(time_range: TimeRange) -> range:
