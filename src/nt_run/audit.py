@@ -116,6 +116,8 @@ def _due(
 ) -> tuple[list[Settlement], list[str]]:
     """Return the settlements of the run's range, from the best source there is, and what cannot be checked."""
     unchecked = [] if run.config.funding else ["funding, which was left out on request"]
+    if "liquidation" in run.fills["order_type"]:
+        unchecked.append("liquidation prices and charges, beyond what they did to trades and equity")
     if published is None:
         unchecked.append("whether the exchange had other settlements: the cache does not have those of this range")
     if run.settlements is not None:

@@ -108,3 +108,21 @@ def test_a_cum_that_does_not_fit_is_refused() -> None:
     content[1]["brackets"][0]["cum"] = 60.0
     with pytest.raises(DataError, match="floors and rates make it 50"):
         parse_brackets(content, "ABCUSDT", as_of_ms=None, source="test")
+
+
+@pytest.mark.parametrize("wrong", ["NaN", "Infinity", "many", None])
+@pytest.mark.parametrize("name", ["notionalCap", "maintMarginRatio", "initialLeverage", "cum"])
+def test_brackets_of_no_numbers_are_refused(name: str, wrong: str | None) -> None:
+    if (name, wrong) == ("cum", None):
+        return  # left out, it is worked out
+    content = exchange_form()
+    content[1]["brackets"][0][name] = wrong
+    with pytest.raises(DataError, match="no object with four numbers"):
+        parse_brackets(content, "ABCUSDT", as_of_ms=None, source="test")
+
+
+@pytest.mark.parametrize("rows", ["abc", [1, 2], 5])
+def test_brackets_of_another_form_are_refused(rows: object) -> None:
+    content = [{"symbol": "ABCUSDT", "brackets": rows}]
+    with pytest.raises(DataError, match="no object with four numbers"):
+        parse_brackets(content, "ABCUSDT", as_of_ms=None, source="test")

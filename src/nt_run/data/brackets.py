@@ -104,8 +104,11 @@ def parse_brackets(content: object, symbol: str, *, as_of_ms: int | None, source
         )
     try:
         read = sorted(_rows(rows), key=lambda row: row[0])
-    except (KeyError, TypeError, AttributeError, InvalidOperation) as exc:
-        raise DataError(f"{symbol}: a leverage bracket of {source} cannot be read: {exc!r}.") from exc
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as exc:
+        raise DataError(
+            f"{symbol}: a leverage bracket of {source} is no object with four numbers. "
+            f"It must have {', '.join(_EXCHANGE)}, or {', '.join(_CCXT)}."
+        ) from exc
     made = build_brackets([row[:4] for row in read])
     told = [one if row[4] is None else replace(one, cum=row[4]) for one, row in zip(made, read, strict=True)]
     return MarginRules(symbol=symbol, brackets=tuple(told), as_of_ms=as_of_ms, source=source)
@@ -139,7 +142,14 @@ def _rows(rows: Iterable[Mapping[str, Any]]) -> list[_Row]:
     made: list[_Row] = []
     for row in rows:
         names = _CCXT if "maintenanceMarginRate" in row else _EXCHANGE
-        floor, cap, rate, leverage = (Decimal(str(row[name])) for name in names)
+        floor, cap, rate, leverage = (_number(row[name]) for name in names)
         told = row.get("cum", cast("Mapping[str, Any]", row.get("info") or {}).get("cum"))
-        made.append((floor, cap, rate, leverage, None if told is None else Decimal(str(told))))
+        made.append((floor, cap, rate, leverage, None if told is None else _number(told)))
     return made
+
+
+def _number(value: object) -> Decimal:
+    number = Decimal(str(value))
+    if not number.is_finite():
+        raise ValueError(number)
+    return number
