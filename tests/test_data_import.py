@@ -143,7 +143,10 @@ def test_offline_a_file_is_compared_with_what_is_cached(data: Run, exported: pl.
     taken = of(data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--offline", "--json"))
     assert (taken["added"], taken["compared_with"]) == (4320, [])
     same = of(data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--offline", "--json"))
-    assert (same["added"], same["compared_with"]) == (0, ["4,320 rows of the cache"])
+    # What was imported before vouches for nothing.
+    assert (same["added"], same["compared_with"]) == (0, [])
+    assert any("imported before, which proves nothing" in text for text in same["warnings"])
+    assert any("compared with nothing" in text for text in taken["warnings"])
     code, out, _ = data("data", "check", "--demo", "--offline")
     assert (code, "there is no other source" in out) == (0, True)
 
@@ -186,3 +189,44 @@ def test_rows_that_are_partly_unknown_are_not_written_in_the_archives_form(
 def test_a_folder_is_no_file(data: Run, tmp_path: Path) -> None:
     code, _, err = data("data", "import", str(tmp_path), "--demo")
     assert (code, "is a folder" in err) == (3, True)
+
+
+def test_a_file_of_less_than_an_hour_is_compared_with_the_same_klines(
+    data: Run, exported: pl.DataFrame, tmp_path: Path
+) -> None:
+    planted(exported, 0, 4320)[70:110].write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    code, _, err = data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--quiet")
+    assert (code, "differ in price from the 1m klines" in err) == (3, True)
+
+
+def test_hours_that_a_file_holds_in_part_are_compared_too(data: Run, exported: pl.DataFrame, tmp_path: Path) -> None:
+    planted(exported, 30, 50)[30:290].write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    code, _, err = data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--quiet")
+    assert (code, "20 rows differ in price from the 1m klines" in err) == (3, True)
+
+
+def test_spot_rows_from_the_first_row_on_are_found_by_the_tick_size_that_held_then(
+    data: Run, exported: pl.DataFrame, tmp_path: Path
+) -> None:
+    assert data("specs", "--demo")[0] == 0
+    planted(exported, 0, 4320).write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    code, _, err = data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--offline", "--quiet")
+    assert (code, "4,320 rows move in finer steps than the tick size" in err) == (3, True)
+
+
+def test_without_rules_a_break_in_the_files_own_steps_is_found(
+    data: Run, exported: pl.DataFrame, tmp_path: Path
+) -> None:
+    planted(exported, 2000, 3000).write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    code, _, err = data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--offline", "--quiet")
+    assert (code, "finer steps than the tick size 0.1" in err) == (3, True)
+
+
+def test_a_file_that_contradicts_an_earlier_import_is_told_so(
+    data: Run, exported: pl.DataFrame, tmp_path: Path
+) -> None:
+    exported.with_columns(pl.col("high") + 1000).write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    assert data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--offline")[0] == 0
+    exported.write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    code, _, err = data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--offline", "--quiet")
+    assert (code, "a file imported before: one of the two is wrong" in err) == (3, True)

@@ -142,6 +142,10 @@ def test_nothing_is_said_of_too_few_bars() -> None:
 def test_a_file_of_finer_steps_from_the_start_may_be_older_than_the_tick_size() -> None:
     klines = walk(300)
     assert find_finer_steps(klines, Decimal(1)) == []
+    # Unless it is known to have held since before.
+    (whole,) = find_finer_steps(klines, Decimal(1), held_from_ms=0)
+    assert whole.range.start_ms == klines.range.start_ms
+    assert find_finer_steps(klines, Decimal(1), held_from_ms=klines.range.end_ms) == []
     mixed = klines.frame.with_columns(
         pl.when(pl.int_range(pl.len()) < 150).then(pl.col(name) // 10 * 10).otherwise(pl.col(name)).alias(name)
         for name in ("open", "high", "low", "close")

@@ -92,25 +92,45 @@ def find_far_from_mark(klines: Klines, mark: Klines) -> tuple[list[Finding], int
     return [_finding(klines, one, reason) for one in found], len(common)
 
 
-def find_finer_steps(klines: Klines, tick_size: Decimal) -> list[Finding]:
-    """Return where rows move in finer steps than the tick size after others kept to it.
+def find_finer_steps(klines: Klines, tick_size: Decimal, held_from_ms: int | None = None) -> list[Finding]:
+    """Return where rows move in finer steps than the tick size after others kept to it, or since it is known to hold.
 
-    Data that begin with finer steps are older than the tick size; a single row is an order that was. Here half of
+    Data that begin with finer steps may be older than the tick size; a single row is an order that was. Here half of
     fifty rows must be off, after fifty that were not.
+
+    Args:
+        klines: What is judged.
+        tick_size: The exchange's.
+        held_from_ms: From when on it is known to have held: rows since then need no others before them.
     """
     off = off_tick(klines, tick_size)
-    if len(off) < 2 * _TICK_WINDOW:
+    width = _TICK_WINDOW if held_from_ms is None else min(_TICK_WINDOW, len(off))
+    if len(off) < (2 * width if held_from_ms is None else MARK_LEAST):
         return []
-    counts = np.lib.stride_tricks.sliding_window_view(off, _TICK_WINDOW).sum(axis=1)
+    counts = np.lib.stride_tricks.sliding_window_view(off, width).sum(axis=1)
     kept = np.flatnonzero(counts == 0)
-    if not len(kept):
-        return []
-    finer = counts >= _TICK_SHARE * _TICK_WINDOW
-    finer[: kept[0]] = False
-    rows = _covered(finer, _TICK_WINDOW) & off
+    first = kept[0] if len(kept) else len(counts)
+    if held_from_ms is not None:
+        first = min(first, int(np.searchsorted(klines.open_times(), held_from_ms)))
+    finer = counts >= _TICK_SHARE * width
+    finer[:first] = False
+    rows = _covered(finer, width) & off
     step = klines.interval.ms
     found = ranges_of(klines.open_times()[rows], step, longest_break=_TICK_WINDOW * step)
     return [_finding(klines, one, f"move in finer steps than the tick size {tick_size}") for one in found]
+
+
+def find_tick_break(klines: Klines) -> list[Finding]:
+    """Return where rows move in finer steps than the first ones of the same file, which say what its tick size is."""
+    first = Klines(klines.symbol, klines.interval, klines.exponents, klines.frame.head(_TICK_WINDOW))
+    if first.frame["close"].n_unique() < _TICK_WINDOW // 2:
+        return []  # prices that hardly moved say nothing of their steps
+    own = next(
+        tick
+        for tick in (Decimal(1).scaleb(-digits) for digits in range(klines.exponents.price + 1))
+        if not off_tick(first, tick).any() or tick == Decimal(1).scaleb(-klines.exponents.price)
+    )
+    return find_finer_steps(klines, own)
 
 
 def narrowed(findings: Sequence[Finding], klines: Klines, tick_size: Decimal | None, reach_ms: int) -> list[Finding]:

@@ -1,6 +1,7 @@
 """`import`: a user's own file into the store, once nothing in it looks like another market."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from nt_run.data.manifest import Source
 from nt_run.data.references import CrossChecked, CrossChecker
 from nt_run.data.sources import Sources
 from nt_run.errors import SourceError, SuspiciousKlinesError
+from nt_run.rule_changes import RuleChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ class ImportOrder:
     store: bool = True
 
 
-def import_klines(root: Path, sources: Sources, order: ImportOrder) -> Imported:
+def import_klines(root: Path, sources: Sources, order: ImportOrder, changes: Sequence[RuleChange] = ()) -> Imported:
     """Read a file, cross-check it, and add its rows to the store.
 
     Raises:
@@ -47,7 +49,7 @@ def import_klines(root: Path, sources: Sources, order: ImportOrder) -> Imported:
     now_ms = _now_ms(sources)
     file = read_klines(order.path, symbol=order.symbol, interval=order.interval, now_ms=now_ms)
     klines = file.klines
-    checked = CrossChecker(root, sources).check(klines, stored=False)
+    checked = CrossChecker(root, sources, changes).check(klines, stored=False)
     if checked.findings and not order.accept:
         raise SuspiciousKlinesError(file.name, [str(one) for one in checked.findings])
     if not order.store:

@@ -229,11 +229,11 @@ class MarketData:
 
     def import_file(self, order: ImportOrder) -> Imported:
         """Take klines from a user's own file; see `importing.import_klines`."""
-        return import_klines(self.root, self._sources, order)
+        return import_klines(self.root, self._sources, order, self.changes)
 
     def cross_check(self, selection: Selection) -> list[tuple[SeriesRef, CrossChecked]]:
         """Compare every cached series of klines with a second source or mark prices; see `CrossChecker.check`."""
-        return cross_check(self.root, self._sources, selection)
+        return cross_check(self.root, self._sources, selection, self.changes)
 
     def newest_cached_range(self, symbol: str, interval: Interval, kind: str = KLINES) -> TimeRange | None:
         """Return the newest range of klines without a hole in the cache; no network. `None` if there is none."""

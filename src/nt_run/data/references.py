@@ -13,6 +13,7 @@ from nt_run.data.crosscheck import (
     find_disagreements,
     find_far_from_mark,
     find_finer_steps,
+    find_tick_break,
     narrowed,
     ranges_of,
 )
@@ -24,6 +25,7 @@ from nt_run.data.sources import Sources
 from nt_run.errors import DataError
 from nt_run.klines import PRICES, Klines
 from nt_run.model import Interval, TimeRange
+from nt_run.rule_changes import ALL, RuleChange
 from nt_run.specs import parse_specs
 
 PRICED = frozenset(PRICES)
@@ -42,11 +44,18 @@ class CrossChecked:
 
 
 class CrossChecker:
-    """Compares klines with what one cache folder and its exchange know."""
+    """Compares klines with what one cache folder and its exchange know; imported rows vouch for nothing.
 
-    def __init__(self, root: Path, sources: Sources) -> None:
+    Args:
+        root: The cache folder.
+        sources: The exchange.
+        changes: Dated changes that are known of its rules: they say since when a tick size holds.
+    """
+
+    def __init__(self, root: Path, sources: Sources, changes: Sequence[RuleChange] = ()) -> None:
         self._root = root
         self._sources = sources
+        self._changes = changes
 
     def check(self, klines: Klines, *, stored: bool) -> CrossChecked:
         """Compare klines with other sources; what is fetched for that is kept.
@@ -60,13 +69,14 @@ class CrossChecker:
         if not stored:
             self._compare_rows(klines, checked)
         own_is_reference = klines.interval.ms >= REFERENCE.ms
-        whole = False if stored and own_is_reference else self._compare_second(klines, checked)
-        # A source that covers only a part leaves the rest to the next one.
-        whole = whole or self._compare_mark(klines, checked)
-        if not whole and tick_size is not None:
-            checked.against.append(f"the tick size {tick_size}")
-            _add(checked, find_finer_steps(klines, tick_size))
+        whole = False if stored and own_is_reference else self._compare_second(klines, checked, stored=stored)
+        if not whole:
+            # A source that covers only a part leaves the rest to the next one.
+            self._compare_mark(klines, checked)
+            self._compare_ticks(klines, checked, tick_size)
         checked.findings = narrowed(checked.findings, klines, tick_size, self._reference(klines).ms)
+        if not checked.against:
+            checked.remarks.append("compared with nothing: no one says that these rows are the perpetual's own")
         return checked
 
     def _compare_rows(self, klines: Klines, checked: CrossChecked) -> None:
@@ -76,53 +86,85 @@ class CrossChecker:
         if not len(rows):
             return
         clashes = find_clashes(rows, klines, known.what)
-        checked.against.append(f"{len(rows):,} rows of the cache")
-        priced = np.array([time for time, names in clashes.items() if not PRICED.isdisjoint(names)], np.int64)
-        checked.findings += [
-            Finding(range=one, rows=one.bars(klines.interval), reason="differ in price from those of the cache")
-            for one in ranges_of(priced, klines.interval.ms)
-        ]
+        vouching = _of_exchange(rows, known)
+        if len(vouching):
+            checked.against.append(f"{len(vouching):,} rows of the cache")
+        if len(rows) > len(vouching):
+            words = f"{len(rows) - len(vouching):,} of these rows were imported before, which proves nothing"
+            checked.remarks.append(words)
+        own = np.isin(rows.open_times(), vouching.open_times(), invert=True)
+        imported = set(rows.open_times()[own].tolist())
+        priced = [time for time, names in clashes.items() if not PRICED.isdisjoint(names)]
+        for reason, times in (
+            ("differ in price from those of the cache", [time for time in priced if time not in imported]),
+            ("differ in price from a file imported before: one of the two is wrong", [*imported.intersection(priced)]),
+        ):
+            found = ranges_of(np.array(sorted(times), np.int64), klines.interval.ms)
+            checked.findings += [Finding(range=one, rows=one.bars(klines.interval), reason=reason) for one in found]
         if len(clashes) > len(priced):
             words = f"{len(clashes) - len(priced)} rows differ from those of the cache, but not in price"
             checked.remarks.append(f"{words}; the cache keeps its own")
 
-    def _compare_second(self, klines: Klines, checked: CrossChecked) -> bool:
-        """Return whether every bar of the second source's interval was compared."""
-        other = self._load(klines, KLINES)
+    def _compare_second(self, klines: Klines, checked: CrossChecked, *, stored: bool) -> bool:
+        """Compare with long bars, and what no whole one holds with bars of the same length; return whether all was."""
+        step, whole = self._reference(klines), klines.range
+        start, end = -(-whole.start_ms // step.ms) * step.ms, whole.end_ms // step.ms * step.ms
+        if start >= end:
+            parts = [(klines.interval, whole)]
+        else:
+            ends = [(whole.start_ms, start), (end, whole.end_ms)]
+            parts = [
+                (step, TimeRange(start, end)),
+                *((klines.interval, TimeRange(*one)) for one in ends if one[0] < one[1]),
+            ]
+        if stored:
+            parts = [one for one in parts if one[0] != klines.interval]
+        compared = [self._compare_part(klines, checked, interval, part) for interval, part in parts]
+        return bool(compared) and all(compared)
+
+    def _compare_part(self, klines: Klines, checked: CrossChecked, interval: Interval, part: TimeRange) -> bool:
+        other = self._load(klines.symbol, interval, part, KLINES)
         if other is None:
             return False
-        findings, compared, corrected = find_disagreements(klines, other, f"the {other.interval} klines")
+        findings, compared, corrected = find_disagreements(klines, other, f"the {interval} klines")
         if compared:
-            checked.against.append(f"{compared:,} klines of {other.interval}")
+            checked.against.append(f"{compared:,} klines of {interval}")
         if corrected:
-            checked.remarks.append(f"{corrected} bars of {other.interval} differ in volume alone, as corrected ones do")
+            checked.remarks.append(f"{corrected} bars of {interval} differ in volume alone, as corrected ones do")
         _add(checked, findings)
-        return compared >= klines.range.ms // other.interval.ms - 1
+        return compared >= part.bars(interval)
 
-    def _compare_mark(self, klines: Klines, checked: CrossChecked) -> bool:
-        """Return whether anything was compared."""
-        mark = self._load(klines, MARK_KLINES)
+    def _compare_ticks(self, klines: Klines, checked: CrossChecked, tick_size: Decimal | None) -> None:
+        if tick_size is None:
+            _add(checked, find_tick_break(klines))
+            return
+        checked.against.append(f"the tick size {tick_size}")
+        coarser = [one.time_ms for one in self._changes if self._is_coarser(one, klines.symbol)]
+        _add(checked, find_finer_steps(klines, tick_size, max(coarser, default=0)))
+
+    def _is_coarser(self, change: RuleChange, symbol: str) -> bool:
+        return change.rule == "tick_size" and change.symbol in {symbol, ALL} and change.before < change.after
+
+    def _compare_mark(self, klines: Klines, checked: CrossChecked) -> None:
+        step, whole = self._reference(klines), klines.range
+        start, end = -(-whole.start_ms // step.ms) * step.ms, whole.end_ms // step.ms * step.ms
+        mark = self._load(klines.symbol, step, TimeRange(start, end), MARK_KLINES) if start < end else None
         if mark is None:
-            return False
+            return
         findings, compared = find_far_from_mark(klines, mark)
         if compared:
             checked.against.append(f"{compared:,} mark price klines of {mark.interval}")
         _add(checked, findings)
-        return compared > 0
 
-    def _load(self, klines: Klines, kind: str) -> Klines | None:
-        """Return what there is of the reference inside the range of klines; `None` if there is nothing."""
-        step, whole = self._reference(klines), klines.range
-        start, end = -(-whole.start_ms // step.ms) * step.ms, whole.end_ms // step.ms * step.ms
-        if start >= end:
-            return None
-        wanted = TimeRange(start, end)
-        store = KlineStore(self._root, klines.symbol, step, repair=not self._sources.offline, kind=kind)
+    def _load(self, symbol: str, interval: Interval, wanted: TimeRange, kind: str) -> Klines | None:
+        """Return what the exchange says of a range; `None` if that is nothing."""
+        store = KlineStore(self._root, symbol, interval, repair=not self._sources.offline, kind=kind)
         try:
             found = KlineLoader(store, self._sources).load(wanted, 0.0).klines
         except DataError:
             # Out of reach, not listed any more, before the first: what was kept still serves.
             found = store.read(wanted)
+        found = _of_exchange(found, store)
         return found if len(found) else None
 
     def _reference(self, klines: Klines) -> Interval:
@@ -141,6 +183,16 @@ class CrossChecker:
             return None
 
 
+def _of_exchange(klines: Klines, store: KlineStore) -> Klines:
+    """Return the rows of those days that no import has a part in."""
+    days = store.series.manifest().days
+    mixed = {name for name, day in days.items() if any(one.kind == "import" and one.rows for one in day.sources)}
+    if not mixed:
+        return klines
+    own = ~klines.frame["open_time"].dt.strftime("%Y-%m-%d").is_in(list(mixed))
+    return Klines(klines.symbol, klines.interval, klines.exponents, klines.frame.filter(own))
+
+
 def _add(checked: CrossChecked, findings: Sequence[Finding]) -> None:
     """Add findings where nothing was found by a surer comparison."""
     known = [one.range for one in checked.findings]
@@ -151,10 +203,12 @@ def _add(checked: CrossChecked, findings: Sequence[Finding]) -> None:
     ]
 
 
-def cross_check(root: Path, sources: Sources, selection: Selection) -> list[tuple[SeriesRef, CrossChecked]]:
+def cross_check(
+    root: Path, sources: Sources, selection: Selection, changes: Sequence[RuleChange] = ()
+) -> list[tuple[SeriesRef, CrossChecked]]:
     """Compare every cached series of klines that is meant."""
     found: list[tuple[SeriesRef, CrossChecked]] = []
-    checker = CrossChecker(root, sources)
+    checker = CrossChecker(root, sources, changes)
     for ref in find_series(root, selection):
         if ref.kind != KLINES or ref.step is None:
             continue
