@@ -197,6 +197,16 @@ def test_an_archive_out_of_reach_leaves_the_work_to_rest(both: Open, open_data: 
     assert "Connection refused" in loaded.warnings[0]
 
 
+def test_an_archive_that_fails_file_after_file_is_given_up(both: Open) -> None:
+    year = TimeRange(MAY - 120 * DAY, MAY)
+    with DemoExchange([Fault("/data/", "503", times=None)], weight_limit=100_000) as exchange:
+        loaded = both(exchange).load_klines("BTCUSDT", MINUTES, year)
+    assert loaded.certificate.sources == {"rest": 1.0}
+    # Three files, each asked for four times, and those under way beside them.
+    assert len(zips(exchange)) <= 4 * 4
+    assert "failed 3 files in a row" in loaded.warnings[0]
+
+
 def test_an_archive_that_asks_to_wait_for_long_leaves_the_work_to_rest(both: Open) -> None:
     with DemoExchange([Fault("/data/", "503", times=None, retry_after=900)]) as exchange:
         loaded = both(exchange).load_klines("BTCUSDT", MINUTES, TimeRange(MAY, MAY + 3 * DAY))

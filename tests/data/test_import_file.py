@@ -240,3 +240,29 @@ def test_what_was_exported_comes_back_with_the_same_content(
     back = read_klines(path, symbol=None, interval="1m", now_ms=NOW)
     assert hash_content(back.klines) == hash_content(exported)
     assert back.unknown == []
+
+
+def test_blank_lines_at_the_end_are_no_rows(read: Callable[..., ImportedFile]) -> None:
+    assert len(read(csv(AS_MS) + "\n\n").klines) == 3
+
+
+def test_floats_written_with_exponents_are_the_same_numbers(read: Callable[..., ImportedFile]) -> None:
+    plain = read(csv(AS_MS)).klines
+    rows = [",".join(f"{float(value):.12e}" for value in PRICES.split(",")) for _ in AS_MS]
+    text = "date,open,high,low,close,volume\n" + "\n".join(
+        f"{time},{row}" for time, row in zip(AS_MS, rows, strict=True)
+    )
+    assert read(text).klines.frame.equals(plain.frame)
+
+
+@pytest.mark.parametrize("name", ["market_BTCUSDT-1m.csv", "premiums BTCUSDT-1m.csv"])
+def test_a_name_that_only_begins_like_mark_prices_is_one_of_klines(
+    read: Callable[..., ImportedFile], name: str
+) -> None:
+    assert len(read(csv(AS_MS), name).klines) == 3
+
+
+@pytest.mark.parametrize("name", ["BTCUSDT-markPriceKlines-1m.csv", "mark_BTCUSDT-1m.csv", "BTCUSDT-fundingRate.csv"])
+def test_other_data_is_known_by_its_name(read: Callable[..., ImportedFile], name: str) -> None:
+    with pytest.raises(ImportFileError, match="is named like"):
+        read(csv(AS_MS), name)

@@ -23,7 +23,8 @@ from nt_run.model import Interval, format_time, parse_symbol
 
 _SYMBOL = re.compile(r"(?<![A-Z0-9])([A-Z0-9]+?)[_-]?(USDT|USDC|BUSD)(?:[_-]\2)?(?![A-Z0-9])")
 _INTERVAL = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(INTERVALS)})(?![A-Za-z0-9])")
-_OTHER = re.compile(r"(?<![a-z])(mark|funding|index|premium)", re.IGNORECASE)
+# Whole words, also as the archive writes them: `market` is none, `markPriceKlines` is one.
+_OTHER = re.compile(r"(?<![a-z])(mark|funding|index|premium)([_-]?(price|rate|index|kline)s?)*(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

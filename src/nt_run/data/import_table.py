@@ -103,7 +103,8 @@ def _read_csv(path: Path, content: bytes) -> pl.DataFrame:
     if not header and len(fields) not in _ORDERS:
         hint = "Without a header there must be 6 (time, open, high, low, close, volume) or the exchange's 12."
         raise ImportFileError(path.name, f"has {len(fields)} columns and no header", hint)
-    table = pl.read_csv(content, has_header=header, separator=separator, infer_schema=False)
+    # Blank lines at the end are no rows.
+    table = pl.read_csv(content.rstrip() + b"\n", has_header=header, separator=separator, infer_schema=False)
     return table if header else table.rename(dict(zip(table.columns, _ORDERS[len(fields)], strict=True)))
 
 

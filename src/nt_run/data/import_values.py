@@ -11,6 +11,7 @@ _MICROSECONDS = (10**15, 10**16)
 _NS = 1_000_000
 _ISO = r"^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$"
 _ZONE = r"T.*(Z|[+-]\d\d:?\d\d)$"
+_SCIENTIFIC = r"^[+-]?\d+(\.\d*)?[eE][+-]?\d{1,2}$"
 NAIVE = "its times name no zone; they are taken as UTC"
 
 
@@ -55,7 +56,9 @@ def plain_text(column: pl.Series) -> pl.Series:
     """
     if column.dtype == pl.String:
         text = column.str.strip_chars()
-        return text.set(text.is_in(["", "nan", "NaN", "None", "null"]), None)
+        text = text.set(text.is_in(["", "nan", "NaN", "None", "null"]), None)
+        odd = text.str.contains(_SCIENTIFIC).fill_null(value=False)
+        return text.zip_with(~odd, _without_exponents(text.set(~odd, None))) if odd.any() else text
     if column.dtype.is_float():
         text = column.fill_nan(None).cast(pl.String).str.replace(r"\.0$", "")
         odd = text.str.contains("e", literal=True).fill_null(value=False)
@@ -73,7 +76,9 @@ def whole_numbers(column: pl.Series) -> pl.Series:
 
 
 def _without_exponents(text: pl.Series) -> pl.Series:
-    plain = [format(Decimal(one), "f") if one is not None and "inf" not in one else one for one in text.to_list()]
+    plain = [
+        format(Decimal(one).normalize(), "f") if one is not None and "inf" not in one else one for one in text.to_list()
+    ]
     return pl.Series(text.name, plain, dtype=pl.String)
 
 

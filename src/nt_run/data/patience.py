@@ -5,17 +5,20 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from nt_run.data.archive_http import LastingError, PassingError
+from nt_run.data.archive_http import RETRIES, LastingError, PassingError
 from nt_run.errors import SourceError
 
 LONGEST_WAIT_S = 60
 """What a source asks to wait for longer than this is an error instead: the next source is there at once."""
 
 _BACKOFF_S = 0.5
+_IN_A_ROW = 3
 
 
 class Patience:
-    """Repeats what may pass, for all threads that ask one address; one that never answered is given up for all files.
+    """Repeats what may pass, for all threads that ask one address; one that never answers is given up for all files.
+
+    So is one that fails file after file.
 
     Args:
         base_url: The address, for errors.
@@ -29,6 +32,7 @@ class Patience:
         self._sleep = sleep
         self._dead: SourceError | None = None
         self._quiet_until = 0.0
+        self._failed = 0
 
     def ask[T](self, key: str, work: Callable[[], T]) -> T:
         """Return what `work` returns, asked again where that may help.
@@ -42,13 +46,16 @@ class Patience:
                 raise self._dead
             self._keep_quiet()
             try:
-                return work()
+                answer = work()
             except PassingError as exc:
                 self._judge(key, exc, attempt)
             except LastingError as exc:
                 if exc.whole:
                     self._give_up(str(exc), exc)
                 self.fail(key, str(exc), exc)
+            else:
+                self._failed = 0
+                return answer
             attempt += 1
 
     def fail(self, key: str, reason: str, exc: Exception | None = None) -> NoReturn:
@@ -60,6 +67,10 @@ class Patience:
         if exc.wait_s is not None and exc.wait_s > LONGEST_WAIT_S:
             self._give_up(f"{exc} and asks to wait for {exc.wait_s:,.0f} s", exc)
         if attempt >= exc.retries:
+            # A wrong checksum is one file's own fault; what is worth all the attempts is the address's.
+            self._failed += exc.retries == RETRIES
+            if self._failed >= _IN_A_ROW:
+                self._give_up(f"failed {_IN_A_ROW} files in a row, {key.rpartition('/')[2]} {exc}", exc)
             self.fail(key, str(exc), exc)
         name = key.rpartition("/")[2]
         if exc.wait_s is not None:

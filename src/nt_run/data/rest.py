@@ -259,7 +259,10 @@ def _kline_weight(limit: int) -> int:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"  # noqa: PLR2004 - two minutes
+    for unit, length, least in (("days", 86_400, 2), ("h", 3600, 3), ("min", 60, 2)):
+        if seconds >= least * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _root(exc: BaseException) -> str:
