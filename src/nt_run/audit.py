@@ -15,6 +15,7 @@ from nt_run.compliance import Rules, check_fills, check_funding, check_settlemen
 from nt_run.data.content import fingerprint
 from nt_run.errors import DataError, ResultsError
 from nt_run.inputs import open_market
+from nt_run.matching import disagreement, replaced
 from nt_run.model import (
     MS,
     Fill,
@@ -66,7 +67,7 @@ def audit_run(run: Run, published: Sequence[FundingRate] | None) -> dict[str, An
     totals = compare_totals(account, _stated(run.summary), balance=balance, last_close=last_close)
     violations = [
         *_check_klines(run),
-        *check_fills(fills, klines, _rules(run)),
+        *check_fills(fills, klines, _rules(run), run.detail),
         *check_settlements(settlements, published, klines),
         *check_funding(settlements, payments, fills),
         *trades.violations,
@@ -159,7 +160,25 @@ def _stated(summary: Mapping[str, Any]) -> dict[str, Decimal]:
 
 def _check_klines(run: Run) -> list[Violation]:
     stated, found = run.summary["data"]["fingerprint"], fingerprint(run.klines, {})
-    return [] if stated == found else [Violation("klines", "fingerprint", None, stated[:16], found[:16])]
+    wrong = [] if stated == found else [Violation("klines", "fingerprint", None, stated[:16], found[:16])]
+    return [*wrong, *_check_detail(run)]
+
+
+def _check_detail(run: Run) -> list[Violation]:
+    """Return what is wrong with the finer klines: other ones than reported, or not those of the bars they replace."""
+    told: dict[str, Any] = run.summary.get("ambiguity") or {}
+    detail: dict[str, Any] = told.get("detail") or {}
+    stated, fine = detail.get("fingerprint"), run.detail
+    found = None if fine is None else fingerprint(fine, {})
+    wrong = [] if stated == found else [Violation("klines", "finer klines", None, str(stated)[:16], str(found)[:16])]
+    if fine is None:
+        return wrong
+    bars = run.klines.frame.filter(pl.Series(replaced(run.klines, fine)))["open_time"].dt.epoch("ms")
+    for start in bars:
+        bar = TimeRange(start, run.klines.interval.end(start))
+        if contradiction := disagreement(run.klines, fine, bar):
+            wrong.append(Violation("klines", "finer klines", start * MS, "those of its bar", contradiction))
+    return wrong
 
 
 def _check_counts(run: Run) -> list[Violation]:

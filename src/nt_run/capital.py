@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +72,16 @@ def find_capital(
     progress = progress or ProgressDisplay(quiet=True)
     strategy = resolve_strategy(config.strategy.name)
     params = check_params(strategy, config.strategy.params)
-    with open_market(config, cache_dir=Path(cache_dir), offline=offline, progress=progress) as market:
+    reopen = partial(open_market, config, cache_dir=Path(cache_dir), offline=offline, progress=progress)
+    with reopen() as market:
         inputs = load_inputs(market, config, progress)
     config = config.resolved(inputs.time_range, default_params(strategy) | params)
 
     def run(balance: int) -> Trial:
         account = msgspec.structs.replace(config.account, balance=Decimal(balance))
+        trial = msgspec.structs.replace(config, account=account)
         try:
-            _, done = run_market(msgspec.structs.replace(config, account=account), inputs, strategy, params, progress)
+            _, done = run_market(trial, inputs, strategy, params, progress, reopen)
         except BelowMinimumError as exc:
             return _refused_at_once(balance, inputs, exc)
         return _trial(balance, done.output)

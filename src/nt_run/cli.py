@@ -109,6 +109,9 @@ def backtest(
     fill: Annotated[
         str | None, option("--fill", help="When market orders fill: close or next-open.", metavar="TIME")
     ] = None,
+    detail: Annotated[
+        str | None, option("--detail", help="Finer klines for bars that reach stop and target: 1m.", metavar="NAME")
+    ] = None,
     slippage_bps: Annotated[
         str | None, option("--slippage-bps", help="Slippage of taker fills, basis points.", metavar="BP")
     ] = None,

@@ -13,6 +13,7 @@ import numpy as np
 
 from nt_run.execution import PLAIN, Execution
 from nt_run.klines import PRICES, Klines, tight_exponents
+from nt_run.matching import MatchBars, match_bars
 from nt_run.model import LIQUIDATION, MS, Fill, FundingPayment, FundingRate, Liquidity, Settlement, Side, Violation
 from nt_run.specs import decimals
 
@@ -41,11 +42,11 @@ class Rules:
 class _Bars:
     """Prices of the klines by the time at which a fill happened."""
 
-    def __init__(self, klines: Klines) -> None:
-        self._columns = {name: klines.frame[name].to_list() for name in PRICES}
-        self._starts = klines.open_times() * MS
-        self._ends = klines.close_times() * MS
-        self._exponent = klines.exponents.price
+    def __init__(self, bars: MatchBars) -> None:
+        self._columns = {name: getattr(bars, name).tolist() for name in PRICES}
+        self._starts = bars.opened * MS
+        self._ends = bars.closed * MS
+        self._exponent = bars.exponent
 
     def at(self, fills: Sequence[Fill]) -> list[int]:
         """Return for each fill the last bar that had ended by its time, −1 before the first one."""
@@ -61,7 +62,7 @@ class _Bars:
         return Decimal(self._columns[name][bar]).scaleb(-self._exponent)
 
 
-def check_fills(fills: Sequence[Fill], klines: Klines, rules: Rules) -> list[Violation]:
+def check_fills(fills: Sequence[Fill], klines: Klines, rules: Rules, detail: Klines | None = None) -> list[Violation]:
     """Return what is wrong with the fills of a run, each by itself.
 
     A market order fills at the close of the bar that has just ended or at the next open, as the run was asked to,
@@ -70,8 +71,9 @@ def check_fills(fills: Sequence[Fill], klines: Klines, rules: Rules) -> list[Vio
     before. A liquidation closes the whole position, at a price that the mark price may have reached alone.
     """
     violations: list[Violation] = []
-    bars, position, last_ns = _Bars(klines), ZERO, 0
-    increment = _increment(klines, rules.tick_size)
+    bars, position, last_ns = _Bars(match_bars(klines, detail)), ZERO, 0
+    there = [part for part in (klines, detail) if part is not None]
+    increment = min(_increment(part, rules.tick_size) for part in there)
     for fill, bar in zip(fills, bars.at(fills), strict=True):
         signed = fill.side.sign * fill.quantity
         reduces = position * signed < 0 and abs(signed) <= abs(position)
@@ -213,7 +215,7 @@ def check_settlements(
         klines: The bars of the run: without a mark price the last close settles.
     """
     violations: list[Violation] = []
-    bars = _Bars(klines)
+    bars = _Bars(match_bars(klines))
     ends = klines.close_times() * MS
     for due in settlements:
         if due.price_source == "last_close":

@@ -15,11 +15,11 @@ import msgspec
 import tomli_w
 
 from nt_run.errors import UsageError
-from nt_run.execution import FILL_TIMES, Execution, FillTime, Slippage
+from nt_run.execution import FILL_TIMES, Execution, FillTime, Slippage, check_detail
 from nt_run.margin import MARGIN_MODES, MarginConfig
 from nt_run.model import Fees, Interval, TimeRange, format_iso, parse_symbol, parse_time
 from nt_run.protection import ProtectionRules
-from nt_run.settings import gather, nearest
+from nt_run.settings import gather, nearest, without_none
 from nt_run.sizing import METHODS, Method, SizingRules
 from nt_run.specs import BNB_SHARE, RANGE, TODAY, VIP_FEES
 
@@ -69,9 +69,10 @@ class FeesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[execution]`: when a market order fills, `close` (of the bar that signalled) or `next-open`."""
+    """`[execution]`: when a market order fills, `close` (of its bar) or `next-open`; `detail` is a finer interval."""
 
     fill: FillTime = "close"
+    detail: str | None = None
 
 
 class CostsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -182,7 +183,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def to_toml(self) -> str:
         """Return the configuration as TOML that `load_config` reads back to an equal one."""
         plain = cast("dict[str, Any]", msgspec.to_builtins(self, order="sorted"))
-        return tomli_w.dumps(_without_none(plain))
+        return tomli_w.dumps(without_none(plain))
 
 
 def load_config(path: Path | str | None = None, overrides: Mapping[str, object] | None = None) -> RunConfig:
@@ -225,6 +226,7 @@ def _explain(message: str) -> str:
 
 def _checked(config: RunConfig) -> RunConfig:
     Interval(config.interval)
+    check_detail(config.interval, config.execution.detail)
     _refuse_nan(config, "")
     fees = config.fees
     rules = {
@@ -288,11 +290,3 @@ def _refuse_nan(table: msgspec.Struct, place: str) -> None:
             _refuse_nan(value, f"{place}{field.name}.")
         elif isinstance(value, Decimal) and not value.is_finite():
             raise UsageError(f"{place}{field.name} must be a number, not {value}.")
-
-
-def _without_none(table: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_none(cast("dict[str, Any]", value)) if isinstance(value, dict) else value
-        for key, value in table.items()
-        if value is not None
-    }

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Literal
 
-from nt_run.model import Side
+from nt_run.errors import UsageError
+from nt_run.model import Interval, Side
 
 FillTime = Literal["close", "next-open"]
 FILL_TIMES: tuple[FillTime, ...] = ("close", "next-open")
@@ -66,3 +67,19 @@ class Execution:
 
 
 PLAIN = Execution()
+
+
+def check_detail(interval: str, detail: str | None) -> None:
+    """Refuse finer klines that are not finer, or of which no bar of the run can be put together.
+
+    Raises:
+        UsageError: There is no such interval, or it does not divide the run's.
+    """
+    if detail is None:
+        return
+    whole, part = Interval(interval), Interval(detail)
+    if part.ms >= whole.ms or not whole.is_made_of(part):
+        raise UsageError(
+            f"execution.detail (--detail) must be finer than the run's interval and divide it; {part} does not divide "
+            f"{whole}."
+        )

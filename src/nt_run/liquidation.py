@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nt_run.klines import Klines
 from nt_run.margin import MarginMode, MarginRules
+from nt_run.matching import replaced
 from nt_run.model import Fees, Fill, FundingRate, Side, format_iso
 
 MARK_KLINES, BAR_EXTREMES, NOT_REACHABLE = "mark klines", "bar extremes", "not reachable"
@@ -52,6 +53,8 @@ class MarginPlan:
     rules: MarginRules
     followed: bool = True
     marks: Klines | None = None
+    fine_marks: Klines | None = None
+    """Mark klines of the finer bars a run uses, of their interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,34 @@ def find_extremes(klines: Klines, marks: Klines | None) -> Extremes:
         exponent=exponent,
         source=MARK_KLINES,
         missing=joined["mark_low"].null_count(),
+    )
+
+
+def match_extremes(klines: Klines, fine: Klines | None, plan: MarginPlan) -> Extremes:
+    """Return the deciding extremes of each bar orders are matched on, in the order of `match_bars`.
+
+    Finer bars without mark klines of their own have their own extremes; so that no mark price is lost, the last one of
+    each bar also has those of the bar's mark kline.
+    """
+    whole = find_extremes(klines, plan.marks)
+    if fine is None:
+        return whole
+    finer = find_extremes(fine, plan.fine_marks)
+    exponent = max(whole.exponent, finer.exponent)
+    kept = ~replaced(klines, fine)
+    up, up_finer = 10 ** (exponent - whole.exponent), 10 ** (exponent - finer.exponent)
+    low, high = finer.low * up_finer, finer.high * up_finer
+    if plan.marks is not None and plan.fine_marks is None:
+        last = np.isin(fine.close_times(), klines.close_times()[~kept])
+        low[last] = np.minimum(low[last], whole.low[~kept] * up)
+        high[last] = np.maximum(high[last], whole.high[~kept] * up)
+    order = np.argsort(np.concatenate([klines.open_times()[kept], fine.open_times()]))
+    return Extremes(
+        low=np.concatenate([whole.low[kept] * up, low])[order],
+        high=np.concatenate([whole.high[kept] * up, high])[order],
+        exponent=exponent,
+        source=whole.source,
+        missing=whole.missing,
     )
 
 

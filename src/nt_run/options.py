@@ -61,6 +61,7 @@ FLAGS = {
     "funding": "funding",
     "specs_at": "specs.at",
     "fill": "execution.fill",
+    "detail": "execution.detail",
     "slippage_bps": "costs.slippage_bps",
     "slippage_ticks": "costs.slippage_ticks",
 }

@@ -11,6 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,14 @@ def backtest(
     watch = _Stopwatch()
     strategy = resolve_strategy(config.strategy.name)
     params = check_params(strategy, config.strategy.params)
-    with open_market(config, cache_dir=Path(cache_dir), offline=offline, progress=progress) as market:
+    reopen = partial(open_market, config, cache_dir=Path(cache_dir), offline=offline, progress=progress)
+    with reopen() as market:
         inputs = load_inputs(market, config, progress)
     watch.lap("data")
     progress.detail(f"strategy {strategy.name}, source {strategy.source_digest[:12]}")
     config = config.resolved(inputs.time_range, default_params(strategy) | params)
     with _collector_paused():
-        inputs, refined = run_market(config, inputs, strategy, params, progress)
+        inputs, refined = run_market(config, inputs, strategy, params, progress, reopen)
         output = refined.output
         watch.lap("engine")
         progress.detail(
@@ -105,11 +107,20 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, refined: R
         "equity": equity_curve(klines, output.fills, output.payments, config.account.balance),
     }
     facts = _facts(config, inputs, strategy, output, trades, books, frames)
-    facts = replace(facts, ambiguity=refined.as_object(books.net))
+    facts = replace(facts, ambiguity=refined.as_object(books.net), warnings=[*facts.warnings, *refined.warnings])
     watch.lap("books")
     specs = specs_object(inputs.specs.specs, config.trading_fees()) | inputs.specs.origin()
     summary = summarize(facts) | {"timings": watch.rounded()}
-    return Run(run_id=facts.run_id, path=None, config=config, specs=specs, summary=summary, klines=klines, **frames)
+    return Run(
+        run_id=facts.run_id,
+        path=None,
+        config=config,
+        specs=specs,
+        summary=summary,
+        klines=klines,
+        detail=refined.fine,
+        **frames,
+    )
 
 
 def _facts(

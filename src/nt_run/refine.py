@@ -5,14 +5,13 @@ from the start with the finer klines that were found to be needed, until no bar 
 The strategy sees its own bars only; what its orders meet in between is decided by the finer ones.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nt_run.ambiguity import Ambiguity, Booked, ambiguity_object, find_ambiguities
 from nt_run.data.content import fingerprint
 from nt_run.data.ingest import merge_klines
-from nt_run.data.loaded import LoadedKlines
 from nt_run.engine.run import EngineInput, EngineOutput, run_engine
 from nt_run.klines import Klines
 from nt_run.matching import disagreement, match_bars
@@ -22,8 +21,19 @@ from nt_run.outcomes import Costs
 MOST_ROUNDS = 20
 _MOST_NAMED = 5
 
-type LoadDetail = Callable[[TimeRange], LoadedKlines]
-"""Returns the finer klines of a range."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finer:
+    """Finer klines of one range; `sources` are shares by kind, `marks` the mark klines where liquidation needs them."""
+
+    klines: Klines
+    sources: Mapping[str, float]
+    marks: Klines | None
+    warnings: Sequence[str]
+
+
+type LoadDetail = Callable[[Sequence[TimeRange]], Sequence[Finer]]
+"""Returns the finer klines of some ranges."""
 
 
 @dataclass(slots=True)
@@ -32,6 +42,7 @@ class Detail:
 
     interval: Interval
     klines: Klines | None = None
+    marks: Klines | None = None
     rounds: int = 0
     """How often the run was repeated."""
     settled: bool = True
@@ -46,8 +57,10 @@ class Detail:
     def take(self, bars: Sequence[TimeRange], run: Klines, load: LoadDetail) -> bool:
         """Load the finer klines of some bars, and return whether any of them can be used."""
         used: list[Klines] = []
-        for span in _joined(bars):
-            loaded = load(span)
+        marks: list[Klines] = []
+        spans = _joined(bars)
+        for span, loaded in zip(spans, load(spans), strict=True):
+            marks += [] if loaded.marks is None else [loaded.marks]
             self.said += [warning for warning in loaded.warnings if warning not in self.said]
             for bar in (each for each in bars if span.start_ms <= each.start_ms < span.end_ms):
                 if wrong := disagreement(run, loaded.klines, bar):
@@ -55,11 +68,11 @@ class Detail:
                     continue
                 used.append(loaded.klines.within(bar))
                 self.bars.add(bar)
-                for source, share in loaded.certificate.sources.items():
+                for source, share in loaded.sources.items():
                     self.shares[source] = self.shares.get(source, 0.0) + share * len(used[-1])
-        if used:
-            known = [] if self.klines is None else [self.klines]
-            self.klines = merge_klines([*known, *used], f"{run.symbol} {self.interval}")
+        what = f"{run.symbol} {self.interval}"
+        self.klines = _merged(self.klines, used, what)
+        self.marks = _merged(self.marks, marks, what)
         return bool(used)
 
     def warnings(self) -> list[str]:
@@ -104,6 +117,16 @@ class Refined:
     """How many bars orders were matched on."""
     detail: Detail | None
 
+    @property
+    def fine(self) -> Klines | None:
+        """The finer klines in the place of some bars."""
+        return None if self.detail is None else self.detail.klines
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user must know of the finer klines."""
+        return [] if self.detail is None else self.detail.warnings()
+
     def as_object(self, net: Any) -> dict[str, Any] | None:  # noqa: ANN401
         """Return the ambiguity of the run as one object; `None` if no order ever rested."""
         if not self.output.resting:
@@ -121,7 +144,10 @@ def run_refined(run: EngineInput, detail: Interval | None = None, load: LoadDeta
     finer = Detail(detail) if detail is not None and load is not None else None
     while True:
         fine = finer.klines if finer is not None else None
-        output = run_engine(replace(run, fine=fine))
+        margin = run.margin
+        if margin is not None and finer is not None:
+            margin = replace(margin, fine_marks=finer.marks)
+        output = run_engine(replace(run, fine=fine, margin=margin))
         bars = match_bars(run.klines, fine)
         costs = Costs(fees=run.fees, slippage=run.execution.slippage, tick=run.specs.tick_size)
         found = find_ambiguities(
@@ -142,6 +168,11 @@ def _look_closer(finer: Detail, found: Sequence[Ambiguity], klines: Klines, load
         return False
     finer.rounds += 1
     return True
+
+
+def _merged(known: Klines | None, more: Sequence[Klines], what: str) -> Klines | None:
+    parts = [*([] if known is None else [known]), *more]
+    return merge_klines(parts, what) if parts else None
 
 
 def _joined(bars: Sequence[TimeRange]) -> list[TimeRange]:

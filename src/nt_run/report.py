@@ -152,10 +152,12 @@ def _ambiguity_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, 
     if ambiguity is None:
         return []
     pnl, name, value = ambiguity["pnl"], "ambiguous bars", f"{ambiguity['bars']:,} of {ambiguity['of']:,}"
-    if not ambiguity["bars"]:
-        return [(True, name, value, "each told what came first")]
-    note = f"PnL between {signed(pnl['worst'])} and {signed(pnl['best'])}, chosen {signed(pnl['chosen'])}"
-    return [(None, name, value, note)]
+    detail, note = ambiguity["detail"], "each told what came first"
+    if ambiguity["bars"]:
+        note = f"PnL between {signed(pnl['worst'])} and {signed(pnl['best'])}, chosen {signed(pnl['chosen'])}"
+    if detail and detail["bars"]:
+        note += f"; {detail['bars']:,} looked at in {detail['interval']}"
+    return [(True if not ambiguity["bars"] else None, name, value, note)]
 
 
 def _money(summary: Mapping[str, Any]) -> RenderableType:

@@ -2,7 +2,7 @@
 
 <cache>/runs/<UTC time>-<strategy>-<symbol>-<interval>-<digest>[-demo]/
     config.toml specs.json summary.json klines.parquet fills.parquet trades.parquet funding.parquet equity.parquet
-    settlements.parquet orders.parquet
+    settlements.parquet orders.parquet detail.parquet
 """
 
 import datetime as dt
@@ -28,6 +28,7 @@ REQUIRED = ("run_id", "demo", "symbol", "interval", "start", "end", "account", "
 FRAMES = ("fills", "trades", "funding", "equity")
 LATER_FRAMES = ("settlements", "orders")
 """What folders of earlier versions lack."""
+DETAIL = "detail.parquet"
 _EXPONENTS = "nt_run.klines"
 
 
@@ -61,6 +62,8 @@ class Run:
     equity: pl.DataFrame
     settlements: pl.DataFrame | None = None
     orders: pl.DataFrame | None = None
+    detail: Klines | None = None
+    """Finer klines in the place of some bars; `None` where there are none."""
 
 
 def run_name(config: RunConfig, digest: str, now: dt.datetime) -> str:
@@ -110,6 +113,7 @@ def load_run(name: str | Path | None, runs: Path) -> Run:
             specs=json.loads((path / "specs.json").read_text(encoding="utf-8")),
             summary=summary,
             klines=_read_klines(path / "klines.parquet"),
+            detail=_read_klines(path / DETAIL) if (path / DETAIL).is_file() else None,
             **frames,
         )
     except (OSError, ValueError, KeyError, NtRunError, pl.exceptions.PolarsError) as exc:
@@ -154,6 +158,8 @@ def _write(run: Run, folder: Path) -> None:
         if frame is not None:
             frame.write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=3)
     _write_klines(run.klines, folder / "klines.parquet")
+    if run.detail is not None:
+        _write_klines(run.detail, folder / DETAIL)
     # Last, because a folder with a summary is a run.
     (folder / SUMMARY).write_bytes(_json(run.summary))
 

@@ -158,3 +158,12 @@ def _put(raw: dict[str, Any], dotted: str, value: object) -> None:
             raise UsageError(f"{table!r} is a value, not a table, so {dotted!r} cannot be set.")
         raw = cast("dict[str, Any]", inner)
     raw[key] = value
+
+
+def without_none(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table without the keys that have no value, which TOML cannot write."""
+    return {
+        key: without_none(cast("dict[str, Any]", value)) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }

@@ -26,8 +26,7 @@ from nt_run.engine.instrument import ensure_currency
 from nt_run.engine.prices import PriceModel
 from nt_run.engine.venue import VENUE
 from nt_run.errors import BooksError
-from nt_run.klines import Klines
-from nt_run.liquidation import Liquidation, MarginPlan, find_extremes
+from nt_run.liquidation import Extremes, Liquidation, MarginPlan
 from nt_run.margin import liquidation_price
 from nt_run.model import LIQUIDATION, MS, Fees, Fill, Settlement, Side, format_time
 from nt_run.sizing import to_step
@@ -42,12 +41,15 @@ _NEVER = 1 << 62
 
 
 class Liquidator:
-    """Watches the position of one strategy; `events` is what it closed, in time order."""
+    """Watches the position of one strategy; `events` is what it closed, in time order.
+
+    `extremes` has a row for each bar that orders are matched on.
+    """
 
     def __init__(
         self,
         plan: MarginPlan,
-        klines: Klines,
+        extremes: Extremes,
         specs: InstrumentSpecs,
         instrument: CryptoPerpetual,
         *,
@@ -62,7 +64,6 @@ class Liquidator:
         self._instrument = instrument
         self._leverage = leverage
         self._force: Force | None = force
-        extremes = find_extremes(klines, plan.marks)
         self._low, self._high = extremes.low.tolist(), extremes.high.tolist()
         self._scale = Decimal(1).scaleb(extremes.exponent)
         self._row, self._seen_ns = -1, 0
@@ -219,7 +220,7 @@ class Follower:
     def __init__(
         self,
         plan: MarginPlan,
-        klines: Klines,
+        extremes: Extremes,
         specs: InstrumentSpecs,
         instrument: CryptoPerpetual,
         *,
@@ -232,7 +233,7 @@ class Follower:
         self._prices: PriceModel | None = None
         self._liquidator = Liquidator(
             plan,
-            klines,
+            extremes,
             specs,
             instrument,
             leverage=leverage,

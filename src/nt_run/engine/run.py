@@ -28,7 +28,7 @@ from nt_run.engine.source import StrategySource, build_strategy
 from nt_run.engine.venue import VENUE, add_venue, open_engine
 from nt_run.execution import PLAIN, Execution
 from nt_run.klines import Klines
-from nt_run.liquidation import Liquidation, MarginPlan
+from nt_run.liquidation import Liquidation, MarginPlan, match_extremes
 from nt_run.matching import match_bars
 from nt_run.model import BookedTrade, Denial, Fees, Fill, FundingPayment, FundingRate, SentOrder, Settlement
 from nt_run.protection import OFF, ProtectionRules, ProtectionUse
@@ -263,7 +263,7 @@ def _make_follower(run: EngineInput, instrument: CryptoPerpetual, plan: FundingP
         return None
     return Follower(
         run.margin,
-        run.klines,
+        match_extremes(run.klines, run.fine, run.margin),
         run.specs,
         instrument,
         fees=run.fees,
