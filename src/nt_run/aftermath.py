@@ -46,7 +46,8 @@ class Aftermath:
                 continue
             part = min(left, fill.quantity)
             net = self.costs.net(fill.side, fill.price, makes=fill.liquidity is Liquidity.MAKER)
-            closed, worth, left = closed + part, worth + part * net, left - part
+            charged = fill.liquidation * part / fill.quantity
+            closed, worth, left = closed + part, worth + part * net - charged, left - part
         if left > 0:
             until = int(self.bars.closed[-1]) * MS
             closed, worth = closed + left, worth + left * self._at_the_end(side)

@@ -1,8 +1,8 @@
 """Bars that do not tell what became of a position, and what that may have cost or made. Pure.
 
-Counted is each bar in which a position could leave in more than one way: its stop and its target both lie inside, or it
-was entered by a resting order and its own stop or target lies inside as well. Behind a gap there is no doubt: what the
-open has passed fills there, first of all.
+Counted is each bar in which a position could leave in more than one way: its stop and its target both lie inside, or
+one of them and the liquidation price, or it was entered by a resting order and its own stop or target lies inside as
+well. Behind a gap there is no doubt: what the open has passed fills there, first of all.
 
 For the quantity in question each way out has a price, a fee and a slippage; `worst` and `best` are the differences to
 what was booked. A way that leaves the position open ends at the same stop or target later, at its first bar, or at the
@@ -18,8 +18,8 @@ from typing import Any
 
 from nt_run.aftermath import Aftermath
 from nt_run.matching import MatchBars
-from nt_run.model import MS, Fill, FundingPayment, Liquidity, Side, TimeRange, format_iso
-from nt_run.outcomes import ZERO, Costs, Span, find_exits, heading
+from nt_run.model import LIQUIDATION, MS, Fill, FundingPayment, Liquidity, Side, TimeRange, format_iso
+from nt_run.outcomes import ZERO, Costs, Span, Threat, find_exits, heading
 from nt_run.resting import RestingOrder
 
 
@@ -35,6 +35,8 @@ class Ambiguity:
     stop: Decimal | None
     """The nearest stop inside the bar."""
     target: Decimal | None
+    liquidation: Decimal | None
+    """The liquidation price, where the bar reaches it as well."""
     chosen: str
     """What was booked: `stop`, `target`, `open`, or several of them."""
     worst: Decimal
@@ -51,6 +53,7 @@ class Booked:
     resting: Sequence[RestingOrder]
     fills: Sequence[Fill]
     payments: Sequence[FundingPayment]
+    threats: Sequence[Threat]
     costs: Costs
 
 
@@ -79,6 +82,7 @@ def ambiguity_object(found: Sequence[Ambiguity], *, bars: int, net: Decimal) -> 
                 "entry": _text(each.entry),
                 "stop": _text(each.stop),
                 "target": _text(each.target),
+                "liquidation": _text(each.liquidation),
                 "chosen": each.chosen,
                 "worst": f"{each.worst:.8f}",
                 "best": f"{each.best:.8f}",
@@ -124,6 +128,7 @@ class _Search:
         self._after = Aftermath(booked.bars, booked.fills, booked.payments, booked.costs)
         self._coming = sorted(booked.resting, key=lambda each: each.since_ns)
         self._come = 0
+        self._threats = {threat.order_id: threat for threat in booked.threats}
         self._active: list[RestingOrder] = []
         self._since: dict[int, list[RestingOrder]] = {}
         for each in booked.resting:
@@ -172,7 +177,9 @@ class _Search:
     ) -> _Case:
         bars, row, fills = self._booked.bars, moment.row, moment.fills
         exits = [each for each in orders if each.side is not side]
-        left = _part(fills, {each.order_id for each in exits}, quantity)
+        ends = {each.order_id for each in exits}
+        ends |= {each.order_id for each in fills if each.order_type == LIQUIDATION and each.side is not side}
+        left = _part(fills, ends, quantity)
         start, approach = bars.price("open", row), 0
         # A limit that the open had passed fills at its own price, but at the open all the same.
         if entry is not None and heading(entry[0]) * (entry[1].reference - start) > 0:
@@ -194,13 +201,24 @@ class _Search:
 
     def _judge(self, case: _Case) -> Ambiguity | None:
         """Return the case if a path through the bar ends otherwise than it was booked."""
-        exits, costs = find_exits(case.span, case.exits), self._booked.costs
+        costs, forced = self._booked.costs, next((fill for fill in case.left if fill.order_type == LIQUIDATION), None)
+        # What lies beyond the liquidation price came too late; what lies before it was filled.
+        orders = [each for each in case.exits if forced is None or heading(each) == case.side.sign]
+        exits = find_exits(case.span, orders)
         fetched = {order.order_id: costs.fetched(order, order.level) for order in case.exits}
         taken: dict[str, Decimal] = {}
         for fill in case.left:
-            fetched[fill.order_id] = costs.net(fill.side, fill.price, makes=fill.liquidity is Liquidity.MAKER)
+            net = costs.net(fill.side, fill.price, makes=fill.liquidity is Liquidity.MAKER)
+            fetched[fill.order_id] = net - fill.liquidation / fill.quantity
             taken[fill.order_id] = taken.get(fill.order_id, ZERO) + fill.quantity
-        paths = [path for path in exits.paths(case.quantity) if not _alike(path, taken, fetched)]
+        threat = next((found for fill in case.left if (found := self._threats.get(fill.order_id))), None)
+        possible = list(exits.paths(case.quantity))
+        if forced is not None:
+            possible = [path | {forced.order_id: case.quantity - _sum(path)} for path in [{}, *possible]]
+        elif threat is not None:
+            possible.append({LIQUIDATION: case.quantity})
+            fetched[LIQUIDATION] = case.side.sign * threat.price - threat.charge / threat.quantity
+        paths = [path for path in possible if not _alike(path, taken, fetched)]
         if not paths:
             return None
         differences = self._differences(case, paths, taken, fetched)
@@ -212,6 +230,7 @@ class _Search:
             entry=case.entry,
             stop=next((each.level for each in inside if each.is_stop), None),
             target=next((each.level for each in inside if not each.is_stop), None),
+            liquidation=forced.price if forced is not None else threat.price if threat is not None else None,
             chosen=_named(case, taken),
             worst=min(ZERO, *differences),
             best=max(ZERO, *differences),
@@ -271,7 +290,8 @@ def _alike(one: Mapping[str, Decimal], other: Mapping[str, Decimal], fetched: Ma
 
 def _named(case: _Case, taken: Mapping[str, Decimal]) -> str:
     stops = {order.order_id for order in case.exits if order.is_stop}
-    names = ["stop" if name in stops else "target" for name in taken]
+    targets = {order.order_id for order in case.exits} - stops
+    names = ["stop" if name in stops else "target" if name in targets else LIQUIDATION for name in taken]
     return " and ".join(dict.fromkeys([*names, "open"] if _sum(taken) < case.quantity else names))
 
 

@@ -78,10 +78,8 @@ def find_capital(
     config = config.resolved(inputs.time_range, default_params(strategy) | params)
 
     def run(balance: int) -> Trial:
-        account = msgspec.structs.replace(config.account, balance=Decimal(balance))
-        trial = msgspec.structs.replace(config, account=account)
         try:
-            _, done = run_market(trial, inputs, strategy, params, progress, reopen)
+            _, done = run_market(_with_balance(config, balance), inputs, strategy, params, progress, reopen)
         except BelowMinimumError as exc:
             return _refused_at_once(balance, inputs, exc)
         return _trial(balance, done.output)
@@ -102,6 +100,10 @@ def find_capital(
         "seconds": round(time.perf_counter() - started, 3),
         "warnings": [*exchange_warning(config), *inputs.warnings],
     }
+
+
+def _with_balance(config: RunConfig, balance: int) -> RunConfig:
+    return msgspec.structs.replace(config, account=msgspec.structs.replace(config.account, balance=Decimal(balance)))
 
 
 class Trials:

@@ -39,6 +39,21 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Threat:
+    """A position that left by an order of its own in a bar that also reached its liquidation price.
+
+    Mark prices decide on liquidation and last prices on orders, so which came first is not known: of the whole
+    `quantity` at `price`, with `charge` in the quote asset, it may have been.
+    """
+
+    order_id: str
+    """Of the fill by which it left."""
+    quantity: Decimal
+    price: Decimal
+    charge: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """The prices of one bar from the moment a position was open.
 

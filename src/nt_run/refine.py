@@ -151,7 +151,14 @@ def run_refined(run: EngineInput, detail: Interval | None = None, load: LoadDeta
         bars = match_bars(run.klines, fine)
         costs = Costs(fees=run.fees, slippage=run.execution.slippage, tick=run.specs.tick_size)
         found = find_ambiguities(
-            Booked(bars=bars, resting=output.resting, fills=output.fills, payments=output.payments, costs=costs)
+            Booked(
+                bars=bars,
+                resting=output.resting,
+                fills=output.fills,
+                payments=output.payments,
+                threats=output.threats,
+                costs=costs,
+            )
         )
         if finer is None or load is None or not _look_closer(finer, found, run.klines, load):
             return Refined(output=output, ambiguities=found, bars=len(bars), detail=finer)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,10 +14,13 @@ from nautilus_trader.model import OrderSide, OrderType
 from nt_run.ambiguity import Ambiguity, Booked, ambiguity_object, find_ambiguities
 from nt_run.engine.run import EngineOutput
 from nt_run.execution import PLAIN, Execution, Slippage
-from nt_run.klines import Klines
+from nt_run.klines import SCHEMA, Klines
+from nt_run.liquidation import MarginPlan
+from nt_run.margin import MarginRules, build_brackets
 from nt_run.matching import match_bars
 from nt_run.model import Fees, Side
 from nt_run.outcomes import Costs
+from nt_run.sizing import SizingRules
 from nt_run.specs import InstrumentSpecs
 
 type Run = Callable[..., EngineOutput]
@@ -40,6 +44,7 @@ def find(run: Run, btc: InstrumentSpecs, fees: Fees) -> Callable[..., list[Ambig
                 resting=output.resting,
                 fills=output.fills,
                 payments=output.payments,
+                threats=output.threats,
                 costs=Costs(fees=fees, slippage=execution.slippage, tick=btc.tick_size),
             )
         )
@@ -189,6 +194,7 @@ def test_the_pnl_of_a_run_is_given_with_its_bounds(find: Any, make_klines: Make)
         "entry": None,
         "stop": "95.0",
         "target": "105.0",
+        "liquidation": None,
         "chosen": "target",
         "worst": "-100.26500000",
         "best": "0.00000000",
@@ -223,3 +229,142 @@ def test_whatever_a_strategy_does_the_booked_pnl_lies_between_the_bounds(
         assert one.worst <= 0 <= one.best
         # Nobody loses or makes more than the whole way through a bar and the run, and its fees.
         assert one.best - one.worst < one.quantity * 45_000
+
+
+LOW_RATE = MarginRules(
+    symbol="BTCUSDT",
+    brackets=build_brackets([(D(0), D(10**9), D("0.004"), D(150))]),
+    as_of_ms=0,
+    source="test",
+)
+
+
+def test_a_stop_in_a_bar_that_also_reaches_the_liquidation_price_may_have_come_too_late(
+    find: Any, make_klines: Make
+) -> None:
+    # 10 × 100 at 20 × leverage: a margin of 50. Liquidated where 50 + 10 × (p − 100) = 0.004 × 10 p: p = 95.381 …,
+    # at the next tick below, 95.3, where the 50 are lost, whole. The stop at 97 sold at 97: −30, and 0.485 of fee.
+    klines = make_klines([*STEADY * 2, (100, 101, 95, 96, 40), *STEADY])
+    plan = MarginPlan(mode="isolated", rules=LOW_RATE)
+    (one,) = find(klines, {1: [bracket("105", "97")]}, margin=plan, sizing=SizingRules(leverage=D(20)), balance=D(1000))
+    assert (one.stop, one.target, one.liquidation, one.chosen) == (97, None, D("95.3"), "stop")
+    assert (one.worst, one.best) == (D("-19.515"), 0)
+
+
+def test_a_liquidation_in_a_bar_that_also_reaches_the_target_may_have_come_too_late(
+    find: Any, make_klines: Make
+) -> None:
+    # Sold 10 × 100 at 20 ×: liquidated where 50 + 10 × (100 − p) = 0.004 × 10 p: p = 104.582 …, at the tick above, 104.6,
+    # where the 50 are lost. The bar first rises to 105; its target at 95 would have made 50, less 10 × 95 × 0.0002.
+    klines = make_klines([*STEADY * 2, (100, 105, 94, 100, 40), *STEADY])
+    plan = MarginPlan(mode="isolated", rules=LOW_RATE)
+    changes: dict[str, Any] = {"margin": plan, "sizing": SizingRules(leverage=D(20)), "balance": D(1000)}
+    (one,) = find(klines, {1: [bracket("95", "108", side=OrderSide.SELL)]}, **changes)
+    assert (one.target, one.liquidation, one.chosen) == (95, D("104.6"), "liquidation")
+    # The fee of the liquidation is part of the 50.
+    assert (one.worst, one.best) == (0, D("99.81"))
+
+
+def test_a_stop_beyond_the_liquidation_price_leaves_no_doubt(find: Any, make_klines: Make) -> None:
+    klines = make_klines([*STEADY * 2, (100, 101, 93, 96, 40), *STEADY])
+    plan = MarginPlan(mode="isolated", rules=LOW_RATE)
+    changes: dict[str, Any] = {"margin": plan, "sizing": SizingRules(leverage=D(20)), "balance": D(1000)}
+    assert find(klines, {1: [bracket("105", "94")]}, **changes) == []
+
+
+def finer(make_klines: Make, rows: list[tuple[Any, ...]], whole: Klines, bar: int) -> Klines:
+    """One-minute bars in the place of a bar of five."""
+    return make_klines(rows, start=int(whole.open_times()[bar]), interval="1m")
+
+
+DOWN_FIRST = [
+    (100, 101, 94, 95, 8),
+    (95, 99, 95, 99, 8),
+    (99, 106, 99, 105, 8),
+    (105, 105, 100, 101, 8),
+    (101, 101, 99, 100, 8),
+]
+"""Five minutes that make up `BOTH`; the stop at 95 comes in the first, the target at 105 in the third."""
+
+
+def test_finer_bars_decide_and_the_strategy_does_not_see_them(run: Run, find: Any, make_klines: Make, kit: Any) -> None:
+    klines = make_klines([*STEADY * 2, BOTH, *STEADY], interval="5m")
+    fine = finer(make_klines, DOWN_FIRST, klines, 2)
+    source = kit.Source(kit.Scripted, {"script": {1: [bracket("105", "95")]}})
+    output = run(klines, source, fine=fine)
+    last = output.fills[-1]
+    assert (last.order_type, last.price) == ("stop_market", 95)
+    # Stamped with the end of the first of the five minutes.
+    assert last.time_ns == (int(fine.open_times()[0]) + 60_000) * 1_000_000
+    assert (output.bars_fed, output.bars_seen) == (4, 4)
+    assert [bar.ts_event for bar in source.built[0].bars] == [int(end) * 1_000_000 for end in klines.close_times()]
+    assert find(klines, {1: [bracket("105", "95")]}, fine=fine) == []
+
+
+def test_what_a_finer_bar_does_not_tell_either_stays_listed_by_its_own_bounds(find: Any, make_klines: Make) -> None:
+    klines = make_klines([*STEADY * 2, BOTH, *STEADY], interval="5m")
+    fine = finer(make_klines, [(100, 101, 99, 100, 8), (100, 106, 94, 100, 8), *STEADY * 3], klines, 2)
+    (one,) = find(klines, {1: [bracket("105", "95")]}, fine=fine)
+    assert (one.bar.start_ms, one.bar.ms) == (int(fine.open_times()[1]), 60_000)
+
+
+def test_with_finer_bars_a_market_order_still_fills_at_the_next_open(run: Run, make_klines: Make, kit: Any) -> None:
+    class Reenters(kit.Scripted):
+        def on_order_filled(self, event: Any) -> None:
+            if event.order_type == OrderType.STOP_MARKET:
+                kit.buy("2")(self, None)
+
+    klines = make_klines([*STEADY * 2, BOTH, *STEADY], interval="5m")
+    fine = finer(make_klines, DOWN_FIRST, klines, 2)
+    source = kit.Source(Reenters, {"script": {1: [bracket("105", "95")]}})
+    fills = run(klines, source, fine=fine, execution=Execution(fill="next-open")).fills
+    # The entry at the open of the five minutes, the answer to the stop at the open of the second of them.
+    told = [(fill.order_type, fill.price, fill.time_ns // 1_000_000) for fill in fills]
+    start = int(fine.open_times()[0])
+    assert told == [("market", 100, start), ("stop_market", 95, start + 60_000), ("market", 95, start + 60_000)]
+
+
+def test_with_finer_bars_slippage_starts_at_the_open_of_the_finer_bar(run: Run, make_klines: Make) -> None:
+    klines = make_klines([*STEADY * 2, BOTH, *STEADY], interval="5m")
+    jumped = [(100, 101, 97, 97, 8), (94, 95, 94, 95, 8), (95, 106, 95, 106, 8), *[(100, 100, 100, 100, 8)] * 2]
+    fine = finer(make_klines, jumped, klines, 2)
+    last = run(klines, {1: [bracket("105", "95")]}, fine=fine, execution=Execution(slippage=Slippage(ticks=1))).fills[
+        -1
+    ]
+    assert (last.reference, last.price) == (94, D("93.9"))
+
+
+def test_liquidation_follows_the_finer_bars(run: Run, make_klines: Make, kit: Any) -> None:
+    klines = make_klines([*STEADY * 2, BOTH, *STEADY], interval="5m")
+    fine = finer(make_klines, DOWN_FIRST, klines, 2)
+    plan = MarginPlan(mode="isolated", rules=LOW_RATE)
+    changes: dict[str, Any] = {"sizing": SizingRules(leverage=D(20)), "balance": D(1000), "margin": plan}
+    output = run(klines, {1: [kit.buy("10")]}, fine=fine, **changes)
+    # As above, 95.3; in the first of the five minutes.
+    (event,) = output.liquidations
+    assert (event.price, event.time_ns) == (D("95.3"), (int(fine.open_times()[0]) + 60_000) * 1_000_000)
+    # Mark prices that stay away save the position.
+    calm = finer(make_klines, [(100, 100, 98, 100, 0)] * 5, klines, 2)
+    assert run(klines, {1: [kit.buy("10")]}, fine=fine, **changes | {"margin": marked(klines, calm)}).liquidations == []
+
+
+def test_a_mark_price_known_of_the_whole_bar_alone_counts_at_its_end(run: Run, make_klines: Make, kit: Any) -> None:
+    klines = make_klines([*STEADY * 2, (100, 106, 96, 100, 40), *STEADY], interval="5m")
+    fine = finer(make_klines, [(100, 106, 96, 100, 8), *[(100, 100, 100, 100, 8)] * 4], klines, 2)
+    output = run(
+        klines,
+        {1: [kit.buy("10")]},
+        fine=fine,
+        sizing=SizingRules(leverage=D(20)),
+        balance=D(1000),
+        margin=marked(klines, None),
+    )
+    (event,) = output.liquidations
+    assert (event.price, event.time_ns) == (D("95.3"), int(klines.close_times()[2]) * 1_000_000)
+
+
+def marked(klines: Klines, fine: Klines | None) -> MarginPlan:
+    """Mark klines of the bars themselves; the finer ones calm, or none."""
+    low = klines.frame.with_columns(low=pl.when(pl.int_range(pl.len()) == 2).then(940).otherwise(980))
+    marks = Klines(klines.symbol, klines.interval, klines.exponents, low.cast(dict(SCHEMA)))
+    return MarginPlan(mode="isolated", rules=LOW_RATE, marks=marks, fine_marks=fine)

@@ -15,8 +15,7 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 from typing import Any, cast
 
 from nautilus_trader.backtest import BacktestEngine
-from nautilus_trader.common import DataActor
-from nautilus_trader.model import Bar, BarType, CryptoPerpetual, OrderFilled, OrderSide, Quantity
+from nautilus_trader.model import Bar, BarType, CryptoPerpetual, OrderFilled, OrderSide, OrderType, Quantity
 from nautilus_trader.trading import Strategy
 
 from nt_run.engine.bars import execution_type_name
@@ -25,10 +24,12 @@ from nt_run.engine.guard import Guard
 from nt_run.engine.instrument import ensure_currency
 from nt_run.engine.prices import PriceModel
 from nt_run.engine.venue import VENUE
+from nt_run.engine.watcher import Watcher
 from nt_run.errors import BooksError
 from nt_run.liquidation import Extremes, Liquidation, MarginPlan
 from nt_run.margin import liquidation_price
 from nt_run.model import LIQUIDATION, MS, Fees, Fill, Settlement, Side, format_time
+from nt_run.outcomes import Threat
 from nt_run.sizing import to_step
 from nt_run.specs import InstrumentSpecs
 
@@ -59,6 +60,7 @@ class Liquidator:
         force: Force,
     ) -> None:
         self.events: list[Liquidation] = []
+        self.threats: list[Threat] = []
         self._plan = plan
         self._specs = specs
         self._instrument = instrument
@@ -135,6 +137,8 @@ class Liquidator:
         left = event.last_qty.as_decimal()
         sign = 1 if event.order_side == OrderSide.BUY else -1
         if self._position * sign < 0:
+            if event.order_type != OrderType.MARKET:
+                self._note_threat(event)
             part = min(left, abs(self._position))
             self._cash -= sign * part * (price - self._entry)
             self._margin -= self._margin * part / abs(self._position)
@@ -148,6 +152,16 @@ class Liquidator:
         commission = event.commission
         self._cash -= commission.as_decimal() if commission is not None else ZERO
         self._fresh = False
+
+    def _note_threat(self, event: OrderFilled) -> None:
+        """Remember an exit of the strategy's own in a bar that reaches the liquidation price."""
+        row, now_ns = self._row + 1, event.ts_event
+        # What fills once the bar was looked at is not matched against a path any more.
+        if now_ns <= self._seen_ns or row >= len(self._low) or not self._is_crossed(row, now_ns) or self._exact is None:
+            return
+        price, _, charge = self._terms(self._exact, self._cash)
+        order_id = event.client_order_id.value
+        self.threats.append(Threat(order_id=order_id, quantity=abs(self._position), price=price, charge=charge))
 
     def _wallet(self) -> Decimal:
         """Return what stands behind the position, its unrealised profit aside."""
@@ -255,17 +269,20 @@ class Follower:
         self._watcher.look = guard.wrap(self._liquidator.look)
         engine.add_actor(self._watcher)
 
+    def told(self, fills: Sequence[Fill]) -> dict[str, Any]:
+        """Return what the output of a run has of liquidation: the positions it closed, and those it might have.
+
+        Raises:
+            BooksError: A liquidation was not filled, or not at its price.
+        """
+        return {"liquidations": self._events(fills), "threats": self._liquidator.threats}
+
     def release(self) -> None:
         """Let go of everything that must be freed on the thread it was made on."""
         self._watcher.look = self._prices = None
         self._liquidator.release()
 
-    def events(self, fills: Sequence[Fill]) -> list[Liquidation]:
-        """Return what was liquidated, in time order.
-
-        Raises:
-            BooksError: A liquidation was not filled, or not at its price.
-        """
+    def _events(self, fills: Sequence[Fill]) -> list[Liquidation]:
         filled = {fill.order_id: fill for fill in fills if fill.order_type == LIQUIDATION}
         for event in self._liquidator.events:
             fill = filled.get(event.order_id)
@@ -279,21 +296,3 @@ class Follower:
         if self._prices is not None:
             self._prices.force(order_id, price)
         self.charges.force(order_id, charge, quantity * price)
-
-
-class Watcher(DataActor):
-    """An actor beside the strategy; the bars of `bar_type` go to `look`, once the engine has matched them."""
-
-    def __init__(self, config: object = None) -> None:
-        super().__init__(config)
-        self.bar_type: BarType | None = None
-        self.look: Callable[[Bar], object] | None = None
-
-    def on_start(self) -> None:
-        """Ask for the bars."""
-        cast("Any", self).subscribe_bars(self.bar_type)
-
-    def on_bar(self, bar: Bar) -> None:
-        """Hand the bar on."""
-        if self.look is not None:
-            self.look(bar)

@@ -31,6 +31,7 @@ from nt_run.klines import Klines
 from nt_run.liquidation import Liquidation, MarginPlan, match_extremes
 from nt_run.matching import match_bars
 from nt_run.model import BookedTrade, Denial, Fees, Fill, FundingPayment, FundingRate, SentOrder, Settlement
+from nt_run.outcomes import Threat
 from nt_run.protection import OFF, ProtectionRules, ProtectionUse
 from nt_run.resting import RestingOrder
 from nt_run.sizing import SizingRules
@@ -94,6 +95,7 @@ class EngineOutput:
     sent: list[SentOrder]
     """What the strategy asked for, in time order; empty unless it was to be kept."""
     liquidations: Sequence[Liquidation] = ()
+    threats: Sequence[Threat] = ()
 
 
 def run_engine(run: EngineInput) -> EngineOutput:
@@ -146,7 +148,7 @@ def run_engine(run: EngineInput) -> EngineOutput:
         for part in (prices, follower):
             if part is not None:
                 part.release()
-    return replace(output, liquidations=follower.events(output.fills)) if follower else output
+    return output if follower is None else replace(output, **follower.told(output.fills))
 
 
 def _start(
