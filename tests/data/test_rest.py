@@ -70,11 +70,12 @@ def test_a_429_that_does_not_end_or_asks_for_too_long_is_an_error(
 
 
 def test_a_ban_is_an_error_that_says_how_long_it_lasts(client: Client, pauses: list[float]) -> None:
-    with (
-        DemoExchange([Fault("/klines", "418", retry_after=600)]) as exchange,
-        pytest.raises(SourceError, match=r"banned this address for 10 min \(HTTP 418\)"),
-    ):
-        ask(client(exchange.rest_url))
+    with DemoExchange([Fault("/klines", "418", retry_after=600)]) as exchange:
+        banned = client(exchange.rest_url)
+        with pytest.raises(SourceError, match=r"banned this address for 10 min \(HTTP 418\)"):
+            ask(banned)
+    with pytest.raises(SourceError, match="HTTP 418 to this run"):
+        ask(banned)
     assert pauses == []
 
 

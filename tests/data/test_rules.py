@@ -15,7 +15,7 @@ from nt_run.data.loader import MarketData
 from nt_run.data.rules import load_changes, parse_moment
 from nt_run.data.snapshots import SnapshotStore
 from nt_run.demo import DemoExchange
-from nt_run.errors import NoSnapshotError, NotCachedError, NotTradableError, UnknownSymbolError
+from nt_run.errors import NoSnapshotError, NotCachedError, NotTradableError, UnknownSymbolError, UsageError
 from nt_run.model import TimeRange, format_iso, parse_time
 from nt_run.rule_changes import RULES
 from nt_run.specs import InstrumentSpecs
@@ -138,6 +138,20 @@ def test_a_change_inside_the_range_is_a_warning_even_then(tmp_path: Path, offlin
     _, warning = loaded.warnings
     assert "min notional 5, but 100 since 2023-11-02 10:00" in warning
     assert "--specs-at" not in warning
+
+
+def test_rules_of_a_date_tell_what_changed_since_they_were_kept(tmp_path: Path, offline: MarketData) -> None:
+    kept(tmp_path, "2023-10-20", btc("0.10", "5"))
+    assert offline.load_dated_specs("BTCUSDT", "2023-10-30").warnings == []
+    (warning,) = offline.load_dated_specs("BTCUSDT", "2023-11-05").warnings
+    assert "min notional 100 since 2023-11-02 10:00" in warning
+
+
+def test_rules_of_a_date_in_the_future_are_refused(tmp_path: Path, open_data: Open) -> None:
+    kept(tmp_path, "2023-10-20", btc("0.10", "5"))
+    data = open_data(offline=True, clock=lambda: parse_time("2026-01-01") / 1000)
+    with pytest.raises(UsageError, match="2026-01-03 lies in the future"):
+        data.load_dated_specs("BTCUSDT", "2026-01-03")
 
 
 @pytest.mark.parametrize("at", ["today", "2024-10-20"])

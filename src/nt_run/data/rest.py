@@ -73,6 +73,7 @@ class RestClient:
         host = urlsplit(base_url).netloc.rpartition("@")[2]
         self._ledger = WeightLedger(host, sleep=sleep, notice=notice, timer=timer)
         self._answered = False
+        self._refused = "an earlier run"
         self._session, self._send = _connect(self.base_url, timeout_s)
 
     def close(self) -> None:
@@ -150,7 +151,7 @@ class RestClient:
         try:
             self._ledger.spend(weight)
         except HeldError as exc:
-            reason = f"keeps this address out for {_duration(exc.seconds)} more (HTTP {exc.status} to an earlier run)"
+            reason = f"keeps this address out for {_duration(exc.seconds)} more (HTTP {exc.status} to {self._refused})"
             self._fail(path, reason, exc)
 
     def _judge(self, exc: Exception, path: str, params: Mapping[str, object], attempt: int) -> float:
@@ -164,6 +165,7 @@ class RestClient:
             raise UnknownSymbolError(str(params.get("symbol"))) from exc
         if isinstance(exc, sdk.RateLimitBanError):
             self._ledger.hold(float(exc.retry_after or _DEFAULT_BAN_S), 418)
+            self._refused = "this run"
             lasts = f"for {_duration(exc.retry_after)}" if exc.retry_after else "for 2 minutes to 3 days"
             self._fail(path, f"banned this address {lasts} (HTTP 418), after too many requests", exc)
         if isinstance(exc, sdk.TooManyRequestsError):

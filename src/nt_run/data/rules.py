@@ -10,7 +10,7 @@ from typing import Any
 from nt_run.data.loaded import LoadedSpecs
 from nt_run.data.snapshots import Snapshot, SnapshotStore
 from nt_run.data.sources import Sources
-from nt_run.errors import DataError, NoSnapshotError, NotCachedError, SourceError
+from nt_run.errors import DataError, NoSnapshotError, NotCachedError, SourceError, UsageError
 from nt_run.model import TimeRange, format_time, parse_time
 from nt_run.rule_changes import Difference, RuleChange, at_time, compare_rules, differences, parse_changes, rule_name
 from nt_run.specs import RANGE, TODAY, InstrumentSpecs, parse_specs
@@ -115,6 +115,7 @@ class RuleBook:
             traded: The contract must have traded in all of this range; at the date if left out.
 
         Raises:
+            UsageError: The date lies in the future.
             NoSnapshotError: No answer of that date or before is kept.
             UnknownSymbolError: It does not list the symbol.
             NotTradableError: It is not a perpetual, or did not trade.
@@ -123,7 +124,17 @@ class RuleBook:
         snapshot = self._store.in_force(moment)
         if snapshot is None:
             raise NoSnapshotError(date, [format_time(one.fetched_at_ms) for one in self._store.all()])
-        return replace(self._read(snapshot, moment, symbol, traded), at=date)
+        if moment - _DAY_MS > self._sources.clock() * 1000:
+            raise UsageError(f"{date} lies in the future: nobody knows its trading rules. Give a date of the past.")
+        loaded = replace(self._read(snapshot, moment, symbol, traded), at=date)
+        _, changed = at_time(loaded.specs, self._changes, loaded.specs.as_of_ms, moment)
+        if traded is not None or not changed:
+            return loaded  # a run compares with all of its range
+        words = "; ".join(str(one) for one in changed)
+        told = (
+            f"These are the rules of {format_time(loaded.specs.as_of_ms)}. Known to have changed up to {date}: {words}."
+        )
+        return replace(loaded, warnings=[*loaded.warnings, told])
 
     def _of_start(self, symbol: str, time_range: TimeRange) -> LoadedSpecs:
         """The rules of the answer in force when a range starts, or the oldest later one's with what changed undone."""
