@@ -255,7 +255,8 @@ def test_a_liquidation_in_a_bar_that_also_reaches_the_target_may_have_come_too_l
     find: Any, make_klines: Make
 ) -> None:
     # Sold 10 × 100 at 20 ×: liquidated where 50 + 10 × (100 − p) = 0.004 × 10 p: p = 104.582 …, at the tick above,
-    # 104.6, where the 50 are lost. The bar first rises to 105; its target at 95 would have made 50, less 10 × 95 × 0.0002.
+    # 104.6, where the 50 are lost. The bar first rises to 105; the target at 95 would have made 50,
+    # less 10 × 95 × 0.0002.
     klines = make_klines([*STEADY * 2, (100, 105, 94, 100, 40), *STEADY])
     plan = MarginPlan(mode="isolated", rules=LOW_RATE)
     changes: dict[str, Any] = {"margin": plan, "sizing": SizingRules(leverage=D(20)), "balance": D(1000)}
