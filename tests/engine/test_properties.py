@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from nautilus_trader.model import Bar, OrderSide
 
@@ -145,6 +145,7 @@ def second_opinion(output: EngineOutput, klines: Klines, world: World, execution
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1), execution=st.just(PLAIN) | EXECUTIONS)
+@example(seed=151_699, execution=Execution(fill="close", slippage=Slippage(ticks=1)))
 def test_any_strategy_on_any_market_has_books_that_balance_and_an_audit_without_a_finding(
     seed: int,
     execution: Execution,

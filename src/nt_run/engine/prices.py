@@ -145,7 +145,8 @@ class PriceModel(FillModel):
         trigger: Decimal = order.trigger_price.as_decimal()
         now_ms = self._now_ms()
         row = self._row_from(now_ms) - 1
-        if order.ts_last >= now_ms * MS or row < 0:
+        inside = order.ts_last >= now_ms * MS and _triggered_since(order) >= now_ms * MS
+        if inside or row < 0:
             return trigger
         opened = self._bars.price("open", row)
         rises = (order.side == OrderSide.BUY) != (order.order_type == OrderType.MARKET_IF_TOUCHED)
@@ -166,3 +167,13 @@ class PriceModel(FillModel):
         book.add(BookOrder(OrderSide.SELL, level, self._size, 1), 0, 0, 0)
         book.add(BookOrder(OrderSide.BUY, level, self._size, 2), 0, 0, 0)
         return book
+
+
+def _triggered_since(order: Any) -> int:  # noqa: ANN401 - the engine's order types share no base
+    """Return since when (ns) an order has had its trigger: the engine also changes quantities, of reduce-only ones."""
+    since, trigger = 0, None
+    for event in order.events():
+        told = getattr(event, "trigger_price", None)
+        if told is not None and told != trigger:
+            since, trigger = event.ts_event, told
+    return since
