@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import pairwise
 
 import numpy as np
@@ -19,6 +20,7 @@ from nt_run.klines import (
     find_zero_volume_runs,
     no_klines,
     tight_exponents,
+    tightened,
 )
 from nt_run.model import Interval, TimeRange
 
@@ -96,3 +98,28 @@ def test_many_times_are_numbered_as_one_is(name: str, times: list[int]) -> None:
     numbers = bar_numbers(interval, np.array(times, np.int64))
     assert numbers.tolist() == [interval.number(time) for time in times]
     assert bar_openings(interval, numbers).tolist() == [interval.floor(time) for time in times]
+
+
+@given(st.lists(st.integers(1, 2**53 - 1), min_size=1, max_size=60), st.integers(0, 9))
+def test_all_floats_are_the_nearest_to_their_decimals(values: list[int], exponent: int) -> None:
+    rows = build(range(len(values)), exponents=Exponents(exponent, 3, exponent), close=values, quote_volume=values)
+    expected = [float(Decimal(value).scaleb(-exponent)) for value in values]
+    for name in ("close", "quote_volume"):
+        assert rows.floats()[name].to_list() == rows.column(name).tolist() == expected
+
+
+def test_floats_know_what_is_unknown() -> None:
+    rows = build([0, 1], quote_volume=[7, 8])
+    rows = Klines("BTCUSDT", rows.interval, rows.exponents, rows.frame.with_columns(trades=pl.Series([5, None])))
+    assert str(rows.floats()["trades"].to_list()) == "[5.0, nan]"
+    assert rows.floats().columns == list(SCHEMA)
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=20), st.integers(0, 6))
+def test_tightened_klines_have_the_same_values_and_no_spare_digit(values: list[int], zeros: int) -> None:
+    padded = [value * 10**zeros for value in values]
+    rows = build(range(len(values)), exponents=Exponents(8, 3, 5), close=padded, open=padded, high=padded, low=padded)
+    tight = tightened(rows)
+    assert tight.floats().equals(rows.floats())
+    assert tight.exponents == tight_exponents(tight) == tight_exponents(rows)
+    assert tight.exponents.price <= max(8 - zeros, 0)

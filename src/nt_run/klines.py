@@ -107,8 +107,16 @@ class Klines:
 
     def floats(self) -> pl.DataFrame:
         """Return the frame with prices and volumes as floats, as `column` makes them."""
-        return self.frame.select("open_time").with_columns(
-            pl.Series(name, self.column(name)) for name in SCHEMA if name != "open_time"
+        scaled = (*PRICES, *QUANTITIES, *QUOTES)
+        # In parallel; the divisors are columns, since polars divides by a constant through its reciprocal.
+        divisors = {
+            exponent: pl.repeat(10.0**exponent, len(self), eager=True) for exponent in map(self.exponents.of, scaled)
+        }
+        floats = {name: pl.col(name).cast(pl.Float64) / divisors[self.exponents.of(name)] for name in scaled}
+        if self.frame["trades"].null_count():
+            floats["trades"] = pl.col("trades").cast(pl.Float64)
+        return self.frame.select(
+            floats[name].fill_null(float("nan")).alias(name) if name in floats else pl.col(name) for name in SCHEMA
         )
 
 
@@ -174,9 +182,17 @@ def find_gaps(klines: Klines, expected: TimeRange) -> list[Gap]:
 
 
 def tight_exponents(klines: Klines) -> Exponents:
-    """Return `tight_decimals` of all columns."""
-    columns = {name: klines.frame[name].to_numpy() for name in (*PRICES, *QUANTITIES, *QUOTES)}
+    """Return `tight_decimals` of all columns; what is unknown needs none."""
+    columns = {name: klines.frame[name].fill_null(0).to_numpy() for name in (*PRICES, *QUANTITIES, *QUOTES)}
     return tight_decimals(columns, klines.exponents)
+
+
+def tightened(klines: Klines) -> Klines:
+    """Return the same values at the fewest decimals that hold them."""
+    tight = tight_exponents(klines)
+    spare = {name: klines.exponents.of(name) - tight.of(name) for name in SCHEMA}
+    divided = [pl.col(name) // 10**digits for name, digits in spare.items() if digits]
+    return Klines(klines.symbol, klines.interval, tight, klines.frame.with_columns(divided)) if divided else klines
 
 
 def tight_decimals(columns: Mapping[str, NDArray[np.int64]], own: Exponents) -> Exponents:

@@ -14,7 +14,7 @@ from nt_run.data.days import day_name
 from nt_run.data.kline_store import KlineStore
 from nt_run.data.manifest import FILE, Hole, Source
 from nt_run.errors import InvalidKlinesError, StoreError
-from nt_run.klines import Klines
+from nt_run.klines import Exponents, Klines
 from nt_run.model import Interval, TimeRange, parse_time
 
 MINUTE = 60_000
@@ -40,8 +40,24 @@ def test_what_was_written_is_read_back_in_the_range_asked_for(
 ) -> None:
     store.commit(klines(JANUARY, 3000), source=rest_source, now_ms=LATER)
     part = store.read(TimeRange(JANUARY + 10 * MINUTE, JANUARY + 2000 * MINUTE))
-    assert part.frame.equals(klines(JANUARY + 10 * MINUTE, 1990).frame)
-    assert part.exponents == klines(JANUARY, 1).exponents
+    assert part.floats().equals(klines(JANUARY + 10 * MINUTE, 1990).floats())
+
+
+def test_files_keep_the_decimals_that_values_need_and_the_manifest_those_of_the_text(
+    store: KlineStore, klines: Make, rest_source: Source
+) -> None:
+    whole = klines(JANUARY, 100)
+    store.commit(whole, source=rest_source, now_ms=LATER)
+    (partition,) = store.series.manifest().partitions.values()
+    # The text shows 97123.50 and 0.15000; every price and every quote volume ends in a zero.
+    assert (partition.exponents, partition.shown) == ((1, 3, 4), (2, 3, 5))
+    assert store.read(EVERYTHING).exponents == Exponents(1, 3, 4)
+    # One price that needs its last digit takes it back for all, and nothing is lost on the way.
+    row = whole.frame.head(1).with_columns(pl.col("open_time") + pl.duration(minutes=100), pl.col("high") + 1)
+    odd = Klines("BTCUSDT", whole.interval, whole.exponents, row)
+    store.commit(odd, source=rest_source, now_ms=LATER)
+    assert store.read(EVERYTHING).exponents == Exponents(2, 3, 4)
+    assert store.read(EVERYTHING).floats().equals(pl.concat([whole.floats(), odd.floats()]))
 
 
 def test_a_closed_month_is_one_file_and_days_of_the_open_month_are_files_of_their_own(
@@ -124,7 +140,7 @@ def test_a_row_that_differs_from_the_stored_one_is_refused_and_nothing_changes(
     with pytest.raises(InvalidKlinesError, match="two different rows"):
         store.commit(other, source=rest_source, now_ms=LATER)
     assert (store.series.folder / FILE).read_bytes() == before
-    assert store.read(EVERYTHING).frame.equals(good.frame)
+    assert store.read(EVERYTHING).floats().equals(good.floats())
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -148,7 +164,7 @@ def test_any_split_in_any_order_gives_the_same_content(
     for part in parts:
         store.commit(part, source=rest_source, now_ms=JANUARY + 5 * DAY if month_open else LATER)
     whole = klines(first, 4320)
-    assert store.read(EVERYTHING).frame.equals(whole.frame)
+    assert store.read(EVERYTHING).floats().equals(whole.floats())
     days = store.series.manifest().days
     expected = {day_name(start): hash_content(part) for start, part in split_days(whole).items()}
     assert {name: day.content_sha256 for name, day in days.items()} == expected
@@ -196,14 +212,14 @@ def test_any_flipped_bit_and_any_truncation_of_any_file_is_found(
     assert len(store.read(EVERYTHING)) == 0
     assert path.with_name(f"{path.name}.bad").exists()
     store.commit(klines(JANUARY, 500), source=rest_source, now_ms=LATER)
-    assert store.read(EVERYTHING).frame.equals(klines(JANUARY, 500).frame)
+    assert store.read(EVERYTHING).floats().equals(klines(JANUARY, 500).floats())
 
 
 def test_a_damaged_file_takes_only_its_own_days_with_it(store: KlineStore, klines: Make, rest_source: Source) -> None:
     store.commit(klines(FEBRUARY - DAY, 2 * 1440), source=rest_source, now_ms=LATER)
     path = next(store.series.folder.glob("2025-01.*"))
     path.write_bytes(path.read_bytes()[:-1])
-    assert store.read(EVERYTHING).frame.equals(klines(FEBRUARY, 1440).frame)
+    assert store.read(EVERYTHING).floats().equals(klines(FEBRUARY, 1440).floats())
     assert sorted(store.series.manifest().days) == ["2025-02-01"]
     assert "2025-01" in store.series.warnings[0]
 
@@ -223,7 +239,7 @@ def test_a_damaged_file_is_found_when_rows_are_added_to_it(
     path = next(store.series.folder.glob("*.parquet"))
     path.write_bytes(b"PAR1")
     store.commit(klines(JANUARY + 500 * MINUTE, 10), source=rest_source, now_ms=LATER)
-    assert store.read(EVERYTHING).frame.equals(klines(JANUARY + 500 * MINUTE, 10).frame)
+    assert store.read(EVERYTHING).floats().equals(klines(JANUARY + 500 * MINUTE, 10).floats())
     assert store.series.manifest().days["2025-01-01"].rows == 10
 
 
@@ -268,4 +284,4 @@ def test_writers_and_readers_do_not_disturb_each_other(tmp_path: Path, klines: M
         for job in (*writers, *readers):
             job.result()
     merged = KlineStore(tmp_path, "BTCUSDT", Interval("1m"), repair=False).read(EVERYTHING)
-    assert merged.frame.equals(klines(JANUARY, 2400).frame)
+    assert merged.floats().equals(klines(JANUARY, 2400).floats())

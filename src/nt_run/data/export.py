@@ -10,6 +10,8 @@ from nt_run.data.archive import ArchiveFile, file_range
 from nt_run.data.archive_csv import CsvForm, write_csv
 from nt_run.data.days import day_name, days_of
 from nt_run.data.files import write_whole
+from nt_run.data.ingest import rescale
+from nt_run.data.kline_store import shown_decimals
 from nt_run.data.manifest import Manifest
 from nt_run.errors import DataError
 from nt_run.klines import OPTIONAL, SCHEMA, Klines
@@ -34,12 +36,13 @@ def export_klines(klines: Klines, kind: str, manifest: Manifest, target: Path, f
                 "which the archive's form has. Export them as csv or parquet."
             )
         return [
-            _write(target / f"{file.name}.csv", write_csv(part, _form(manifest, file.period)))
+            _write(target / f"{file.name}.csv", write_csv(_as_shown(part, manifest), _form(manifest, file.period)))
             for file, part in _months(klines, kind)
         ]
     first, last = day_name(klines.range.start_ms), day_name(klines.range.end_ms - 1)
     name = f"{klines.symbol}-{klines.interval.file_name}-{first}-{last}"
     if form == "csv":
+        klines = _as_shown(klines, manifest)
         exact = [_decimals(name, klines.exponents.of(name)) for name in SCHEMA if name != "open_time"]
         frame = klines.frame.select(pl.col("open_time").dt.strftime("%Y-%m-%dT%H:%M:%SZ"), *exact)
         return [_write(target / f"{name}.csv", frame.write_csv().encode())]
@@ -64,6 +67,15 @@ def _months(klines: Klines, kind: str) -> list[tuple[ArchiveFile, Klines]]:
 
 def _covers(whole: TimeRange, period: TimeRange, interval: Interval) -> bool:
     return whole.start_ms <= interval.ceil(period.start_ms) and interval.ceil(period.end_ms) <= whole.end_ms
+
+
+def _as_shown(klines: Klines, manifest: Manifest) -> Klines:
+    """Return klines at the decimals of their source's text, which may end in zeros."""
+    span = klines.range
+    touched = (
+        one for one in manifest.partitions.values() if one.first_ms < span.end_ms and one.last_ms >= span.start_ms
+    )
+    return rescale(klines, shown_decimals(touched).widest(klines.exponents), f"{klines.symbol} {klines.interval}")
 
 
 def _form(manifest: Manifest, period: str) -> CsvForm:

@@ -1,7 +1,8 @@
 """Klines on disk: months, days of the open month, years for intervals of an hour or more."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import reduce
 from pathlib import Path
 
 import msgspec
@@ -11,10 +12,10 @@ from nt_run.data.conflicts import Family, Merged, family, merge_preferring, reco
 from nt_run.data.content import days_with_rows, hash_days, split_days
 from nt_run.data.days import HOUR_MS, day_name, days_of, partition_key, record_day, with_source, with_state
 from nt_run.data.ingest import merge_klines
-from nt_run.data.manifest import Conflict, Day, Hole, Manifest, Source
+from nt_run.data.manifest import Conflict, Day, Hole, Manifest, Partition, Source
 from nt_run.data.store import Series, forget_if_back, remember
 from nt_run.errors import InvalidKlinesError
-from nt_run.klines import DAY_MS, SCHEMA, Exponents, Klines, no_klines
+from nt_run.klines import DAY_MS, SCHEMA, Exponents, Klines, no_klines, tightened
 from nt_run.model import Interval, TimeRange, format_time
 from nt_run.quality import count_oddities
 
@@ -111,13 +112,16 @@ class KlineStore:
     def _write(self, manifest: Manifest, key: str, days: set[int], fresh: Klines | None, commit: "_Commit") -> None:
         """Write one partition and the records of its `days`."""
         known = key in manifest.partitions
+        shown = shown_decimals(one for name, one in manifest.partitions.items() if _belongs(name, key))
         merged = Merged(self._stored(manifest, key))
         if fresh is not None:
+            shown = shown.widest(fresh.exponents)
             merged = merge_preferring(merged.klines, fresh, fresh_wins=commit.fresh_wins, what=self.what)
         self._refuse_contradictions(manifest, merged.clashes, commit)
+        # Text shows `97123.50` where one decimal holds every price: kept is what the values need, a tenth smaller.
+        merged = merged._replace(klines=tightened(merged.klines))
         if len(merged.klines) and (fresh is not None or not known):
-            own = merged.klines.exponents
-            self.series.put(manifest, key, merged.klines.frame, (own.price, own.quantity, own.quote))
+            self.series.put(manifest, key, merged.klines.frame, astuple(merged.klines.exponents), astuple(shown))
         self._record(manifest, sorted(days), merged, commit)
 
     def _refuse_contradictions(self, manifest: Manifest, clashes: Iterable[int], commit: "_Commit") -> None:
@@ -150,7 +154,7 @@ class KlineStore:
 
     def _stored(self, manifest: Manifest, key: str) -> Klines:
         """The rows of a partition and of the days that become part of it."""
-        old = {name for name in manifest.partitions if name == key or name.startswith(f"{key}-")}
+        old = {name for name in manifest.partitions if _belongs(name, key)}
         exponents = {name: manifest.partitions[name].exponents for name in old}
         frames = self.series.read_for_update(manifest, old)
         for name in frames.keys() - {key}:
@@ -161,6 +165,17 @@ class KlineStore:
     def _klines(self, frame: pl.DataFrame, exponents: tuple[int, ...]) -> Klines:
         price, quantity, quote = exponents
         return Klines(self.symbol, self.interval, Exponents(price, quantity, quote), frame.select(list(SCHEMA)))
+
+
+def shown_decimals(partitions: Iterable[Partition]) -> Exponents:
+    """Return the most decimals that the text of any partition showed."""
+    shown = (Exponents(*(one.shown or one.exponents)) for one in partitions)
+    return reduce(Exponents.widest, shown, Exponents(0, 0, 0))
+
+
+def _belongs(name: str, key: str) -> bool:
+    """Whether a partition is that of `key` or of one of its days."""
+    return name == key or name.startswith(f"{key}-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,9 @@ class Partition(msgspec.Struct, omit_defaults=True, frozen=True):
     first_ms: int
     last_ms: int
     exponents: tuple[int, ...]
-    """Klines: price, quantity, quote. Funding: rate, mark price."""
+    """What the file's integers are scaled by. Klines: price, quantity, quote. Funding: rate, mark price."""
+    shown: tuple[int, ...] = ()
+    """Klines: the decimals of the source's text, where they are more than the values need."""
 
 
 class Hole(msgspec.Struct, omit_defaults=True, frozen=True):
