@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from nt_run.data.archive import PARALLEL, ArchiveClient, ArchiveFile, Arrived
 from nt_run.demo import DemoExchange, Fault
@@ -36,10 +38,18 @@ def client(pauses: list[float], told: list[str]) -> Iterator[Client]:
         each.close()
 
 
-def zipped(name: str, text: bytes = b"1,2\n") -> bytes:
+NAME = "BTCUSDT-1h-2026-05.csv"
+
+
+def zipped(
+    name: str, text: bytes = b"1,2\n", *, packing: int = zipfile.ZIP_STORED, extra: bytes = b"", comment: bytes = b""
+) -> bytes:
     content = io.BytesIO()
+    member = zipfile.ZipInfo(name)
+    member.extra, member.compress_type = extra, packing
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr(name, text)
+        archive.comment = comment
+        archive.writestr(member, text)
     return content.getvalue()
 
 
@@ -212,6 +222,26 @@ def test_a_redirect_is_followed_on_the_same_host_only(client: Client) -> None:
 def test_a_zip_of_something_else_is_not_used(client: Client, content: bytes, words: str) -> None:
     with pytest.raises(SourceError, match=words):
         client("http://127.0.0.1:9")._member(MAY, content)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("extra", [b"", b"\xfe\xca\x04\x00four"])
+def test_members_come_out_as_they_went_in_however_they_are_packed(client: Client, packing: int, extra: bytes) -> None:
+    text = b"".join(b"%d,%d.5\n" % (row, row * 7) for row in range(5_000))
+    content = zipped(NAME, text, packing=packing, extra=extra, comment=b"a comment")
+    assert client("http://127.0.0.1:9")._member(MAY, content) == text
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, 10_000), bit=st.integers(0, 7))
+def test_a_flipped_bit_of_a_zip_is_found_or_changes_nothing(client: Client, at: int, bit: int) -> None:
+    text = b"".join(b"%d,%d.5\n" % (row, row * 7) for row in range(500))
+    content = bytearray(zipped(NAME, text, packing=zipfile.ZIP_DEFLATED))
+    content[at % len(content)] ^= 1 << bit
+    try:
+        assert client("http://127.0.0.1:9")._member(MAY, bytes(content)) == text
+    except SourceError as exc:
+        assert "not used" in str(exc)
 
 
 def test_many_files_come_a_few_at_a_time(client: Client) -> None:

@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import io
 import re
+import struct
 import time
 import zipfile
 import zlib
@@ -15,7 +16,9 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal, cast
+
+import zlib_ng.zlib_ng
 
 from nt_run.data.archive_http import HttpSource, PassingError
 from nt_run.data.patience import Patience
@@ -30,6 +33,8 @@ PARALLEL = 4
 _ROOT = "data/futures/um"
 _CHECKSUM_RETRIES = 1
 _LARGEST_TEXT = 1 << 28
+_ENCRYPTED, _LENGTHS_AT = 1, 26  # of a zip's local header
+_ng = cast("Any", zlib_ng.zlib_ng)  # its stubs do not say what `error` is
 _CHECKSUM = re.compile(rb"\s*([0-9a-f]{64})[ *]+(\S+)\s*")
 
 
@@ -187,6 +192,20 @@ class ArchiveClient:
                     self._patience.fail(file.key, f"holds {names} and not {wanted}, so it was not used")
                 if members[0].file_size > _LARGEST_TEXT:
                     self._patience.fail(file.key, f"unpacks to {members[0].file_size:,} bytes, so it was not used")
-                return archive.read(wanted)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
+                return _unpack(content, archive, members[0])
+        except (zipfile.BadZipFile, _ng.error, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
             self._patience.fail(file.key, f"is not a readable zip ({exc}), so it was not used", exc)
+
+
+def _unpack(content: bytes, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Return a member's bytes: what `archive.read` does, in half the time for the archive's own kind of zip."""
+    if member.compress_type != zipfile.ZIP_DEFLATED or member.flag_bits & _ENCRYPTED:
+        return archive.read(member)
+    # Name and extra field of the local header may have other lengths than in the directory (APPNOTE 4.3.7).
+    name, extra = struct.unpack_from("<HH", content, member.header_offset + _LENGTHS_AT)
+    start = member.header_offset + _LENGTHS_AT + 4 + name + extra
+    packed = memoryview(content)[start : start + member.compress_size]
+    text: bytes = _ng.decompress(packed, -zlib.MAX_WBITS, member.file_size)
+    if len(text) != member.file_size or _ng.crc32(text) != member.CRC:
+        raise zipfile.BadZipFile("wrong CRC-32")
+    return text

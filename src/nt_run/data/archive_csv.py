@@ -30,7 +30,7 @@ _COLUMNS = (*RAW_COLUMNS, "ignore")
 _POINT, _LINE_END = b".\n"
 _BELOW_DIGITS = 48  # commas, points, line ends and signs are all below the digits
 _BLOCK = (
-    1 << 18
+    1 << 19
 )  # looked at block by block, a month needs no large arrays, whose fresh pages cost more than the looking
 
 
@@ -63,9 +63,8 @@ def parse_csv(symbol: str, interval: Interval, text: bytes, period: TimeRange, w
     Raises:
         InvalidKlinesError: A row breaks a rule (see `ingest.parse_klines`) or is of another period.
     """
-    body = text[text.find(b"\n") + 1 :] if _has_header(text) else text
     try:
-        parts = [_parse_part(symbol, interval, part, decimals, what) for part, decimals in _by_form(body)]
+        parts = [_parse_part(symbol, interval, part, what) for part in _by_form(text)]
     except pl.exceptions.PolarsError as exc:
         raise InvalidKlinesError(what, "it is not a CSV of the exchange's twelve columns", [repr(text[:60])]) from exc
     klines, repeated = parts[0] if len(parts) == 1 else _together(parts, what)
@@ -119,19 +118,29 @@ class _Marks(NamedTuple):
         return first if first and first * (len(self.signs) // self.width) == self.signs else None
 
 
-def _by_form(body: bytes) -> list[tuple[bytes, Exponents | None]]:
-    """Return the lines with as many marks as most have, and the others if there are any, with their decimals."""
-    decimals = _fixed_decimals(body)
+class _Part(NamedTuple):
+    """Lines of a file, behind `skipped` ones of no interest; `decimals` are those that all of them show."""
+
+    text: bytes
+    skipped: int
+    decimals: Exponents | None
+
+
+def _by_form(text: bytes) -> list[_Part]:
+    """Return the lines with as many marks as most have, and the others if there are any."""
+    header = text.find(b"\n") + 1 if _has_header(text) else 0
+    decimals = _fixed_decimals(memoryview(text)[header:])
     if decimals is not None:
-        return [(body, decimals)]
+        return [_Part(text, int(header > 0), decimals)]
+    body = text[header:]
     marks = _Marks.of(body)
     counts = np.diff(np.flatnonzero(np.frombuffer(marks.signs, np.uint8) == _LINE_END), prepend=-1)
     lines = body.splitlines(keepends=True)
     if not len(counts) or len(lines) != len(counts):
-        return [(body, None)]
+        return [_Part(body, 0, None)]
     usual = counts == np.bincount(counts).argmax()
     parts = [b"".join(compress(lines, chosen)) for chosen in (usual, ~usual)]
-    return [(part, _fixed_decimals(part)) for part in parts if part]
+    return [_Part(part, 0, _fixed_decimals(memoryview(part))) for part in parts if part]
 
 
 def _together(parts: Sequence[tuple[Klines, int]], what: str) -> tuple[Klines, int]:
@@ -140,15 +149,14 @@ def _together(parts: Sequence[tuple[Klines, int]], what: str) -> tuple[Klines, i
     return merged, came - len(merged)
 
 
-def _parse_part(
-    symbol: str, interval: Interval, body: bytes, decimals: Exponents | None, what: str
-) -> tuple[Klines, int]:
-    if decimals is None:
-        return parse_klines(symbol, interval, _read(body, pl.String).select(RAW_COLUMNS), what)
-    return parse_scaled(symbol, interval, _read(body.translate(None, b"."), pl.Int64), decimals, what)
+def _parse_part(symbol: str, interval: Interval, part: _Part, what: str) -> tuple[Klines, int]:
+    if part.decimals is None:
+        return parse_klines(symbol, interval, _read(part.text, part.skipped, pl.String).select(RAW_COLUMNS), what)
+    whole = _read(part.text.translate(None, b"."), part.skipped, pl.Int64)
+    return parse_scaled(symbol, interval, whole, part.decimals, what)
 
 
-def _fixed_decimals(body: bytes) -> Exponents | None:
+def _fixed_decimals(body: memoryview) -> Exponents | None:
     """Return the decimals of prices, quantities and quote volumes if every row shows the same, else `None`."""
     shown: dict[str, int] | None = None
     for block in _blocks(body):
@@ -159,12 +167,16 @@ def _fixed_decimals(body: bytes) -> Exponents | None:
     return None if shown is None else _of_groups(shown)
 
 
-def _blocks(body: bytes) -> Iterator[memoryview]:
+def _blocks(body: memoryview) -> Iterator[memoryview]:
     """Cut a text into blocks of whole lines."""
-    view, start = memoryview(body), 0
+    start = 0
     while start < len(body):
-        end = body.rfind(b"\n", start, start + _BLOCK) + 1 or len(body)
-        yield view[start:end]
+        end = start + _BLOCK
+        if end < len(body):
+            end = start + bytes(body[start:end]).rfind(b"\n") + 1
+        if end <= start or end > len(body):
+            end = len(body)
+        yield body[start:end]
         start = end
 
 
@@ -174,12 +186,11 @@ def _decimals(marks: _Marks) -> dict[str, int] | None:
     if pattern is None or pattern.count(b",") != len(_COLUMNS) - 1:
         return None
     points = [at for at, sign in enumerate(pattern) if sign == _POINT]
-    shown: list[int] = []
-    for point in points:
-        digits = marks.places[point + 1 :: marks.width] - marks.places[point :: marks.width] - 1
-        if (digits != digits[0]).any():
-            return None
-        shown.append(int(digits[0]))
+    lines = marks.places.reshape(-1, marks.width)
+    digits = lines[:, [point + 1 for point in points]] - lines[:, points] - 1
+    if (digits != digits[0]).any():
+        return None
+    shown: list[int] = digits[0].tolist()
     columns = [pattern[:point].count(b",") for point in points]
     if len(set(columns)) != len(columns):
         return None
@@ -199,7 +210,8 @@ def _of_groups(decimals: dict[str, int]) -> Exponents | None:
     return Exponents(price, quantity, quote)
 
 
-def _read(body: bytes, dtype: type[pl.DataType]) -> pl.DataFrame:
-    if not body:
-        return pl.DataFrame(schema=dict.fromkeys(_COLUMNS, dtype))
-    return pl.read_csv(body, has_header=False, schema=dict.fromkeys(_COLUMNS, dtype))
+def _read(text: bytes, skipped: int, dtype: type[pl.DataType]) -> pl.DataFrame:
+    schema: dict[str, type[pl.DataType]] = dict.fromkeys(_COLUMNS, dtype)
+    if not text:
+        return pl.DataFrame(schema=schema)
+    return pl.read_csv(text, has_header=False, skip_lines=skipped, schema=schema, columns=range(len(RAW_COLUMNS)))
