@@ -172,7 +172,8 @@ def test_without_a_display_the_page_is_written_and_named(
 
 def test_data_get_and_list(nt_run: Run) -> None:
     done = nt_run("data", "get", "--demo", *RANGE, "--interval", "5m", "--json")
-    assert (done.json["rows"], done.json["data"]["completeness"]) == (288, 1.0)
+    (fetched,) = done.json["fetched"]
+    assert (fetched["rows"], fetched["data"]["completeness"]) == (288, 1.0)
     listed = nt_run("data", "list", "--demo", "--json").json["series"]
     assert {(one["kind"], one["interval"], one["rows"]) for one in listed} >= {("klines", "5m", 288)}
     assert "288" in nt_run("data", "list", "--demo").out

@@ -118,6 +118,29 @@ def test_export_writes_the_range(filled: Run, tmp_path: Path, form: str) -> None
     assert all((tmp_path / name).stat().st_size for name in written["files"])
 
 
+def test_a_file_of_a_day_is_exported_only_if_all_of_the_day_was_asked_for(filled: Run, tmp_path: Path) -> None:
+    cut = ["--start", "2026-05-02T06:00", "--end", "2026-05-03T12:00"]
+    code, _, err = filled("data", "export", "out", "--demo", *cut, "--format", "archive")
+    assert (code, "Give --start 2026-05-02 --end 2026-05-04" in err.replace("\n", " ")) == (3, True)
+    assert not (tmp_path / "out").exists()
+    assert of(filled("data", "export", "out", "--demo", *cut, "--json"))["rows"] == 30 * 60
+
+
+def test_without_a_range_the_archives_form_has_the_whole_days_of_what_is_cached(data: Run) -> None:
+    # Short enough to come from REST: a file of the archive would bring its whole month.
+    cut = ["--start", "2026-05-02T20:00", "--end", "2026-05-04T04:00", "--interval", "5m"]
+    assert data("data", "get", "--demo", *cut)[0] == 0
+    written = of(data("data", "export", "out", "--demo", "--interval", "5m", "--format", "archive", "--json"))
+    assert [Path(name).name for name in written["files"]] == ["BTCUSDT-5m-2026-05-03.csv"]
+    assert written["rows"] == 288
+
+
+def test_a_symbol_that_nobody_knows_leaves_no_trace(data: Run, tmp_path: Path) -> None:
+    code, _, err = data("data", "get", "--demo", *RANGE, "--symbol", "BTCSUDT")
+    assert (code, "BTCSUDT" in err) == (3, True)
+    assert not [path for path in tmp_path.rglob("*") if "BTCSUDT" in path.name]
+
+
 def test_a_certificate_is_derived_again_and_compared(data: Run, tmp_path: Path) -> None:
     assert data("backtest", "--demo", *RANGE)[0] == 0
     assert of(data("data", "certificate", "--json"))["same"] is True

@@ -66,9 +66,9 @@ def test_an_imported_file_is_compared_kept_and_shown_in_certificates(
     assert (taken["rows"], taken["added"], taken["unknown_columns"], taken["suspicious"]) == (1440, 1440, [], [])
     assert taken["compared_with"] == ["24 klines of 1h"]
     fetched = of(data("data", "get", "--demo", *RANGE, "--json"))
-    assert fetched["data"]["sources"]["import"] == pytest.approx(1 / 3)
+    assert fetched["fetched"][0]["data"]["sources"]["import"] == pytest.approx(1 / 3)
     elsewhere = of(data("data", "get", "--demo", *RANGE, "--json", "--cache-dir", "elsewhere"))
-    assert fetched["data"]["fingerprint"] == elsewhere["data"]["fingerprint"]
+    assert fetched["fetched"][0]["data"]["fingerprint"] == elsewhere["fetched"][0]["data"]["fingerprint"]
     assert of(data("data", "verify", "--demo", "--json"))["sound"] is True
     assert data("data", "verify", "--demo", "--remote")[0] == 0
 
@@ -86,9 +86,12 @@ def test_rows_without_all_columns_run_and_give_way_to_the_exchanges(
     assert "2880 imported bars lack quote volume" in out.replace("\n", " ")
     # The range that is missing comes with the whole month: its rows know more than those of the file.
     fetched = of(data("data", "get", "--demo", "--start", "2026-05-01", "--end", "2026-06-01", "--json"))
-    assert fetched["data"]["sources"] == {"archive_monthly": 1.0}
+    assert fetched["fetched"][0]["data"]["sources"] == {"archive_monthly": 1.0}
     elsewhere = ["--start", "2026-05-01", "--end", "2026-06-01", "--json", "--cache-dir", "elsewhere"]
-    assert fetched["data"]["fingerprint"] == of(data("data", "get", "--demo", *elsewhere))["data"]["fingerprint"]
+    assert (
+        fetched["fetched"][0]["data"]["fingerprint"]
+        == of(data("data", "get", "--demo", *elsewhere))["fetched"][0]["data"]["fingerprint"]
+    )
 
 
 def test_planted_spot_rows_refuse_the_file_and_are_named(data: Run, exported: pl.DataFrame, tmp_path: Path) -> None:
@@ -114,13 +117,13 @@ def test_checking_only_stores_nothing(data: Run, exported: pl.DataFrame, tmp_pat
 
 
 def test_a_file_never_overrides_the_exchanges_rows(data: Run, exported: pl.DataFrame, tmp_path: Path) -> None:
-    before = of(data("data", "get", "--demo", *RANGE, "--json"))
+    (before,) = of(data("data", "get", "--demo", *RANGE, "--json"))["fetched"]
     planted(exported, 10, 12).write_parquet(tmp_path / "BTCUSDT-1m.parquet")
     code, _, err = data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--quiet")
     assert (code, "2 rows differ in price from those of the cache" in err) == (3, True)
     forced = of(data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--accept-suspicious", "--json"))
     assert forced["added"] == 0
-    after = of(data("data", "get", "--demo", *RANGE, "--json"))
+    (after,) = of(data("data", "get", "--demo", *RANGE, "--json"))["fetched"]
     assert after["data"]["fingerprint"] == before["data"]["fingerprint"]
     assert after["data"]["sources"] == before["data"]["sources"]
     assert any("sources disagree on 2 bars; the preferred rows are used" in one for one in after["warnings"])

@@ -61,7 +61,7 @@ def data_get(
     with ProgressDisplay(quiet=quiet, verbose=verbose) as progress:
         fetched = upkeep.fetch_all(settings, symbol, interval, cache_dir, progress, kinds=kind)
     if json:
-        tables.print_json(fetched[0] if len(fetched) == 1 else {"fetched": fetched})
+        tables.print_json({"demo": settings.demo, "fetched": fetched})
         return
     for each in fetched:
         listing.print_data(each)
@@ -105,7 +105,7 @@ def data_coverage(
     settings = load_config(None, {"demo": demo})
     series = upkeep.covered(settings, upkeep.selection(symbol, interval), cache_dir)
     if json:
-        tables.print_json({"series": series})
+        tables.print_json({"demo": settings.demo, "series": series})
     else:
         data_listing.print_coverage(series, demo=settings.demo)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
-from nt_run.formats import counted, percent, short_time
+from nt_run.formats import counted, kind_name, percent, short_time
 from nt_run.tables import BAD, DIM, GOOD, WARN, banner, grid, show
 
 _MOST = 10
@@ -28,14 +28,18 @@ _LEGEND = (
 )
 
 
+_INITIALS = "JFMAMJJASOND"
+
+
 def print_coverage(series: Sequence[Mapping[str, Any]], *, demo: bool) -> None:
     """Print a line of twelve months per year and series."""
     if not series:
         show(Text("There is no market data in the cache yet. Start with: nt-run data get --symbol BTCUSDT"))
         return
     table = grid(("bold",), (DIM,), (None,), (DIM,))
+    table.add_row("", "", Text("  ".join(_INITIALS), style=DIM), "")
     for one in series:
-        name = f"{one['kind']} {one['symbol']} {one['interval']}".rstrip()
+        name = f"{kind_name(one['kind'])} {one['symbol']} {one['interval']}".rstrip()
         if one["damaged"]:
             table.add_row(name, "", Text(one["damaged"], style=BAD), "nt-run data repair")
         for year, months in groupby(one["months"], key=lambda month: month["month"][:4]):

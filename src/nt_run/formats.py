@@ -29,3 +29,11 @@ def short_time(iso: str) -> str:
 def counted(number: int, what: str) -> str:
     """Return a number of things: `1 bar`, `1,440 bars`."""
     return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
+_KINDS = {"markPriceKlines": "mark", "fundingRate": "funding"}
+
+
+def kind_name(kind: str) -> str:
+    """Return what `--kind` calls a kind of data, which the archive gives a longer name."""
+    return _KINDS.get(kind, kind)

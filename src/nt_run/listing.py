@@ -7,8 +7,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from nt_run.formats import percent, short_time
+from nt_run.formats import kind_name, percent, short_time
 from nt_run.tables import DIM, banner, grid, show, warning_lines
+
+_DATE = len("2026-05-01")
 
 
 def print_data(fetched: Mapping[str, Any]) -> None:
@@ -33,10 +35,10 @@ def print_series(series: Sequence[Mapping[str, Any]], cache: Path, *, demo: bool
     """Print what the cache holds, one line per series."""
     rows = [
         (
-            one["kind"],
+            kind_name(one["kind"]),
             one["symbol"],
             one["interval"],
-            one["damaged"] or f"{short_time(one['first'])} → {short_time(one['last'])}",
+            one["damaged"] or f"{short_time(one['first'])[:_DATE]} → {short_time(one['last'])[:_DATE]}",
             f"{one['rows']:,}",
             percent(one["coverage"], 1),
             f"{one['bytes'] / 1e6:,.1f}",
@@ -45,19 +47,19 @@ def print_series(series: Sequence[Mapping[str, Any]], cache: Path, *, demo: bool
     ]
     other = "" if demo else " (that of the synthetic market: --demo)"
     empty = f"There is no market data in {cache} yet{other}. Start with: nt-run data get --symbol BTCUSDT"
-    headings = ("kind", "symbol", "interval", "from → to (UTC)", "rows", "coverage", "MB")
+    headings = ("kind", "symbol", "", "from → to (UTC)", "rows", "there", "MB")
     print_table(headings, rows, empty=empty, demo=demo)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str, demo: bool = False) -> None:
-    """Print a plain listing whose first column gives way, or what to do when there is nothing to list."""
+    """Print a plain listing, or what to do when there is nothing to list."""
     if not rows:
         show(Text(empty))
         return
     table = Table(box=None, pad_edge=False, header_style=DIM)
     for index, heading in enumerate(headings):
         right = index and _numeric(rows[0][index])
-        table.add_column(heading, justify="right" if right else "left", no_wrap=index > 0, overflow="fold")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True, overflow="ignore")
     for row in rows:
         table.add_row(*row)
     show(*banner(demo=demo), table)

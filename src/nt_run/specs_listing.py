@@ -11,7 +11,7 @@ from rich.text import Text
 from nt_run.formats import percent, short_time
 from nt_run.tables import BAD, DIM, GOOD, banner, grid, show, warning_lines
 
-SNAPSHOT_HEADINGS = ("from", "last seen (UTC)", "perpetuals", "content", "file")
+SNAPSHOT_HEADINGS = ("from", "last seen (UTC)", "perpetuals", "file")
 _IN_FULL = 30
 """Changes that are shown one by one; more are summed up by rule."""
 _NAMED = 8
@@ -72,7 +72,6 @@ def snapshot_row(snapshot: Mapping[str, Any]) -> tuple[str, ...]:
         short_time(snapshot["first"]),
         short_time(snapshot["last"]),
         snapshot["damaged"] or f"{count:,}",
-        snapshot["content"][:12],
         snapshot["file"],
     )
 

@@ -22,7 +22,7 @@ from nt_run.data.references import CrossChecked
 from nt_run.data.selection import Selection
 from nt_run.errors import DataError, UsageError
 from nt_run.inputs import KINDS, fetch, market_root, open_market
-from nt_run.klines import find_gaps
+from nt_run.klines import DAY_MS, find_gaps
 from nt_run.model import Interval, TimeRange, format_iso, parse_symbol, parse_time
 from nt_run.progress import ProgressDisplay
 
@@ -152,10 +152,12 @@ def exported(config: RunConfig, cache_dir: Path, target: Path, *, form: str, mar
         wanted = _range(config) or market.newest_cached_range(config.symbol, interval, kind)
         if wanted is None:
             raise DataError(f"There are no {config.interval} klines of {config.symbol} in the cache.")
+        if form == "archive" and not _range(config):
+            wanted = _whole_days(wanted)
         load = market.load_mark_klines if mark else market.load_klines
         klines = load(config.symbol, interval, wanted, min_completeness=0.0).klines
     manifest = KlineStore(root, config.symbol, interval, repair=False, kind=kind).series.manifest()
-    files = export_klines(klines, kind, manifest, target, forms[form])
+    files = export_klines(klines, wanted, kind, manifest, target, forms[form])
     return {"demo": config.demo, "rows": len(klines), "files": [str(path) for path in files]}
 
 
@@ -229,6 +231,12 @@ def _problem(problem: Problem) -> dict[str, Any]:
         "file": problem.file,
         "reason": problem.reason,
     }
+
+
+def _whole_days(cached: TimeRange) -> TimeRange:
+    """Return the days that a cached range has from beginning to end; the range itself if there is none."""
+    first, last = -(-cached.start_ms // DAY_MS) * DAY_MS, cached.end_ms // DAY_MS * DAY_MS
+    return TimeRange(first, last) if first < last else cached
 
 
 def _range(config: RunConfig) -> TimeRange | None:

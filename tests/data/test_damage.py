@@ -38,7 +38,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with DemoExchange() as exchange:
         with MarketData(other, exchange.rest_url) as data:
             hours = data.load_klines("ETHUSDT", HOURS, DAYS).klines
-        (path,) = export_klines(hours, KLINES, Manifest(kind=KLINES, symbol="ETHUSDT"), other, "csv")
+        (path,) = export_klines(hours, hours.range, KLINES, Manifest(kind=KLINES, symbol="ETHUSDT"), other, "csv")
         with MarketData(root, exchange.rest_url, exchange.archive_url) as data:
             data.import_file(ImportOrder(path=path, symbol="ETHUSDT", interval="1h"))
             data.load_klines("BTCUSDT", MINUTES, DAYS)

@@ -14,22 +14,26 @@ from nt_run.data.ingest import rescale
 from nt_run.data.kline_store import shown_decimals
 from nt_run.data.manifest import Manifest
 from nt_run.errors import DataError
-from nt_run.klines import OPTIONAL, SCHEMA, Klines
+from nt_run.klines import DAY_MS, OPTIONAL, SCHEMA, Klines
 from nt_run.model import Interval, TimeRange
 
 Format = Literal["csv", "parquet", "archive"]
 
 
-def export_klines(klines: Klines, kind: str, manifest: Manifest, target: Path, form: Format) -> list[Path]:
-    """Write klines and return the files written, named as the archive names its own.
+def export_klines(
+    klines: Klines, asked: TimeRange, kind: str, manifest: Manifest, target: Path, form: Format
+) -> list[Path]:
+    """Write the klines of the range `asked` and return the files written, named as the archive names its own.
 
     `csv` and `parquet` are one file of the whole range, times in ISO 8601 and in milliseconds. `archive` is one file a
-    month, in the very form the archive's file had; a month of which only a part is there is named by its days.
+    month, in the very form the archive's file had, or one a day for a month of which only a part was asked for.
 
     Raises:
-        DataError: `archive` is asked for, and imported rows do not know all of its columns.
+        DataError: `archive` is asked for, and imported rows do not know all of its columns, or the range cuts a day:
+            a file of that name would promise the whole of it.
     """
     if form == "archive":
+        _refuse_cut_days(asked, klines.interval)
         if any(klines.frame[name].null_count() for name in OPTIONAL):
             raise DataError(
                 f"{klines.symbol} {klines.interval}: imported rows lack quote volume, number of trades or takers, "
@@ -37,7 +41,7 @@ def export_klines(klines: Klines, kind: str, manifest: Manifest, target: Path, f
             )
         return [
             _write(target / f"{file.name}.csv", write_csv(_as_shown(part, manifest), _form(manifest, file.period)))
-            for file, part in _months(klines, kind)
+            for file, part in _months(klines, asked, kind)
         ]
     first, last = day_name(klines.range.start_ms), day_name(klines.range.end_ms - 1)
     name = f"{klines.symbol}-{klines.interval.file_name}-{first}-{last}"
@@ -51,15 +55,24 @@ def export_klines(klines: Klines, kind: str, manifest: Manifest, target: Path, f
     return [_write(target / f"{name}.parquet", content.getvalue())]
 
 
-def _months(klines: Klines, kind: str) -> list[tuple[ArchiveFile, Klines]]:
-    whole = klines.range
+def _refuse_cut_days(asked: TimeRange, interval: Interval) -> None:
+    start, end = interval.floor(asked.start_ms), interval.ceil(asked.end_ms)
+    if start % DAY_MS or end % DAY_MS:
+        first, last = day_name(start), day_name(end - 1 + DAY_MS)
+        raise DataError(
+            f"The archive's files hold whole days, and the range cuts one: {asked}. Give --start {first} --end {last}, "
+            "or export it as csv or parquet."
+        )
+
+
+def _months(klines: Klines, asked: TimeRange, kind: str) -> list[tuple[ArchiveFile, Klines]]:
     found: list[tuple[ArchiveFile, Klines]] = []
-    for month in dict.fromkeys(day_name(start)[:7] for start in days_of(whole)):
+    for month in dict.fromkeys(day_name(start)[:7] for start in days_of(asked)):
         file = ArchiveFile(kind, klines.symbol, klines.interval.name, month)
-        if _covers(whole, file_range(file), klines.interval):
+        if _covers(asked, file_range(file), klines.interval):
             found.append((file, klines.within(file_range(file))))
             continue
-        days = [day for day in map(day_name, days_of(whole)) if day.startswith(month)]
+        days = [day for day in map(day_name, days_of(asked)) if day.startswith(month)]
         files = [ArchiveFile(kind, klines.symbol, klines.interval.name, day) for day in days]
         found += [(each, part) for each in files if len(part := klines.within(file_range(each)))]
     return found

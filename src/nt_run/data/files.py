@@ -15,6 +15,7 @@ from nt_run.errors import StoreError
 
 _SWEEP_AFTER_S = 3600
 _TEMPORARY = ".tmp-"
+_DOWNLOAD = ".download"
 _HINT = "Choose another folder with --cache-dir."
 
 
@@ -81,7 +82,8 @@ def writers_lock(folder: Path) -> Generator[None]:
 def download_lock(folder: Path, waiting: Callable[[], None]) -> Generator[None]:
     """Hold the lock of downloads into a folder, so that two runs do not fetch the same; writers need not hold it.
 
-    `waiting` is called if somebody else has it.
+    `waiting` is called if somebody else has it. Where nothing was stored the folder goes again: a symbol that nobody
+    knows leaves no trace. Who waits for the lock of a folder that went does the work in a new one.
 
     Raises:
         StoreError: The operating system refuses it.
@@ -89,13 +91,25 @@ def download_lock(folder: Path, waiting: Callable[[], None]) -> Generator[None]:
     with ExitStack() as held:
         with _refusals(folder, "written"):
             folder.mkdir(parents=True, exist_ok=True)
-            file = held.enter_context((folder / ".download").open("wb"))
+            file = held.enter_context((folder / _DOWNLOAD).open("wb"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 waiting()
                 fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            _forget_empty(folder)
+
+
+def _forget_empty(folder: Path) -> None:
+    """Remove a folder that holds nothing but the lock of downloads, and those above it that are empty then."""
+    with suppress(OSError):
+        if [path.name for path in folder.iterdir()] == [_DOWNLOAD]:
+            (folder / _DOWNLOAD).unlink()
+            for each in (folder, *folder.parents[:3]):
+                each.rmdir()
 
 
 def sha256(content: bytes) -> str:
