@@ -7,7 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from nt_run.formats import counted, kind_name, percent, short_time
-from nt_run.tables import BAD, DIM, GOOD, WARN, banner, grid, show
+from nt_run.tables import BAD, DIM, GOOD, WARN, banner, grid, show, whole
 
 _MOST = 10
 _SIGNS = {
@@ -51,7 +51,7 @@ def print_coverage(series: Sequence[Mapping[str, Any]], *, demo: bool) -> None:
     for state, words in _LEGEND:
         sign, style = _SIGNS[state]
         legend.append(f"{sign} ", style=style).append(f"{words}   ", style=DIM)
-    show(*banner(demo=demo), table, legend)
+    show(*banner(demo=demo), whole(table), legend)
 
 
 def print_verified(found: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nt_run.formats import kind_name, percent, short_time
-from nt_run.tables import DIM, banner, grid, show, warning_lines
+from nt_run.tables import DIM, banner, grid, show, warning_lines, whole
 
 _DATE = len("2026-05-01")
 
@@ -59,10 +59,10 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, empty
     table = Table(box=None, pad_edge=False, header_style=DIM)
     for index, heading in enumerate(headings):
         right = index and _numeric(rows[0][index])
-        table.add_column(heading, justify="right" if right else "left", no_wrap=True, overflow="ignore")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    show(*banner(demo=demo), table)
+    show(*banner(demo=demo), whole(table))
 
 
 def _numeric(text: str) -> bool:

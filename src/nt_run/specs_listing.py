@@ -72,7 +72,7 @@ def snapshot_row(snapshot: Mapping[str, Any]) -> tuple[str, ...]:
         short_time(snapshot["first"]),
         short_time(snapshot["last"]),
         snapshot["damaged"] or f"{count:,}",
-        snapshot["file"],
+        snapshot["file"].removesuffix(".json"),
     )
 
 

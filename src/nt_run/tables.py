@@ -34,7 +34,7 @@ def show(*parts: RenderableType) -> None:
         for index, part in enumerate(parts):
             if index and not isinstance(part, Text):
                 console.print()
-            console.print(part)
+            console.print(part, crop=False)
     text = captured.get()
     if not console.is_terminal:
         text = "".join(line.rstrip() + "\n" for line in text.splitlines())
@@ -45,6 +45,20 @@ def show(*parts: RenderableType) -> None:
 def coloured(text: str, value: float) -> Text:
     """Return text in the colour of a gain or of a loss."""
     return Text(text, style=GOOD if value > 0 else BAD if value < 0 else "")
+
+
+def whole(part: RenderableType) -> RenderableType:
+    """Return a table that keeps its width where there is no room: its lines are wrapped by the terminal, not cut."""
+    return _Whole(part)
+
+
+class _Whole:
+    def __init__(self, part: RenderableType) -> None:
+        self._part = part
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wanted = Measurement.get(console, options.update(width=1000), self._part).maximum
+        yield from console.render(self._part, options.update(width=max(wanted, 1)))
 
 
 def beside(left: RenderableType, right: RenderableType) -> RenderableType:
