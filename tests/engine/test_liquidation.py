@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nt_run.accounting import build_trades, close_books
 from nt_run.engine.charges import TOO_LARGE, ChargeModel, bracket_gate
-from nt_run.engine.liquidation import Watcher
+from nt_run.engine.watcher import Watcher
 from nt_run.engine.prices import PriceModel
 from nt_run.engine.run import EngineOutput
 from nt_run.equity import equity_curve

@@ -1,18 +1,23 @@
 """What comes first inside a bar: a resting order or the liquidation. One bracket of 0.4 %, so LP = margin ÷ 0.996."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nautilus_trader.model import OrderSide
 
+from nt_run.engine.prices import GONE_BY_OPEN
 from nt_run.engine.run import EngineOutput
 from nt_run.equity import equity_curve
+from nt_run.execution import Execution, Slippage
 from nt_run.liquidation import MarginPlan
 from nt_run.margin import MarginMode, MarginRules, build_brackets
+from nt_run.replay import replay
 from nt_run.sizing import SizingRules
 
 D = Decimal
@@ -89,6 +94,93 @@ def test_the_path_meets_the_high_first(run: Run, make_klines: Make, kit: Any) ->
     assert [fill.order_type for fill in output.fills] == ["market", "liquidation"]
     # 110,000 ÷ 1.004 = 109,561.75… → 109,561.8 (up)
     assert output.fills[1].price == D("109561.8")
+
+
+NEXT_OPEN = Execution(fill="next-open", slippage=Slippage())
+
+
+@pytest.mark.parametrize("again", ["sell", "buy"])
+def test_an_order_meets_no_open_beyond_the_liquidation_price(run: Run, make_klines: Make, kit: Any, again: str) -> None:
+    # 1 BTC at 10 x: LP = 90,000 ÷ 0.996 = 90,361.45. Sent at a close of 100,000, the order would meet 85,000: on the
+    # way there the position is gone. Its margin of 10,000 is lost and no more, and what is sent later finds an account.
+    gap = (85_000, 86_000, 84_000, 85_000, 1)
+    script = {0: [kit.buy("1")], 2: [getattr(kit, again)("1")], 3: [kit.buy("0.5")]}
+    output = run(make_klines([FLAT, FLAT, FLAT, gap, gap]), script, execution=NEXT_OPEN, **followed(10))
+    assert [(fill.order_type, fill.price) for fill in output.fills] == [
+        ("market", D(100_000)),
+        ("liquidation", D("90361.4")),
+        ("market", D(85_000)),
+    ]
+    assert [denial.reason for denial in output.denials] == [GONE_BY_OPEN]
+    # 100,000 − fee of the entry 50 − margin 10,000 − fee of 0.5 BTC at 85,000: 21.25.
+    assert output.balance == D("89928.75")
+
+
+def test_a_short_meets_no_open_above_its_liquidation_price(run: Run, make_klines: Make, kit: Any) -> None:
+    # LP = 110,000 ÷ 1.004 = 109,561.75, up to the tick.
+    gap = (115_000, 116_000, 114_000, 115_000, 1)
+    script = {0: [kit.sell("1")], 2: [kit.buy("1")]}
+    output = run(make_klines([FLAT, FLAT, FLAT, gap, gap]), script, execution=NEXT_OPEN, **followed(10))
+    assert [(fill.order_type, fill.price) for fill in output.fills][1:] == [("liquidation", D("109561.8"))]
+
+
+def test_an_order_that_meets_its_open_first_is_filled_there(run: Run, make_klines: Make, kit: Any) -> None:
+    # The bar goes beyond the liquidation price later, from an open that does not.
+    fall = (95_000, 95_000, 84_000, 85_000, 1)
+    script = {0: [kit.buy("1")], 2: [kit.sell("1")]}
+    output = run(make_klines([FLAT, FLAT, FLAT, fall, fall]), script, execution=NEXT_OPEN, **followed(10))
+    assert [(fill.order_type, fill.price) for fill in output.fills][1:] == [("market", D(95_000))]
+    assert not output.denials
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(1, 10_000),
+    leverage=st.sampled_from([5, 20, 100]),
+    fill=st.sampled_from(["close", "next-open"]),
+    trades=st.lists(
+        st.tuples(
+            st.integers(0, 50), st.booleans(), st.integers(1, 8), st.integers(1, 900), st.integers(-25, 25).filter(bool)
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+)
+def test_no_position_loses_more_than_its_margin_across_gaps(
+    seed: int,
+    leverage: int,
+    fill: Literal["close", "next-open"],
+    trades: list[tuple[int, bool, int, int, int]],
+    run: Run,
+    random_market: Make,
+    kit: Any,
+) -> None:
+    klines = random_market(60, seed=seed, sigma=0.003)
+    for bar, _, held, _, percent in trades:
+        # A gap right behind the order that closes: all prices from there on move by a share of what they are.
+        moved = [
+            pl.when(pl.int_range(pl.len()) > bar + held)
+            .then(pl.col(name) * (100 + percent) // 100)
+            .otherwise(pl.col(name))
+            for name in ("open", "high", "low", "close")
+        ]
+        klines = replace(klines, frame=klines.frame.with_columns(moved))
+    script: dict[int, list[Any]] = {}
+    for bar, buys, held, milli, _ in trades:
+        quantity = str(D(milli) / 1000)
+        script.setdefault(bar, []).append((kit.buy if buys else kit.sell)(quantity))
+        script.setdefault(bar + held, []).append((kit.sell if buys else kit.buy)(quantity))
+    execution = Execution(fill=fill, slippage=Slippage())
+    output = run(klines, script, execution=execution, **followed(leverage))
+    curve = equity_curve(klines, output.fills, output.payments, BALANCE)
+    assert curve["equity"].to_numpy().min() > -1e-6
+    account = replay(output.fills, output.payments, BALANCE)
+    for trade in account.trades:
+        # An upper bound of the margin where a position was built in parts: that of all that was ever opened.
+        margin = trade.opened_notional / leverage
+        entry_fees = trade.opened_notional * D("0.0005")
+        if trade.exit_time is not None:
+            assert trade.pnl >= -margin - entry_fees - D("0.5"), trade
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -268,3 +268,11 @@ def test_balance_and_open_profit_follow_from_fills_and_payments(
     assert all(
         abs(fill.fee - fill.quantity * fill.price * Decimal("0.0005")) <= Decimal("5e-9") for fill in output.fills
     )
+
+
+def test_a_bar_may_send_more_orders_than_the_engine_allows_in_a_second(
+    run: Callable[..., EngineOutput], make_klines: Callable[..., Klines], kit: Any
+) -> None:
+    flat = [(100, 100, 100, 100, 1000)] * 4
+    output = run(make_klines(flat), {1: [kit.buy("0.1")] * 250})
+    assert (len(output.fills), output.denials) == (250, [])

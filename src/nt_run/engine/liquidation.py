@@ -14,21 +14,14 @@ from collections.abc import Callable, Sequence
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 from typing import Any, cast
 
-from nautilus_trader.backtest import BacktestEngine
-from nautilus_trader.model import Bar, BarType, CryptoPerpetual, OrderFilled, OrderSide, OrderType, Quantity
+from nautilus_trader.model import Bar, CryptoPerpetual, OrderFilled, OrderSide, OrderType, Quantity
 from nautilus_trader.trading import Strategy
 
-from nt_run.engine.bars import execution_type_name
-from nt_run.engine.charges import ChargeModel
-from nt_run.engine.guard import Guard
 from nt_run.engine.instrument import ensure_currency
-from nt_run.engine.prices import PriceModel
 from nt_run.engine.venue import VENUE
-from nt_run.engine.watcher import Watcher
-from nt_run.errors import BooksError
 from nt_run.liquidation import Extremes, Liquidation, MarginPlan
 from nt_run.margin import liquidation_price
-from nt_run.model import LIQUIDATION, MS, Fees, Fill, Settlement, Side, format_time
+from nt_run.model import Settlement, Side
 from nt_run.outcomes import Threat
 from nt_run.sizing import to_step
 from nt_run.specs import InstrumentSpecs
@@ -110,6 +103,19 @@ class Liquidator:
         if self._position > 0:
             return opened <= self._exact or price < self._exact
         return opened >= self._exact or price > self._exact or price < opened
+
+    def is_gone_by_open(self, row: int, opened: Decimal) -> bool:
+        """Tell whether the position is liquidated by the time the bar `row`, yet to come, opens at `opened`.
+
+        The gap from the last close to that open counts: the price went through all of it.
+        """
+        if not self._position or row >= len(self._low):
+            return False
+        if any(self._is_crossed(between, self._seen_ns) for between in range(self._row + 1, row)):
+            return True
+        if not self._is_crossed(row, self._seen_ns) or self._exact is None:
+            return False
+        return opened <= self._exact if self._position > 0 else opened >= self._exact
 
     def _is_crossed(self, row: int, now_ns: int) -> bool:
         """Tell whether the extreme of a bar that ends at `now_ns` is at the liquidation price or beyond it."""
@@ -226,73 +232,3 @@ class Liquidator:
         """Return the balance as the engine has it, whose roundings ours does not follow."""
         account: Any = cast("Any", strategy).cache.account_for_venue(VENUE)
         return account.balance_total(ensure_currency(self._specs.quote_asset)).as_decimal()
-
-
-class Follower:
-    """Lets a liquidator follow a run; `charges` are what the venue is to charge by."""
-
-    def __init__(
-        self,
-        plan: MarginPlan,
-        extremes: Extremes,
-        specs: InstrumentSpecs,
-        instrument: CryptoPerpetual,
-        *,
-        fees: Fees,
-        leverage: Decimal,
-        balance: Decimal,
-        settlements: Sequence[Settlement],
-    ) -> None:
-        self.charges = ChargeModel(fees, ensure_currency(specs.quote_asset))
-        self._prices: PriceModel | None = None
-        self._liquidator = Liquidator(
-            plan,
-            extremes,
-            specs,
-            instrument,
-            leverage=leverage,
-            balance=balance,
-            settlements=settlements,
-            force=self._force,
-        )
-        self._watcher = Watcher()
-        self._watcher.bar_type = BarType.from_str(execution_type_name(specs.instrument_id))
-
-    def hooks(self, _bar_type: BarType) -> dict[str, Callable[..., None]]:
-        """Return what is to be called ahead of the strategy's callbacks."""
-        return self._liquidator.hooks()
-
-    def install(self, engine: BacktestEngine, prices: PriceModel, guard: Guard) -> None:
-        """Watch the bars the engine matches orders with."""
-        self._prices = prices
-        prices.liquidation = self._liquidator.comes_first
-        self._watcher.look = guard.wrap(self._liquidator.look)
-        engine.add_actor(self._watcher)
-
-    def told(self, fills: Sequence[Fill]) -> dict[str, Any]:
-        """Return what the output of a run has of liquidation: the positions it closed, and those it might have.
-
-        Raises:
-            BooksError: A liquidation was not filled, or not at its price.
-        """
-        return {"liquidations": self._events(fills), "threats": self._liquidator.threats}
-
-    def release(self) -> None:
-        """Let go of everything that must be freed on the thread it was made on."""
-        self._watcher.look = self._prices = None
-        self._liquidator.release()
-
-    def _events(self, fills: Sequence[Fill]) -> list[Liquidation]:
-        filled = {fill.order_id: fill for fill in fills if fill.order_type == LIQUIDATION}
-        for event in self._liquidator.events:
-            fill = filled.get(event.order_id)
-            if fill is None or (fill.price, fill.quantity) != (event.price, event.quantity):
-                found = "not filled" if fill is None else f"{fill.quantity} at {fill.price}"
-                what = f"the liquidation of {format_time(event.time_ns // MS)}"
-                raise BooksError(what, f"{event.quantity} at {event.price}", found)
-        return self._liquidator.events
-
-    def _force(self, order_id: str, price: Decimal, charge: Decimal, quantity: Decimal) -> None:
-        if self._prices is not None:
-            self._prices.force(order_id, price)
-        self.charges.force(order_id, charge, quantity * price)

@@ -6,9 +6,8 @@ the close for a market order. An empty book makes it reject the order, and the s
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from nautilus_trader.common import Clock
 from nautilus_trader.execution import FillModel
@@ -27,14 +26,24 @@ from nt_run.execution import Execution
 from nt_run.matching import MatchBars
 from nt_run.model import MS, Side
 
-type ComesFirst = Callable[[Any, Decimal, int], bool]
-"""Asked with an order about to fill, the open of the bar that is matched, and the time in ns."""
-
 NO_NEXT_OPEN = "no next open: sent at the close of the last bar"
+GONE_BY_OPEN = "liquidated: the position it was for is gone by the next open"
 _MARKET = {OrderType.MARKET, OrderType.MARKET_TO_LIMIT}
 _TRIGGERED = {OrderType.STOP_MARKET, OrderType.MARKET_IF_TOUCHED, OrderType.TRAILING_STOP_MARKET}
 _LEVEL = 10**9
 """Quantity of the book's one level in base units: more than any order."""
+
+
+class Foreseen(Protocol):
+    """Knows whether the open position is liquidated before an order is reached."""
+
+    def comes_first(self, order: Any, opened: Decimal, now_ns: int) -> bool:  # noqa: ANN401 - the engine's orders
+        """Tell it of a resting order, in the bar that ends at `now_ns` and opened at `opened`."""
+        ...
+
+    def is_gone_by_open(self, row: int, opened: Decimal) -> bool:
+        """Tell it of the open of a bar to come."""
+        ...
 
 
 class PriceModel(FillModel):
@@ -63,8 +72,8 @@ class PriceModel(FillModel):
         self._bars = bars
         self._forced: dict[str, Decimal] = {}
         self._clock: Clock | None = None
-        self.liquidation: ComesFirst | None = None
-        """Tells whether the position is liquidated before the order is reached, which then never fills."""
+        self.liquidation: Foreseen | None = None
+        """An order that the liquidation of the position comes before never fills."""
 
     def start(self, clock: Clock) -> None:
         """Take the clock of the engine: the time of the bar that is being matched."""
@@ -115,12 +124,12 @@ class PriceModel(FillModel):
         self.references[order_id] = reference
         return self._book(self._execution.slippage.worse(reference, side, tick=self._tick, grid=self._grid))
 
-    def _is_too_late(self, order: Any, comes_first: ComesFirst) -> bool:  # noqa: ANN401 - as above
+    def _is_too_late(self, order: Any, foreseen: Foreseen) -> bool:  # noqa: ANN401 - as above
         if order.order_type in _MARKET:
             return False
         now_ms = self._now_ms()
         row = self._row_from(now_ms) - 1
-        return row >= 0 and comes_first(order, self._bars.price("open", row), now_ms * MS)
+        return row >= 0 and foreseen.comes_first(order, self._bars.price("open", row), now_ms * MS)
 
     def _reference(self, order: Any, market: Price | None) -> Decimal | None:  # noqa: ANN401 - as above
         """Return the market's price of a taker's fill; `None` for all other orders and for a refused one."""
@@ -131,7 +140,12 @@ class PriceModel(FillModel):
             if (row := self._row_from(self._now_ms())) == len(self._bars):
                 self._reasons[order.client_order_id.value] = NO_NEXT_OPEN
                 return None
-            return self._bars.price("open", row)
+            opened = self._bars.price("open", row)
+            if self.liquidation is not None and self.liquidation.is_gone_by_open(row, opened):
+                # The next look at the bars closes the position, and the order would open another one.
+                self._reasons[order.client_order_id.value] = GONE_BY_OPEN
+                return None
+            return opened
         if kind in _TRIGGERED and self._execution.slippage:
             return self._triggered(order)
         return None

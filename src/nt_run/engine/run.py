@@ -16,10 +16,10 @@ from nt_run.engine.bars import bar_type_name, make_bar_pairs
 from nt_run.engine.collect import OrderCollector, collect_funding, collect_trades
 from nt_run.engine.estimator import Estimator
 from nt_run.engine.filters import FilterGate
+from nt_run.engine.follower import Follower
 from nt_run.engine.funding import FundingPlan
 from nt_run.engine.guard import Guard, together
 from nt_run.engine.instrument import SpecCheck, build_instrument, compare_with_specs, ensure_currency
-from nt_run.engine.liquidation import Follower
 from nt_run.engine.prices import PriceModel
 from nt_run.engine.protect import Protector
 from nt_run.engine.refuse import Gate, Refusals

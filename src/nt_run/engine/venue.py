@@ -9,6 +9,7 @@ from nautilus_trader.backtest import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.common import CacheConfig, LoggerConfig, LogLevel
 from nautilus_trader.execution import ExecutionEngineConfig, FeeModel, FillModel, MakerTakerFeeModel
 from nautilus_trader.model import AccountType, Currency, LeveragedMarginModel, Money, OmsType, Venue
+from nautilus_trader.risk import RiskEngineConfig
 
 from nt_run.model import Fees
 
@@ -17,6 +18,7 @@ VENUE = Venue("BINANCE")
 _KEPT_BARS = 1_000
 """Bars the cache keeps for `cache.bars()`; the engine's own default is 10,000."""
 _DAY_MINUTES = 24 * 60
+_UNLIMITED = "1000000/00:00:01"
 
 
 def make_engine() -> BacktestEngine:
@@ -33,6 +35,8 @@ def make_engine() -> BacktestEngine:
         exec_engine=ExecutionEngineConfig(
             purge_account_events_interval_mins=_DAY_MINUTES, purge_account_events_lookback_mins=0
         ),
+        # All orders of a bar are of one instant, and the engine's own limit is 100 a second.
+        risk_engine=RiskEngineConfig(max_order_submit_rate=_UNLIMITED, max_order_modify_rate=_UNLIMITED),
     )
     with _not_imported("pandas", "uvloop"):
         return BacktestEngine(config)
