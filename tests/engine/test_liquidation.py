@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from nt_run.accounting import build_trades, close_books
 from nt_run.engine.charges import TOO_LARGE, ChargeModel, bracket_gate
-from nt_run.engine.watcher import Watcher
 from nt_run.engine.prices import PriceModel
 from nt_run.engine.run import EngineOutput
+from nt_run.engine.watcher import Watcher
 from nt_run.equity import equity_curve
 from nt_run.klines import Klines
 from nt_run.liquidation import MarginPlan, find_extremes, is_reachable

@@ -274,5 +274,5 @@ def test_a_bar_may_send_more_orders_than_the_engine_allows_in_a_second(
     run: Callable[..., EngineOutput], make_klines: Callable[..., Klines], kit: Any
 ) -> None:
     flat = [(100, 100, 100, 100, 1000)] * 4
-    output = run(make_klines(flat), {1: [kit.buy("0.1")] * 250})
+    output = run(make_klines(flat), {1: [kit.buy("2")] * 250})
     assert (len(output.fills), output.denials) == (250, [])
