@@ -62,6 +62,15 @@ def test_looking_ahead_is_found_and_the_time_is_named(strategy: str) -> None:
     assert caught.value.exit_code == 8
 
 
+def test_where_the_data_end_is_no_secret_of_the_future() -> None:
+    result = checked("ShareOfTheSample")
+    found = [moment["future"] for moment in result["tests"]["future"]["moments"] if moment["difference"]]
+    # Noise in the same number of bars changes nothing.
+    assert set(found) == {"end"}
+    with pytest.raises(CheckFailedError, match="is another where the data ends soon after 2026-06-0"):
+        refuse_dishonest(result)
+
+
 @pytest.mark.parametrize("strategy", ["Coin", "SetOrder"])
 def test_a_strategy_that_does_not_do_the_same_twice_is_found(strategy: str) -> None:
     result = checked(strategy)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from nt_run.counterfactual import with_other_future
+from nt_run.counterfactual import with_other_future, without_future
 from nt_run.data.ingest import refuse_impossible
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import Interval
@@ -109,3 +109,10 @@ def test_the_noise_can_begin_at_the_open_that_came() -> None:
     changed = with_other_future(moved, 100 * MINUTE, TICK, seed=1, keep_open=True)
     assert changed.frame["open"][100] == opened[100]
     assert (changed.frame["close"][100:] != moved.frame["close"][100:]).sum() >= 98
+
+
+def test_a_market_that_ends_has_the_rows_that_had_closed() -> None:
+    klines = market(10)
+    assert_frame_equal(without_future(klines, 5 * MINUTE).frame, klines.frame[:5])
+    assert_frame_equal(without_future(klines, 5 * MINUTE - 1).frame, klines.frame[:4])
+    assert len(without_future(klines, -1)) == 0

@@ -66,7 +66,7 @@ def check(
     with open_market(config, cache_dir=Path(cache_dir), offline=offline, progress=progress) as market:
         inputs = load_inputs(market, config, progress)
     config = config.resolved(inputs.time_range, config.strategy.params)
-    runs = _Runs(config, inputs, progress, planned=2 + 2 * times + 3)
+    runs = _Runs(config, inputs, progress, planned=2 + 3 * times + 3)
     klines, tick = inputs.klines.klines, inputs.specs.specs.tick_size
     whole = runs(klines, klines, None)
     orders = whole.sent

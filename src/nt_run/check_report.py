@@ -89,6 +89,8 @@ def _explained(tests: Mapping[str, Any]) -> list[RenderableType]:
         )
     if ahead := next((moment for moment in tests["future"]["moments"] if moment["difference"]), None):
         title = f"With other bars after {short_time(ahead['time'])} UTC it decided otherwise before, so it knew them:"
+        if ahead["future"] == "end":
+            title = f"With data that end soon after {short_time(ahead['time'])} UTC it decided otherwise before:"
         parts.append(_example(title, ahead["difference"]))
     if late := next((start for start in tests["later_start"]["starts"] if start["agreement"] == "never"), None):
         title = (

@@ -59,6 +59,12 @@ def with_other_future(
     return Klines(klines.symbol, klines.interval, klines.exponents, frame)
 
 
+def without_future(klines: Klines, end_ms: int) -> Klines:
+    """Return the rows of `klines` that had closed by `end_ms`: the market as if it ended there."""
+    kept = int(np.searchsorted(klines.close_times(), end_ms, side="right"))
+    return Klines(klines.symbol, klines.interval, klines.exponents, klines.frame[:kept])
+
+
 def _shapes(klines: Klines) -> Floats:
     """Return gap, high, low and close of each row as logarithms, the latter three against its open."""
     opened, high, low, close = (np.log(klines.frame[name].to_numpy()) for name in PRICES)

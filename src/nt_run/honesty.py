@@ -2,8 +2,8 @@
 
 - The same again: two runs ask for the same orders.
 - No future: whatever comes after a moment, the orders up to it are the same. The moments are those at which orders
-  were sent, where knowledge of the next bar shows at once, and some at random; each has two futures, one the mirror of
-  the other.
+  were sent, where knowledge of the next bar shows at once, and some at random; each has three futures: noise, its
+  mirror image, and none, for how much data there is tells of the future, too.
 - A later start: once indicators are warm, a run that starts later asks for the same in the same position.
 """
 
@@ -16,7 +16,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal, Protocol
 
-from nt_run.counterfactual import with_other_future
+from nt_run.counterfactual import with_other_future, without_future
 from nt_run.klines import Klines
 from nt_run.lens import Lens
 from nt_run.model import MS, Fill, SentOrder, TimeRange
@@ -57,13 +57,20 @@ class Difference:
     second: SentOrder | None
 
 
+Future = Literal["noise", "mirror", "end"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """One moment after which the future was replaced; `orders` were sent up to it."""
+    """One moment after which the future was replaced; `orders` were sent up to it.
+
+    `future` is the one that made the `difference`; both are `None` where none did.
+    """
 
     time_ms: int
     orders: int
     difference: Difference | None
+    future: Future | None = None
 
 
 Agreement = Literal["equal", "by_position", "never", "no_orders"]
@@ -134,22 +141,21 @@ def check_future(
     for number, moment in enumerate(choose_moments(klines, orders, times, seed)):
         known = [order for order in orders if order.time_ns <= moment * MS]
         fed = TimeRange(klines.range.start_ms, moment + _FED_BEYOND * klines.interval.ms)
-        difference = None
-        for mirrored in (False, True):
-            lens = partial(
-                with_other_future,
-                known_until_ms=moment,
-                tick=tick,
-                seed=seed + number,
-                mirrored=mirrored,
-                keep_open=keep_open,
-            )
+        noise = partial(with_other_future, known_until_ms=moment, tick=tick, seed=seed + number, keep_open=keep_open)
+        futures: dict[Future, Lens] = {
+            "noise": noise,
+            "mirror": partial(noise, mirrored=True),
+            "end": partial(without_future, end_ms=fed.end_ms),
+        }
+        difference, found = None, None
+        for future, lens in futures.items():
             changed = lens(klines)
             outcome = trial(changed.within(fed), changed, lens)
-            found = [order for order in outcome.sent if order.time_ns <= moment * MS]
-            if difference := first_difference(known, found):
+            sent = [order for order in outcome.sent if order.time_ns <= moment * MS]
+            if difference := first_difference(known, sent):
+                found = future
                 break
-        moments.append(Moment(time_ms=moment, orders=len(known), difference=difference))
+        moments.append(Moment(time_ms=moment, orders=len(known), difference=difference, future=found))
     return moments
 
 

@@ -50,6 +50,7 @@ def _moment(moment: Moment) -> dict[str, Any]:
     return {
         "time": format_iso(moment.time_ms),
         "orders": moment.orders,
+        "future": moment.future,
         "difference": _differs(moment.difference, ("real_future", "other_future")),
     }
 
@@ -82,7 +83,10 @@ def _verdict(result: Mapping[str, Any]) -> str:
     for moment in tests["future"]["moments"]:
         if moment["difference"]:
             asked, known = _when(moment["difference"]), _when(moment)
-            return f"{name} looks ahead: what it asked for at {asked} changes with the bars after {known}."
+            how = f"is another where the data ends soon after {known}"
+            if moment["future"] != "end":
+                how = f"changes with the bars after {known}"
+            return f"{name} looks ahead: what it asked for at {asked} {how}."
     start = next(start for start in tests["later_start"]["starts"] if start["agreement"] == "never")
     late = f"{start['bars']:,} bar{'s' if start['bars'] > 1 else ''} later"
     return f"{name} depends on where the range starts: started {late}, it never comes to agree."
