@@ -11,6 +11,7 @@ from nt_run.audit import audit_run
 from nt_run.config import load_config
 from nt_run.errors import SizingError, UsageError
 from nt_run.pipeline import backtest
+from nt_run.published import Published
 from nt_run.report import print_run
 from nt_run.results import Run, load_run
 
@@ -72,7 +73,7 @@ def test_a_liquidated_run_says_so_first_and_is_sound(
     first = kept.trades.row(0, named=True)
     margin = first["quantity"] * Decimal(str(first["entry_price"])) / 50 + first["funding"]
     assert abs(Decimal(told[0]["lost"]) - margin) < Decimal("1e-7")
-    assert audit_run(load_run(kept.run_id, cache / "runs"), None)["violations"] == []
+    assert audit_run(load_run(kept.run_id, cache / "runs"), Published())["violations"] == []
     print_run(kept.summary)
     lines = capsys.readouterr().out.splitlines()
     assert lines[4].startswith("LIQUIDATED")

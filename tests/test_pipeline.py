@@ -17,6 +17,7 @@ from nt_run.inputs import market_root
 from nt_run.klines import Exponents
 from nt_run.model import FundingRate, parse_time
 from nt_run.pipeline import backtest
+from nt_run.published import Published
 from nt_run.report import print_run
 from nt_run.results import Run, load_run
 from nt_run.summary import FIGURES, figures
@@ -248,7 +249,7 @@ def test_seven_years_of_hours_run_across_the_tick_change(
     assert differing == ["price_precision", "tick_size"]
     assert any("0.01" in warning for warning in run.summary["warnings"])
     assert_books_balance(run)
-    assert audit_run(run, None)["violations"] == []
+    assert audit_run(run, Published())["violations"] == []
     assert fills_lie_in_their_bars(run)
 
 

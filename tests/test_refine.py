@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from nt_run.audit import audit_run, published_settlements
+from nt_run.audit import audit_run
 from nt_run.config import RunConfig, load_config
 from nt_run.errors import UsageError
 from nt_run.model import Interval
 from nt_run.pipeline import backtest
+from nt_run.published import Published, read_published
 from nt_run.report import print_run
 from nt_run.results import Run, load_run
 
@@ -80,7 +81,7 @@ def test_a_run_with_finer_klines_is_kept_whole_audited_and_repeated(close: Run, 
     assert kept.detail.frame.equals(close.detail.frame)
     assert kept.orders is not None
     assert set(kept.orders["ended"]) <= {"filled", "cancelled", "open"}
-    assert audit_run(kept, published_settlements(kept, cache))["violations"] == []
+    assert audit_run(kept, read_published(kept, cache))["violations"] == []
     again = backtest(kept.config, cache_dir=cache, offline=True, save=False)
     assert again.fills.equals(close.fills)
     assert again.summary["ambiguity"] == close.summary["ambiguity"]
@@ -92,7 +93,7 @@ def test_the_audit_names_finer_klines_that_are_not_those_of_the_run(close: Run, 
     frame = kept.detail.frame
     changed = frame.with_columns(high=frame["high"] + 1)
     object.__setattr__(kept.detail, "frame", changed)
-    found = {(each["check"], each["what"]) for each in audit_run(kept, None)["violations"]}
+    found = {(each["check"], each["what"]) for each in audit_run(kept, Published())["violations"]}
     assert ("klines", "finer klines") in found
 
 
@@ -108,7 +109,7 @@ def test_books_balance_with_finer_klines_slippage_and_leverage(market: str, cach
     }
     run = backtest(narrow(**changes), cache_dir=cache, save=False)
     assert run.summary["fills"] > 0
-    assert audit_run(run, None)["violations"] == []
+    assert audit_run(run, Published())["violations"] == []
     worst, chosen, best = between(run.summary)
     assert worst <= chosen <= best
 

@@ -1,7 +1,7 @@
 """A kept run, audited: read from its folder, replayed, and compared with what it says and with the market data.
 
 Nothing is taken from the engine or from the books that made the run (a contract of import-linter): the arithmetic is
-that of `replay` and `compliance`.
+that of `replay`, `compliance` and `solvency`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,27 +11,26 @@ from typing import Any
 
 import polars as pl
 
+from nt_run.audit_margin import audit_margin
 from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
 from nt_run.data.content import fingerprint
-from nt_run.errors import DataError, ResultsError
-from nt_run.inputs import open_market
+from nt_run.errors import ResultsError
 from nt_run.matching import disagreement, replaced
 from nt_run.model import (
     MS,
-    Fill,
     FundingPayment,
     FundingRate,
-    Liquidity,
     Settlement,
-    Side,
     TimeRange,
     Violation,
     format_iso,
 )
+from nt_run.published import Published, read_published
+from nt_run.readback import read_fills, read_payments, read_settlements, trade_rows
 from nt_run.replay import TOLERANCE, Compared, compare_equity, compare_totals, compare_trades, replay
 from nt_run.results import Run, load_run
 
-CHECKS = ("klines", "fills", "funding", "trades", "equity", "totals")
+CHECKS = ("klines", "fills", "funding", "margin", "trades", "equity", "totals")
 
 
 def audit(name: str | None, cache_dir: Path) -> dict[str, Any]:
@@ -45,31 +44,28 @@ def audit(name: str | None, cache_dir: Path) -> dict[str, Any]:
     """
     run = load_run(name, cache_dir / "runs")
     try:
-        return audit_run(run, published_settlements(run, cache_dir))
+        return audit_run(run, read_published(run, cache_dir))
     except (KeyError, TypeError, ValueError, ArithmeticError, pl.exceptions.PolarsError) as exc:
         raise ResultsError(f"{run.path} cannot be audited: {exc!r} in its files. Run the backtest again.") from exc
 
 
-def audit_run(run: Run, published: Sequence[FundingRate] | None) -> dict[str, Any]:
-    """Audit a run.
-
-    Args:
-        run: A run, kept or not.
-        published: The exchange's settlements of its range, from elsewhere than the run; `None` if there are none.
-    """
+def audit_run(run: Run, published: Published) -> dict[str, Any]:
+    """Audit a run, kept or not, and hold it against what is known from elsewhere than the run."""
     klines, balance = run.klines, run.config.account.balance
-    fills, payments = _fills(run.fills), _payments(run.funding)
-    settlements, unchecked = _due(run, payments, published)
+    fills, payments = read_fills(run.fills), read_payments(run.funding)
+    settlements, unchecked = _due(run, payments, published.settlements)
     account = replay(fills, payments, balance)
     last_close = Decimal(int(klines.frame["close"][-1])).scaleb(-klines.exponents.price)
-    trades = compare_trades(account, _trade_rows(run.trades))
+    trades = compare_trades(account, trade_rows(run.trades))
     equity = compare_equity(account, klines, run.equity, balance)
     totals = compare_totals(account, _stated(run.summary), balance=balance, last_close=last_close)
+    margin = audit_margin(run, fills, payments, published)
     violations = [
         *_check_klines(run),
         *check_fills(fills, klines, _rules(run), run.detail),
-        *check_settlements(settlements, published, klines),
+        *check_settlements(settlements, published.settlements, klines),
         *check_funding(settlements, payments, fills),
+        *margin.violations,
         *trades.violations,
         *equity.violations,
         *totals.violations,
@@ -79,6 +75,7 @@ def audit_run(run: Run, published: Sequence[FundingRate] | None) -> dict[str, An
         "klines": len(klines),
         "fills": len(fills),
         "funding": len(settlements),
+        "margin": margin.checked,
         "trades": len(account.trades),
         "equity": run.equity.height,
         "totals": len(_stated(run.summary)),
@@ -93,23 +90,9 @@ def audit_run(run: Run, published: Sequence[FundingRate] | None) -> dict[str, An
         "checks": [{"name": check, "checked": counts[check], "wrong": broken[check]} for check in CHECKS],
         "charged": len(payments),
         "largest": {"trade": _largest(trades), "equity": _largest(equity), "final_equity": _largest(totals)},
-        "unchecked": unchecked,
+        "unchecked": [*unchecked, *margin.unchecked],
         "violations": [_object(each) for each in violations],
     }
-
-
-def published_settlements(run: Run, cache_dir: Path) -> Sequence[FundingRate] | None:
-    """Return the settlements of a run's range from the cache, or `None` if it does not have them all."""
-    if not run.config.funding:
-        return ()
-    span = run.klines.range
-    try:
-        with open_market(run.config, cache_dir=cache_dir, offline=True) as market:
-            held, least = TimeRange(span.start_ms + 1, span.end_ms + 1), float(run.config.min_completeness)
-            loaded = market.load_funding(run.config.symbol, held, min_completeness=least)
-    except DataError:
-        return None
-    return loaded.rates
 
 
 def _due(
@@ -117,12 +100,10 @@ def _due(
 ) -> tuple[list[Settlement], list[str]]:
     """Return the settlements of the run's range, from the best source there is, and what cannot be checked."""
     unchecked = [] if run.config.funding else ["funding, which was left out on request"]
-    if "liquidation" in run.fills["order_type"]:
-        unchecked.append("liquidation prices and charges, beyond what they did to trades and equity")
     if published is None:
         unchecked.append("whether the exchange had other settlements: the cache does not have those of this range")
     if run.settlements is not None:
-        return _settlements(run.settlements), unchecked
+        return read_settlements(run.settlements), unchecked
     prices = {payment.time_ns: payment.price for payment in payments}
     if published is not None:
         unchecked.append("settlement prices without a mark price: the folder, of an earlier version, does not say them")
@@ -189,37 +170,6 @@ def _check_counts(run: Run) -> list[Violation]:
         for name, count in counts.items()
         if count != run.summary[name]
     ]
-
-
-def _fills(frame: pl.DataFrame) -> list[Fill]:
-    if "reference" not in frame.columns:  # as in folders of earlier versions, which had no slippage
-        frame = frame.with_columns(reference=pl.col("price"))
-    rows = _rows(frame.rename({"time": "time_ns"}), "time_ns")
-    for row in rows:
-        row["side"], row["liquidity"] = Side(row["side"]), Liquidity(row["liquidity"])
-    return [Fill(**row) for row in rows]
-
-
-def _payments(frame: pl.DataFrame) -> list[FundingPayment]:
-    if "price_source" not in frame.columns:  # as in folders of earlier versions
-        frame = frame.with_columns(price_source=pl.lit("mark_price"))
-    return [FundingPayment(**row) for row in _rows(frame.rename({"time": "time_ns"}), "time_ns")]
-
-
-def _settlements(frame: pl.DataFrame) -> list[Settlement]:
-    return [Settlement(**row) for row in _rows(frame.rename({"time": "time_ns"}), "time_ns")]
-
-
-def _trade_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    for name in ("slippage", "liquidation"):
-        if name not in frame.columns:  # as in folders of earlier versions
-            frame = frame.with_columns(pl.lit(Decimal(0)).alias(name))
-    return _rows(frame, "entry_time", "exit_time")
-
-
-def _rows(frame: pl.DataFrame, *times: str) -> list[dict[str, Any]]:
-    """Return the rows of a frame, with its times in ns."""
-    return frame.with_columns(pl.col(*times).dt.epoch("ns")).to_dicts()
 
 
 def _largest(compared: Compared) -> dict[str, Any]:

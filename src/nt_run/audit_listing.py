@@ -16,6 +16,7 @@ _WORDS = {
     "klines": "the bars the report was made of, by their fingerprint",
     "fills": "price in its bar and on the tick, quantity on the step, minimums, fee",
     "funding": "position × price × rate at each settlement, none missing, none extra",
+    "margin": "bars with a position: what is left of its margin, and each liquidation",
     "trades": "times, sides, averages, price, fees, funding",
     "equity": "equity, balance, position and drawdown of every bar",
     "totals": "balance, equity and what they are made of",

@@ -36,6 +36,32 @@ class MatchBars:
         return row if row < len(self) and int(self.closed[row]) * MS == time_ns else None
 
 
+@dataclass(frozen=True, slots=True)
+class MarkExtremes:
+    """Lowest and highest mark price of some bars: `open_time`, `low` and `high`, scaled by 10^`exponent`."""
+
+    frame: pl.DataFrame
+    exponent: int
+
+    def at(
+        self, opened: NDArray[np.int64], exponent: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return which of the bars that opened at some times (ms) are known, and their lows and highs at `exponent`."""
+        starts = self.frame["open_time"].dt.epoch("ms").to_numpy()
+        rows = np.flatnonzero(np.isin(opened, starts))
+        at = np.searchsorted(starts, opened[rows])
+        scale = 10 ** (exponent - self.exponent)
+        return rows, self.frame["low"].to_numpy()[at] * scale, self.frame["high"].to_numpy()[at] * scale
+
+
+def mark_extremes(marks: Klines | None, opened: NDArray[np.int64]) -> MarkExtremes | None:
+    """Return the extremes of the mark klines that open at some times (ms); `None` without any mark klines."""
+    if marks is None:
+        return None
+    rows = pl.Series(np.isin(marks.open_times(), opened))
+    return MarkExtremes(marks.frame.filter(rows).select("open_time", "low", "high"), marks.exponents.price)
+
+
 def match_bars(klines: Klines, fine: Klines | None = None) -> MatchBars:
     """Return the bars of `klines`, with those of `fine` in the place of the bars they make up."""
     if fine is None:

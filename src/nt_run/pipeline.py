@@ -29,6 +29,7 @@ from nt_run.frames import fills_frame, funding_frame, orders_frame, settlements_
 from nt_run.holes import find_crossings
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.liquidation import margin_object
+from nt_run.matching import mark_extremes
 from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
 from nt_run.progress import ProgressDisplay
 from nt_run.reconcile import reconcile_trades
@@ -119,6 +120,8 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, refined: R
         summary=summary,
         klines=klines,
         detail=refined.fine,
+        marks=mark_extremes(inputs.margin.marks, klines.open_times()),
+        detail_marks=refined.fine_marks,
         **frames,
     )
 

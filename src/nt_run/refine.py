@@ -14,7 +14,7 @@ from nt_run.data.content import fingerprint
 from nt_run.data.ingest import merge_klines
 from nt_run.engine.run import EngineInput, EngineOutput, run_engine
 from nt_run.klines import Klines
-from nt_run.matching import disagreement, match_bars
+from nt_run.matching import MarkExtremes, disagreement, mark_extremes, match_bars
 from nt_run.model import Interval, TimeRange
 from nt_run.outcomes import Costs
 
@@ -121,6 +121,12 @@ class Refined:
     def fine(self) -> Klines | None:
         """The finer klines in the place of some bars."""
         return None if self.detail is None else self.detail.klines
+
+    @property
+    def fine_marks(self) -> MarkExtremes | None:
+        """The mark prices that decided on liquidation in the finer klines."""
+        fine = self.fine
+        return None if self.detail is None or fine is None else mark_extremes(self.detail.marks, fine.open_times())
 
     @property
     def warnings(self) -> list[str]:

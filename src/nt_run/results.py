@@ -2,7 +2,7 @@
 
 <cache>/runs/<UTC time>-<strategy>-<symbol>-<interval>-<digest>[-demo]/
     config.toml specs.json summary.json klines.parquet fills.parquet trades.parquet funding.parquet equity.parquet
-    settlements.parquet orders.parquet detail.parquet
+    settlements.parquet orders.parquet detail.parquet marks.parquet detail_marks.parquet
 """
 
 import datetime as dt
@@ -21,6 +21,7 @@ from nt_run.config import RunConfig, load_config
 from nt_run.errors import NtRunError, ResultsError
 from nt_run.folders import SUMMARY, find_run
 from nt_run.klines import SCHEMA, Exponents, Klines
+from nt_run.matching import MarkExtremes
 from nt_run.model import Interval
 
 REQUIRED = ("run_id", "demo", "symbol", "interval", "start", "end", "account", "pnl", "metrics", "trades", "data")
@@ -29,7 +30,10 @@ FRAMES = ("fills", "trades", "funding", "equity")
 LATER_FRAMES = ("settlements", "orders")
 """What folders of earlier versions lack."""
 DETAIL = "detail.parquet"
+MARKS = ("marks", "detail_marks")
+"""What only folders of runs have in which mark klines decided on liquidation."""
 _EXPONENTS = "nt_run.klines"
+_PRICE_EXPONENT = "nt_run.price_exponent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,10 @@ class Run:
     orders: pl.DataFrame | None = None
     detail: Klines | None = None
     """Finer klines in the place of some bars; `None` where there are none."""
+    marks: MarkExtremes | None = None
+    """Mark prices that decided on liquidation, by bar; `None` where there are none, and in old run folders."""
+    detail_marks: MarkExtremes | None = None
+    """The same of the finer bars."""
 
 
 def run_name(config: RunConfig, digest: str, now: dt.datetime) -> str:
@@ -106,6 +114,7 @@ def load_run(name: str | Path | None, runs: Path) -> Run:
         summary = read_summary(path)
         kept = [*FRAMES, *(frame for frame in LATER_FRAMES if (path / f"{frame}.parquet").is_file())]
         frames = {frame: pl.read_parquet(path / f"{frame}.parquet") for frame in kept}
+        marks, detail_marks = (_read_marks(path / f"{name}.parquet") for name in MARKS)
         return Run(
             run_id=path.name,
             path=path,
@@ -114,6 +123,8 @@ def load_run(name: str | Path | None, runs: Path) -> Run:
             summary=summary,
             klines=_read_klines(path / "klines.parquet"),
             detail=_read_klines(path / DETAIL) if (path / DETAIL).is_file() else None,
+            marks=marks,
+            detail_marks=detail_marks,
             **frames,
         )
     except (OSError, ValueError, KeyError, NtRunError, pl.exceptions.PolarsError) as exc:
@@ -160,6 +171,13 @@ def _write(run: Run, folder: Path) -> None:
     _write_klines(run.klines, folder / "klines.parquet")
     if run.detail is not None:
         _write_klines(run.detail, folder / DETAIL)
+    for name in MARKS:
+        marks: MarkExtremes | None = getattr(run, name)
+        if marks is not None:
+            facts = {_PRICE_EXPONENT: str(marks.exponent)}
+            marks.frame.write_parquet(
+                folder / f"{name}.parquet", compression="zstd", compression_level=1, metadata=facts
+            )
     # Last, because a folder with a summary is a run.
     (folder / SUMMARY).write_bytes(_json(run.summary))
 
@@ -178,6 +196,13 @@ def _read_klines(path: Path) -> Klines:
     facts = json.loads(pl.read_parquet_metadata(path)[_EXPONENTS])
     frame = pl.read_parquet(path, columns=list(SCHEMA))
     return Klines(facts["symbol"], Interval(facts["interval"]), Exponents(*facts["exponents"]), frame)
+
+
+def _read_marks(path: Path) -> MarkExtremes | None:
+    if not path.is_file():
+        return None
+    frame = pl.read_parquet(path, columns=["open_time", "low", "high"])
+    return MarkExtremes(frame, int(pl.read_parquet_metadata(path)[_PRICE_EXPONENT]))
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -1,0 +1,74 @@
+"""The frames of a run folder → the values they were made of, those of earlier versions too."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from nt_run.held import MarginTerms, Tier
+from nt_run.model import Fill, FundingPayment, Liquidity, Settlement, Side
+
+
+def read_fills(frame: pl.DataFrame) -> list[Fill]:
+    """Return the fills of a run folder."""
+    if "reference" not in frame.columns:  # as in folders of earlier versions, which had no slippage
+        frame = frame.with_columns(reference=pl.col("price"))
+    rows = _rows(frame.rename({"time": "time_ns"}), "time_ns")
+    for row in rows:
+        row["side"], row["liquidity"] = Side(row["side"]), Liquidity(row["liquidity"])
+    return [Fill(**row) for row in rows]
+
+
+def read_payments(frame: pl.DataFrame) -> list[FundingPayment]:
+    """Return the funding payments of a run folder."""
+    if "price_source" not in frame.columns:  # as in folders of earlier versions
+        frame = frame.with_columns(price_source=pl.lit("mark_price"))
+    return [FundingPayment(**row) for row in _rows(frame.rename({"time": "time_ns"}), "time_ns")]
+
+
+def read_settlements(frame: pl.DataFrame) -> list[Settlement]:
+    """Return the settlements of a run folder."""
+    return [Settlement(**row) for row in _rows(frame.rename({"time": "time_ns"}), "time_ns")]
+
+
+def trade_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the trades of a run folder as objects, with their times in ns."""
+    for name in ("slippage", "liquidation"):
+        if name not in frame.columns:  # as in folders of earlier versions
+            frame = frame.with_columns(pl.lit(Decimal(0)).alias(name))
+    return _rows(frame, "entry_time", "exit_time")
+
+
+def _rows(frame: pl.DataFrame, *times: str) -> list[dict[str, Any]]:
+    """Return the rows of a frame, with its times in ns."""
+    return frame.with_columns(pl.col(*times).dt.epoch("ns")).to_dicts()
+
+
+def read_terms(margin: Mapping[str, Any], specs: Mapping[str, Any], taker: Decimal) -> MarginTerms:
+    """Return what positions were margined by, from `margin` of a summary and the rules of the contract."""
+    tiers = [
+        Tier(
+            floor=Decimal(row["floor"]),
+            cap=Decimal("Infinity" if row["cap"] is None else row["cap"]),
+            rate=Decimal(row["rate"]),
+            cum=Decimal(row["cum"]),
+        )
+        for row in margin["brackets"]
+    ]
+    return MarginTerms(
+        mode=margin["mode"],
+        leverage=Decimal(margin["leverage"]),
+        tiers=tiers,
+        taker=taker,
+        liquidation_fee=max(Decimal(specs.get("liquidation_fee") or 0), Decimal(0)),
+        tick=Decimal(specs["tick_size"]),
+    )
+
+
+def read_sent(orders: pl.DataFrame | None) -> dict[str, int]:
+    """Return when each order that rested was sent first, in ns, by its id."""
+    if orders is None:
+        return {}
+    first = orders.group_by("order_id").agg(pl.col("sent").min().dt.epoch("ns"))
+    return dict(zip(first["order_id"], first["sent"], strict=True))
