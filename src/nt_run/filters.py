@@ -146,7 +146,9 @@ def _band_breach(side: Side, limit: Decimal | None, specs: InstrumentSpecs, last
 def refused_by(reason: str) -> str | None:
     """Return which of `FILTERS` a refusal is about, `None` if it is about something else."""
     plain = reason.removeprefix(MODIFICATION)
-    return next((name for start, name in _REFUSED_BY.items() if plain.startswith(start)), None)
+    # "above the largest" begins "above the largest market order", too: the longest one meant is the one.
+    start = max((each for each in _REFUSED_BY if plain.startswith(each)), key=len, default=None)
+    return None if start is None else _REFUSED_BY[start]
 
 
 def needs_capital(reason: str) -> bool:
