@@ -380,6 +380,24 @@ def test_a_terminal_without_utf_8_is_no_error(warm: Run, tmp_path: Path) -> None
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_shares_may_be_said_in_per_cent(nt_run: Run) -> None:
+    flags = [
+        "--demo",
+        *RANGE,
+        "--interval",
+        "1h",
+        "--risk",
+        "2%",
+        "--min-completeness",
+        "99.5%",
+        "--max-drawdown",
+        "20 %",
+    ]
+    assert nt_run("backtest", *flags, "--json").code == 0
+    shown = nt_run("config", "show", "--demo", "--risk", "2.5%", "--min-completeness", "99.5%", "--json").json
+    assert (shown["config"]["sizing"]["fraction"], shown["config"]["min_completeness"]) == ("0.025", "0.995")
+
+
 def test_protections_are_in_the_report_and_in_json(nt_run: Run) -> None:
     flags = ["--demo", *RANGE, "--risk", "1", "--max-drawdown", "2%", "--max-daily-loss", "0.01", "--cooldown", "5"]
     found = nt_run("backtest", *flags, "--json").json

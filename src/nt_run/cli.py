@@ -84,7 +84,9 @@ def backtest(
     days: Days = None,
     min_completeness: MinCompleteness = None,
     balance: Annotated[str | None, option("--balance", help="Starting balance (10000).", metavar="USDT")] = None,
-    risk: Annotated[str | None, option("--risk", help="Fraction of equity per position (0.02).", metavar="F")] = None,
+    risk: Annotated[
+        str | None, option("--risk", help="Share of equity per position (0.02): 0.02 or 2%.", metavar="F")
+    ] = None,
     sizing: Annotated[
         str | None, option("--sizing", help="notional, stop, atr, volatility or kelly.", metavar="METHOD")
     ] = None,

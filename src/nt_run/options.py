@@ -31,7 +31,8 @@ Timerange = Annotated[
 ]
 Days = Annotated[str | None, typer.Option("--days", help="The last days of closed bars (7).", metavar="N")]
 MinCompleteness = Annotated[
-    str | None, typer.Option("--min-completeness", help="Fraction of the bars that must exist (1).", metavar="F")
+    str | None,
+    typer.Option("--min-completeness", help="Share of the bars that must exist (1): 0.99 or 99%.", metavar="F"),
 ]
 CACHE = Path("data_cache")
 
@@ -66,7 +67,7 @@ FLAGS = {
     "slippage_ticks": "costs.slippage_ticks",
 }
 """Flags that stand for a key of the configuration."""
-_SHARES = ("protection.max_drawdown", "protection.max_daily_loss")
+_SHARES = ("protection.max_drawdown", "protection.max_daily_loss", "sizing.fraction", "min_completeness")
 """Keys whose flags may also say `20%`."""
 
 
