@@ -8,7 +8,7 @@ from conftest import symbol_entry
 from nt_run.errors import SizingError
 from nt_run.execution import Slippage
 from nt_run.model import Fees
-from nt_run.sizing import BelowMinimumError, Method, SizingRules, loss_per_unit, size_position, to_step
+from nt_run.sizing import BelowMinimumError, Method, SizingRules, loss_per_unit, size_position, split_quantity, to_step
 from nt_run.specs import InstrumentSpecs, parse_symbol_specs
 
 D = Decimal
@@ -206,3 +206,14 @@ def test_an_estimated_size_is_never_above_what_was_asked_nor_above_leverage(
         sizes.append(sized.quantity)
     # Twice the volatility never makes more; twice the share never makes less.
     assert sizes[0] <= sizes[1] if kelly else sizes[0] >= sizes[1]
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**4))
+def test_a_quantity_is_split_into_as_few_parts_as_there_can_be(units: int, most: int) -> None:
+    step = D("0.001")
+    parts = split_quantity(units * step, most * step, step)
+    assert sum(parts) == units * step
+    assert len(parts) == -(-units // most)
+    assert max(parts) <= most * step
+    assert max(parts) - min(parts) <= step
+    assert all(part % step == 0 for part in parts)

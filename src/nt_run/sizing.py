@@ -168,6 +168,17 @@ def to_step(quantity: Decimal, step: Decimal, rounding: str = ROUND_FLOOR) -> De
     return ((quantity / step).to_integral_value(rounding) * step).quantize(step)
 
 
+def split_quantity(quantity: Decimal, most: Decimal, step: Decimal) -> list[Decimal]:
+    """Return a quantity in as few parts of at most `most` as there can be, on the step, the largest first.
+
+    The parts differ by one step at most, so that none is below a minimum that the others reach.
+    """
+    count = int((quantity / to_step(most, step)).to_integral_value(ROUND_CEILING))
+    units, odd = divmod(quantity, step)
+    parts = [step * (units // count + (number < units % count)) for number in range(count)]
+    return [*parts[:-1], parts[-1] + odd]
+
+
 def loss_per_unit(
     price: Decimal, stop_price: Decimal, *, taker: Decimal, tick: Decimal, slippage: Slippage = NO_SLIPPAGE
 ) -> Decimal:

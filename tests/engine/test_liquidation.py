@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,7 @@ from nt_run.liquidation import MarginPlan, find_extremes, is_reachable
 from nt_run.margin import MarginMode, MarginRules, build_brackets
 from nt_run.model import Fees, Side
 from nt_run.sizing import SizingRules
+from nt_run.specs import InstrumentSpecs
 
 D = Decimal
 Run = Callable[..., EngineOutput]
@@ -88,6 +90,16 @@ def test_a_low_just_above_the_liquidation_price_changes_nothing(run: Run, make_k
     output = run(klines, {0: [kit.buy("1")]}, sizing=levered(10), margin=margin())
     assert not output.liquidations
     assert len(output.fills) == 1
+
+
+def test_a_position_above_the_largest_order_is_liquidated_whole(
+    btc: InstrumentSpecs, run: Run, make_klines: Make, kit: Any
+) -> None:
+    klines = make_klines([FLAT, FLAT, FLAT, falling(90_000), FLAT])
+    small = replace(btc, market_max_quantity=D(1), max_quantity=D(1), price_multiplier_down=None)
+    output = run(klines, {0: [kit.buy("1")], 1: [kit.buy("1")]}, sizing=levered(10), margin=margin(), specs=small)
+    assert [(event.quantity, event.price) for event in output.liquidations] == [(D(2), D("90361.4"))]
+    assert output.balance == D(100_000) - 2 * D(50) - 2 * D(10_000)
 
 
 def test_an_isolated_short_loses_its_margin_whole(run: Run, make_klines: Make, kit: Any) -> None:

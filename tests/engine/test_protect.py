@@ -1,13 +1,17 @@
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from nautilus_trader.model import OrderSide
 
 from nt_run.engine.run import EngineOutput
+from nt_run.execution import Execution, FillTime
 from nt_run.klines import Klines
 from nt_run.protection import ProtectionRules
+from nt_run.specs import InstrumentSpecs
 
 type Run = Callable[..., EngineOutput]
 type Make = Callable[..., Klines]
@@ -69,6 +73,40 @@ def test_an_exit_passes_whatever_has_set_in(run: Run, make_klines: Make, kit: An
         ("buy", 4), ("sell", 6), ("buy", 1), ("buy", 1),
     ]  # fmt: skip
     assert [denial.reason for denial in output.denials] == ["protection: cooldown"]
+
+
+@pytest.mark.parametrize("fill", ["close", "next-open"])
+def test_an_exit_of_the_strategys_own_beside_the_protections_does_not_turn_the_position(
+    fill: FillTime, run: Run, make_klines: Make, kit: Any
+) -> None:
+    # At 79 the protection closes 500; the strategy, which does not know, sells its 500 at the same close.
+    klines = make_klines([flat(price) for price in (100, 100, 79, 79, 60)])
+    script = {0: [kit.buy("500")], 2: [kit.sell("500")]}
+    rules = ProtectionRules(max_drawdown=Decimal("0.1"))
+    output = run(klines, script, protection=rules, execution=Execution(fill=fill))
+    assert [(one.side.value, one.quantity) for one in output.fills] == [("buy", 500), ("sell", 500)]
+    assert [denial.reason for denial in output.denials] == ["protection: max drawdown"]
+
+
+def test_two_exits_at_once_during_a_cooldown_do_not_turn_the_position(run: Run, make_klines: Make, kit: Any) -> None:
+    klines = make_klines([flat(price) for price in (100, 90, 90, 90)])
+    # Turned round to −2 by an order of 6, at a loss; then two orders to buy 2, and two of 1.
+    script = {0: [kit.buy("4")], 1: [kit.sell("6")], 2: [kit.buy("1"), kit.buy("1"), kit.buy("1")]}
+    output = run(klines, script, protection=ProtectionRules(cooldown=3))
+    assert [(fill.side.value, fill.quantity) for fill in output.fills][2:] == [("buy", 1), ("buy", 1)]
+    assert [denial.reason for denial in output.denials] == ["protection: cooldown"]
+
+
+def test_a_protection_closes_a_large_position_in_as_many_orders_as_it_takes(
+    btc: InstrumentSpecs, run: Run, make_klines: Make, kit: Any
+) -> None:
+    klines = make_klines([flat(price) for price in (100, 100, 100, 70, 70)])
+    specs = replace(btc, market_max_quantity=Decimal(200), min_price=None, price_multiplier_down=None)
+    script = {bar: [kit.buy("167")] for bar in range(3)}
+    output = run(klines, script, protection=ProtectionRules(max_drawdown=Decimal("0.1")), specs=specs)
+    # 501 = 167 × 3, with 200 at most.
+    assert [(fill.side.value, fill.quantity) for fill in output.fills][3:] == [("sell", 167)] * 3
+    assert output.denials == []
 
 
 def test_without_protection_nothing_changes(run: Run, make_klines: Make, kit: Any) -> None:

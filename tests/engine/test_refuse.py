@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -6,7 +7,9 @@ import pytest
 from nautilus_trader.model import OrderSide, OrderStatus
 
 from nt_run.engine.run import EngineOutput
+from nt_run.filters import MARKET_TOO_LARGE
 from nt_run.klines import Klines
+from nt_run.specs import InstrumentSpecs
 
 type Run = Callable[..., EngineOutput]
 type Make = Callable[..., Klines]
@@ -90,25 +93,75 @@ def test_orders_of_every_type_can_be_refused(run: Run, make_klines: Make, kit: A
     assert len(run(klines, {0: [orders_of_all_types]}, gates=[lambda *_: None]).fills) == 9
 
 
-def test_gates_are_asked_in_turn_and_what_the_engine_closes_passes(run: Run, make_klines: Make, kit: Any) -> None:
-    def close(strategy: Any, _bar: Any) -> None:
-        strategy.close_all_positions(strategy.own["instrument_id"])
-
+def test_gates_are_asked_in_turn(run: Run, make_klines: Make, kit: Any) -> None:
     def second(_strategy: Any, order: Any) -> str | None:
         return "too large" if order.quantity.as_decimal() > 5 else None
 
-    klines = make_klines(STEADY * 4)
-    script = {0: [kit.sell("3")], 1: [kit.sell("9"), kit.buy("9")], 2: [close]}
-    output = run(klines, script, gates=[no_buys, second])
+    script = {0: [kit.sell("3")], 1: [kit.sell("9"), kit.buy("9")]}
+    output = run(make_klines(STEADY * 4), script, gates=[no_buys, second])
     assert [denial.reason for denial in output.denials] == ["too large", WHY]
+    assert [(fill.side.value, fill.quantity) for fill in output.fills] == [("sell", 3)]
+
+
+def close_all(strategy: Any, _bar: Any) -> None:
+    strategy.close_all_positions(strategy.own["instrument_id"])
+
+
+def close_each(strategy: Any, _bar: Any) -> None:
+    for position in strategy.cache.positions():
+        strategy.close_position(position, tags=["mine"])
+
+
+def leave(strategy: Any, _bar: Any) -> None:
+    strategy.market_exit()
+
+
+@pytest.mark.parametrize("close", [close_all, close_each, leave])
+def test_what_closes_a_position_passes_the_gates_too(close: Any, run: Run, make_klines: Make, kit: Any) -> None:
+    asked: list[Any] = []
+
+    def once(_strategy: Any, order: Any) -> str | None:
+        if order.side == OrderSide.SELL:
+            return None
+        asked.append((order.is_reduce_only, order.quantity.as_decimal()))
+        return WHY if len(asked) == 1 else None
+
+    script = {0: [kit.sell("3")], 1: [close], 2: [close]}
+    output = run(make_klines(STEADY * 5), script, gates=[once])
+    assert set(asked) == {(True, 3)}
+    if close is not leave:
+        assert [(denial.reason, denial.entry) for denial in output.denials] == [(WHY, False)]
+        assert len(asked) == 2
     assert [(fill.side.value, fill.quantity) for fill in output.fills] == [("sell", 3), ("buy", 3)]
+
+
+def test_an_exit_at_the_market_that_is_refused_is_counted_and_leaves_the_position(
+    run: Run, make_klines: Make, kit: Any
+) -> None:
+    output = run(make_klines(STEADY * 5), {0: [kit.sell("3")], 1: [leave]}, gates=[no_buys])
+    assert [(denial.reason, denial.entry) for denial in output.denials] == [(WHY, False)]
+    assert [fill.quantity for fill in output.fills] == [3]
+
+
+def test_a_position_above_the_largest_market_order_cannot_be_closed_with_one(
+    btc: InstrumentSpecs, run: Run, make_klines: Make, kit: Any
+) -> None:
+    # Two entries of 4 where a market order may have 5: the exchange refuses one of 8, and takes two.
+    specs = replace(btc, market_max_quantity=Decimal(5), min_price=None, price_multiplier_down=None)
+    script = {0: [kit.sell("4")], 1: [kit.sell("4")], 2: [close_all], 3: [kit.buy("4"), kit.buy("4")], 4: [close_all]}
+    output = run(make_klines(STEADY * 6), script, specs=specs)
+    assert [denial.reason for denial in output.denials] == [MARKET_TOO_LARGE]
+    assert [(fill.side.value, fill.quantity) for fill in output.fills] == [("sell", 4)] * 2 + [("buy", 4)] * 2
 
 
 def test_a_refusal_leaves_nothing_on_the_strategy(run: Run, make_klines: Make, kit: Any) -> None:
     source = kit.Source(listening(kit), {"script": {0: [kit.buy("1")]}, "told": [], "events": []})
     run(make_klines(STEADY * 2), source, gates=[no_buys])
     (strategy,) = source.built
-    assert not {"submit_order", "submit_order_list", "on_order_denied", "on_order_event"} & vars(strategy).keys()
+    assert (
+        not {"submit_order", "close_position", "market_exit", "on_order_denied", "on_order_event"}
+        & vars(strategy).keys()
+    )
 
 
 def test_what_a_gate_raises_ends_the_run(run: Run, make_klines: Make, kit: Any) -> None:

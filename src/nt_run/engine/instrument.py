@@ -46,7 +46,8 @@ def build_instrument(specs: InstrumentSpecs, *market: Klines | None) -> CryptoPe
     it. Volumes that are finer than today's step size widen the size precision only: orders keep the step.
 
     `margin_init` and `margin_maint` are 1, so that orders and open positions tie up notional ÷ leverage, as on the
-    exchange. Real maintenance margin depends on brackets and is not the engine's affair.
+    exchange. Real maintenance margin depends on brackets and is not the engine's affair. The largest quantity is left
+    to `FilterGate`: it holds for what a strategy sends, and not for the liquidation of a position of several orders.
     """
     data = Exponents(0, 0, 0)
     there = [klines for klines in market if klines is not None]
@@ -73,7 +74,6 @@ def build_instrument(specs: InstrumentSpecs, *market: Klines | None) -> CryptoPe
         price_increment=Price.from_decimal_dp(increment, price_decimals),
         size_increment=quantity(specs.step_size),
         min_quantity=quantity(specs.min_quantity),
-        max_quantity=quantity(specs.max_quantity),
         min_notional=Money.from_decimal(specs.min_notional, quote),
         margin_init=Decimal(1),
         margin_maint=Decimal(1),

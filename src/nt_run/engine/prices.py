@@ -30,8 +30,8 @@ NO_NEXT_OPEN = "no next open: sent at the close of the last bar"
 GONE_BY_OPEN = "liquidated: the position it was for is gone by the next open"
 _MARKET = {OrderType.MARKET, OrderType.MARKET_TO_LIMIT}
 _TRIGGERED = {OrderType.STOP_MARKET, OrderType.MARKET_IF_TOUCHED, OrderType.TRAILING_STOP_MARKET}
-_LEVEL = 10**9
-"""Quantity of the book's one level in base units: more than any order."""
+_LEVEL = 10**12
+"""Quantity of the book's one level in base units: more than any position."""
 
 
 class Foreseen(Protocol):

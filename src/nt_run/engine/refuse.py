@@ -11,7 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
-from nautilus_trader.model import ClientOrderId, OrderDenied, OrderModifyRejected, Price, Quantity
+from nautilus_trader.model import (
+    ClientId,
+    ClientOrderId,
+    InstrumentId,
+    OrderDenied,
+    OrderModifyRejected,
+    OrderSide,
+    Position,
+    PositionSide,
+    Price,
+    Quantity,
+    TimeInForce,
+)
 from nautilus_trader.trading import Strategy
 
 type Gate = Callable[[Strategy, Any], str | None]
@@ -19,6 +31,8 @@ type Gate = Callable[[Strategy, Any], str | None]
 
 _FINEST = Decimal(1).scaleb(-15)
 """Finer than any instrument's step, and within the sixteen decimals of the engine's numbers."""
+_EXIT = "MARKET_EXIT"
+"""What the engine marks the orders of `market_exit` with."""
 _TOLD = ("on_order_denied", "on_order_modify_rejected", "on_order_event")
 
 
@@ -26,8 +40,10 @@ class Refusals:
     """Asks the gates about each order one strategy sends or changes.
 
     `reasons` is why each refused order was, by client order id; `changes` why the last change of an order was. An order
-    list is refused as a whole, by its first order, if a gate refuses one of its orders. What the engine sends itself
-    for `close_position`, `close_all_positions` and `market_exit` passes no gate.
+    list is refused as a whole, by its first order, if a gate refuses one of its orders.
+
+    The engine's own `close_position`, `close_all_positions` and `market_exit` send their orders past Python. The first
+    two are done here in the same way, order by order; the third asks first, and is left to the engine if all may pass.
     """
 
     def __init__(self, gates: Sequence[Gate]) -> None:
@@ -44,6 +60,13 @@ class Refusals:
         self._put(strategy, "submit_order_list", self._submit_order_list(strategy))
         self._put(strategy, "modify_order", self._modify_order(strategy))
         self._put(strategy, "modify_orders", self._modify_orders(strategy))
+        for name, stand_in in (
+            ("close_position", self._close_position(strategy)),
+            ("close_all_positions", _close_all_positions(strategy)),
+            ("market_exit", self._market_exit(strategy)),
+        ):
+            if getattr(cast("Any", type(strategy)), name) is getattr(Strategy, name):
+                self._put(strategy, name, stand_in)
         for name in _TOLD:
             if getattr(cast("Any", type(strategy)), name) is not getattr(Strategy, name):
                 self._put(strategy, name, self._told(getattr(strategy, name)))
@@ -105,6 +128,45 @@ class Refusals:
 
         return modify_orders
 
+    def _close_position(self, strategy: Strategy) -> Callable[..., None]:
+        def close_position(
+            position: Position,
+            client_id: ClientId | None = None,
+            tags: Sequence[str] | None = None,
+            time_in_force: TimeInForce | None = None,
+            reduce_only: bool | None = None,  # noqa: FBT001 - the engine's own signature
+            quote_quantity: bool | None = None,  # noqa: FBT001 - as above
+            params: dict[str, Any] | None = None,
+        ) -> None:
+            if not position.is_closed:
+                order = _closing(
+                    strategy,
+                    position,
+                    tags=tags,
+                    time_in_force=time_in_force,
+                    reduce_only=reduce_only is not False,
+                    quote_quantity=quote_quantity,
+                )
+                cast("Any", strategy).submit_order(order, position.id, client_id, params)
+
+        return close_position
+
+    def _market_exit(self, strategy: Strategy) -> Callable[[], None]:
+        leave: Callable[[], None] = cast("Any", strategy).market_exit
+
+        def market_exit() -> None:
+            held: list[Position] = cast("Any", strategy).cache.positions_open(strategy_id=strategy.strategy_id)
+            closing = [_closing(strategy, position, tags=[_EXIT], reduce_only=True) for position in held]
+            refused = [order for order in closing if self._forbids(strategy, order)]
+            if not refused:
+                leave()
+                return
+            for position, order in zip(held, closing, strict=True):
+                cast("Any", strategy).cancel_all_orders(position.instrument_id)
+                cast("Any", strategy).submit_order(order, position.id)
+
+        return market_exit
+
     def _change(
         self,
         strategy: Strategy,
@@ -149,6 +211,28 @@ class Refusals:
 
 type _Change = tuple[ClientOrderId, Quantity | None, Price | None, Price | None]
 """Of which order, and its new quantity, price and trigger price."""
+
+
+def _close_all_positions(strategy: Strategy) -> Callable[..., None]:
+    def close_all_positions(
+        instrument_id: InstrumentId,
+        position_side: PositionSide | None = None,
+        *args: Any,  # noqa: ANN401 - passed on
+        **kwargs: Any,  # noqa: ANN401 - passed on
+    ) -> None:
+        held: list[Position] = cast("Any", strategy).cache.positions_open(
+            instrument_id=instrument_id, strategy_id=strategy.strategy_id, side=position_side
+        )
+        for position in held:
+            cast("Any", strategy).close_position(position, *args, **kwargs)
+
+    return close_all_positions
+
+
+def _closing(strategy: Strategy, position: Position, **terms: Any) -> Any:  # noqa: ANN401 - as above
+    """Return the order the engine would close the position with."""
+    away = OrderSide.SELL if position.side == PositionSide.LONG else OrderSide.BUY
+    return strategy.order_factory.market(position.instrument_id, away, position.quantity, **terms)
 
 
 def _copy(order: Any, fields: Mapping[str, str]) -> Any:  # noqa: ANN401 - as above

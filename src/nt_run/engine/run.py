@@ -119,7 +119,7 @@ def run_engine(run: EngineInput) -> EngineOutput:
     strategy = build_strategy(
         run.strategy, run.params, run.history or run.klines, run.sizing.method, sizer, instrument, bar_type
     )
-    protector = Protector(run.protection, instrument, run.klines.interval, run.balance)
+    protector = Protector(run.protection, run.specs, instrument, run.klines.interval, run.balance)
     filters = FilterGate(run.specs, instrument, bar_type, _price(run.klines, "open", 0))
     refusals = Refusals([*protector.gates, *run.gates, filters])
     plan = FundingPlan(run.funding, run.klines)
