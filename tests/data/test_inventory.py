@@ -70,7 +70,7 @@ def test_a_damaged_manifest_is_listed_as_such_beside_the_others(tmp_path: Path, 
     folder = commit(tmp_path, "ETHUSDT", klines(JANUARY, 10, "5m"))
     newer = commit(tmp_path, "XRPUSDT", klines(JANUARY, 10, "1h")) / FILE
     (folder / FILE).write_bytes(b"{}")
-    newer.write_bytes(newer.read_bytes().replace(b'"schema":"1.0"', b'"schema":"2.0"'))
+    newer.write_bytes(newer.read_bytes().replace(b'"schema":"2.0"', b'"schema":"3.0"'))
     whole, damaged, new = list_cached(tmp_path)
     assert (whole.symbol, whole.rows, whole.damaged) == ("BTCUSDT", 10, None)
     assert damaged == CachedSeries(
@@ -86,7 +86,7 @@ def test_a_damaged_manifest_is_listed_as_such_beside_the_others(tmp_path: Path, 
         damaged="is damaged",
     )
     assert (new.symbol, new.rows) == ("XRPUSDT", 0)
-    assert new.damaged == "was written in format 2.0; this version reads 1.x"
+    assert new.damaged == "was written in format 3.0; this version reads up to 2.x"
     assert (folder / FILE).exists()
 
 
@@ -95,9 +95,9 @@ def test_rules_of_a_newer_format_are_listed_as_such(tmp_path: Path, klines: Make
     store = SnapshotStore(tmp_path)
     store.keep({"symbols": []}, JANUARY)
     path = store.folder / FILE
-    path.write_bytes(path.read_bytes().replace(b'"schema":"1.0"', b'"schema":"2.0"'))
+    path.write_bytes(path.read_bytes().replace(b'"schema":"2.0"', b'"schema":"3.0"'))
     listed = {one.kind: (one.rows, one.damaged) for one in list_cached(tmp_path)}
     assert listed == {
         "klines": (10, None),
-        "exchangeInfo": (0, "was written in format 2.0; this version reads 1.x"),
+        "exchangeInfo": (0, "was written in format 3.0; this version reads up to 2.x"),
     }

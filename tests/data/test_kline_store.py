@@ -248,8 +248,8 @@ def test_a_store_of_a_newer_format_is_refused_not_repaired(
 ) -> None:
     store.commit(klines(JANUARY, 5), source=rest_source, now_ms=LATER)
     path = store.series.folder / FILE
-    path.write_bytes(path.read_bytes().replace(b'"schema":"1.0"', b'"schema":"2.0"'))
-    with pytest.raises(StoreError, match=r"format 2\.0"):
+    path.write_bytes(path.read_bytes().replace(b'"schema":"2.0"', b'"schema":"3.0"'))
+    with pytest.raises(StoreError, match=r"format 3\.0"):
         store.read(EVERYTHING)
     assert path.exists()
 

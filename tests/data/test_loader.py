@@ -383,7 +383,7 @@ def test_the_time_zone_of_the_machine_does_not_matter(tmp_path: Path) -> None:
     assert len(said) == 1
 
 
-def test_a_run_served_by_the_cache_imports_neither_the_sdk_nor_the_parquet_writer(tmp_path: Path) -> None:
+def test_a_run_served_by_the_cache_imports_neither_the_sdk_nor_pandas(tmp_path: Path) -> None:
     with DemoExchange() as exchange, MarketData(tmp_path, rest_url=exchange.rest_url) as data:
         data.load_klines("BTCUSDT", MINUTES, OLD)
     code = (
@@ -391,7 +391,7 @@ def test_a_run_served_by_the_cache_imports_neither_the_sdk_nor_the_parquet_write
         "from nt_run.data.loader import MarketData; from nt_run.model import Interval, TimeRange\n"
         "with MarketData(Path(sys.argv[1]), rest_url='http://127.0.0.1:9') as data:\n"
         "    data.load_klines('BTCUSDT', Interval('1m'), TimeRange(int(sys.argv[2]), int(sys.argv[3])))\n"
-        "print([name for name in ('binance_common', 'requests', 'pyarrow', 'pandas') if name in sys.modules])\n"
+        "print([name for name in ('binance_common', 'requests', 'urllib3', 'pandas') if name in sys.modules])\n"
     )
     said = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path), str(OLD.start_ms), str(OLD.end_ms)],

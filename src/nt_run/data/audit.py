@@ -1,6 +1,5 @@
 """`verify`: every byte, every rule and every claim of the manifest, and what the archive has replaced since."""
 
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import polars as pl
 from nt_run.data.archive import PARALLEL, ArchiveClient, ArchiveFile
 from nt_run.data.archive_list import ArchiveList, find_suspects
 from nt_run.data.content import hash_days
+from nt_run.data.data_file import decode
 from nt_run.data.days import day_name
 from nt_run.data.files import sha256
 from nt_run.data.ingest import refuse_impossible
@@ -145,7 +145,7 @@ def _check_file(ref: SeriesRef, manifest: Manifest, key: str) -> list[Problem]:
         return [problem("lost", "is gone")]
     if sha256(content) != partition.sha256:
         return [problem("damaged", "is damaged: its sha256 is not the one it was written with")]
-    frame = pl.read_parquet(io.BytesIO(content))
+    frame = decode(content, partition.exponents)
     return [problem("contradicts", reason) for reason in _contradictions(ref, manifest, partition, frame, key)]
 
 

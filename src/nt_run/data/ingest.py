@@ -104,7 +104,7 @@ def parse_scaled(
     _refuse_where(frame, _clock_rules(interval), what)
     _refuse_where(frame, _value_rules(unknown), what)
     frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
-    return _distinct(Klines(symbol, interval, exponents, frame), what)
+    return distinct(Klines(symbol, interval, exponents, frame), what)
 
 
 def refuse_impossible(klines: Klines, what: str) -> None:
@@ -131,7 +131,7 @@ def merge_klines(parts: Sequence[Klines], what: str) -> Klines:
         return parts[0]
     exponents = reduce(Exponents.widest, (part.exponents for part in parts))
     frame = pl.concat([rescale(part, exponents, what).frame for part in parts], rechunk=True)
-    return _distinct(Klines(parts[0].symbol, parts[0].interval, exponents, frame), what)[0]
+    return distinct(Klines(parts[0].symbol, parts[0].interval, exponents, frame), what)[0]
 
 
 def rescale(klines: Klines, exponents: Exponents, what: str) -> Klines:
@@ -221,8 +221,12 @@ def _refuse_where(frame: pl.DataFrame, rules: Mapping[str, pl.Expr], what: str) 
             raise InvalidKlinesError(what, name, _times_of(frame.filter(~held[name])))
 
 
-def _distinct(klines: Klines, what: str) -> tuple[Klines, int]:
-    """Sort, and drop repeated rows; two different rows for one open time are an error."""
+def distinct(klines: Klines, what: str) -> tuple[Klines, int]:
+    """Return klines in order of time, and how many rows were the same row twice.
+
+    Raises:
+        InvalidKlinesError: Two different rows have one open time.
+    """
     times = klines.open_times()
     if bool(np.all(times[1:] > times[:-1])):
         return klines, 0

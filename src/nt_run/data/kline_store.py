@@ -11,7 +11,7 @@ import polars as pl
 from nt_run.data.conflicts import Family, Merged, family, merge_preferring, record_conflicts
 from nt_run.data.content import days_with_rows, hash_days, split_days
 from nt_run.data.days import HOUR_MS, day_name, days_of, partition_key, record_day, with_source, with_state
-from nt_run.data.ingest import merge_klines
+from nt_run.data.ingest import distinct, merge_klines
 from nt_run.data.manifest import Conflict, Day, Hole, Manifest, Partition, Source
 from nt_run.data.store import Series, forget_if_back, remember
 from nt_run.errors import InvalidKlinesError
@@ -42,11 +42,8 @@ class KlineStore:
         Raises:
             StoreError: A file is damaged and not to be repaired, or the format is too new.
         """
-        parts = [
-            self._klines(frame, partition.exponents).within(time_range)
-            for partition, frame in self.series.read(time_range)
-        ]
-        return merge_klines(parts, str(self.series.folder)) if parts else no_klines(self.symbol, self.interval)
+        rows = self.series.read_rows(time_range).klines(self.symbol, self.interval)
+        return distinct(rows, str(self.series.folder))[0].within(time_range)
 
     def read_all(self) -> Klines:
         """Return every stored kline, verified; see `read`."""

@@ -16,7 +16,8 @@ from nt_run.data.files import read_whole, sha256, write_whole
 from nt_run.errors import StoreError
 from nt_run.klines import GapStatus
 
-SCHEMA_MAJOR = 1
+SCHEMA_MAJOR = 2
+"""Files of format 1 held each column as it is (see `data_file`); they are read, and stay until rewritten."""
 SCHEMA = f"{SCHEMA_MAJOR}.0"
 FILE = "manifest.json"
 
@@ -152,7 +153,7 @@ def load_manifest[T: msgspec.Struct](path: Path, form: type[T]) -> T | None:
     if major.isdecimal() and int(major) > SCHEMA_MAJOR:
         raise StoreError(
             str(path),
-            f"was written in format {envelope.schema}; this version reads {SCHEMA_MAJOR}.x",
+            f"was written in format {envelope.schema}; this version reads up to {SCHEMA_MAJOR}.x",
             "Update nt-run, or choose another folder with --cache-dir.",
         )
     content = bytes(envelope.content)
