@@ -1,4 +1,5 @@
 import datetime as dt
+from array import array
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -12,9 +13,9 @@ from nt_run.config import load_config
 from nt_run.equity import equity_curve
 from nt_run.errors import ResultsError
 from nt_run.folders import find_run
-from nt_run.frames import fills_frame, funding_frame, settlements_frame, trades_frame
+from nt_run.frames import fills_frame, funding_frame, plots_frame, settlements_frame, trades_frame
 from nt_run.klines import SCHEMA, Exponents, Klines
-from nt_run.model import Fill, FundingPayment, Interval, Liquidity, Settlement, Side
+from nt_run.model import Fill, FundingPayment, Interval, Liquidity, PlotLine, Plots, Settlement, Side
 from nt_run.results import (
     REQUIRED,
     Run,
@@ -111,6 +112,20 @@ def test_the_folder_of_an_earlier_version_has_no_settlements(tmp_path: Path) -> 
     run = save_run(replace(make_run(), settlements=None), tmp_path)
     assert not (tmp_path / run.run_id / "settlements.parquet").exists()
     assert load_run(run.run_id, tmp_path).settlements is None
+
+
+def test_what_a_strategy_published_is_kept_in_its_order(tmp_path: Path) -> None:
+    run = make_run()
+    # 120 s is the close of the second of three bars; the strategy was not given the others.
+    plots = Plots(
+        array("q", [120_000_000_000]),
+        [PlotLine("RSI", "b", array("d", [0.1])), PlotLine("price", "a", array("d", [2]))],
+    )
+    kept = load_run(save_run(replace(run, plots=plots_frame(plots, run.klines)), tmp_path).run_id, tmp_path).plots
+    assert kept is not None
+    assert kept.columns == ["time", "RSI/b", "price/a"]
+    assert kept["RSI/b"].to_list() == [None, 0.1, None]
+    assert load_run(save_run(make_run("20260101T000000000Z-older"), tmp_path).run_id, tmp_path).plots is None
 
 
 def test_an_open_trade_has_no_exit() -> None:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from nt_run.accounting import Trade
-from nt_run.model import Fill, FundingPayment, Settlement
+from nt_run.klines import Klines
+from nt_run.model import MS, Fill, FundingPayment, Plots, Settlement
 from nt_run.resting import RestingOrder
 
 _MONEY = pl.Decimal(38, 8)
@@ -87,6 +89,22 @@ def orders_frame(orders: Sequence[RestingOrder]) -> pl.DataFrame:
         ("until", [order.until_ns for order in orders], _TIME),
         ("ended", [order.ended for order in orders], pl.String()),
     )
+
+
+def plots_frame(plots: Plots, klines: Klines) -> pl.DataFrame:
+    """Return what a strategy published as a frame: a row for each bar, a column `pane/line` for each line.
+
+    Null is where the strategy was not given the bar, or had no finite value.
+    """
+    times, closes = np.asarray(plots.times_ns) // MS, klines.close_times()
+    rows = np.searchsorted(closes, times)
+    columns = {"time": pl.Series(closes).cast(pl.Datetime("ms", "UTC"))}
+    for line in plots.lines:
+        values = np.full(len(closes), np.nan)
+        values[rows] = line.values
+        values[~np.isfinite(values)] = np.nan
+        columns[f"{line.pane}/{line.name}"] = pl.Series(values, nan_to_null=True)
+    return pl.DataFrame(columns)
 
 
 def _frame(*columns: tuple[str, list[Any], pl.DataType]) -> pl.DataFrame:

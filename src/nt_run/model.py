@@ -6,6 +6,8 @@ Times are UTC. `*_ms` is milliseconds and `*_ns` nanoseconds since the Unix epoc
 
 import datetime as dt
 import re
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -154,6 +156,26 @@ class BookedTrade:
     exit_time_ns: int | None
     """`None` while it is open."""
     pnl: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PlotLine:
+    """A line a strategy publishes for charts, over the candles (`pane` is `price`) or in a pane of its own.
+
+    One value per time of its `Plots`, NaN where there is none.
+    """
+
+    pane: str
+    name: str
+    values: array[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plots:
+    """What a strategy publishes, in its order, at the closes (ns) of the bars it was given."""
+
+    times_ns: array[int]
+    lines: Sequence[PlotLine]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from nt_run.engine.instrument import SpecCheck
 from nt_run.engine.run import EngineOutput
 from nt_run.equity import equity_curve
 from nt_run.filters import filter_ledger
-from nt_run.frames import fills_frame, funding_frame, orders_frame, settlements_frame, trades_frame
+from nt_run.frames import fills_frame, funding_frame, orders_frame, plots_frame, settlements_frame, trades_frame
 from nt_run.holes import find_crossings
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.liquidation import margin_object
@@ -122,6 +122,7 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, refined: R
         detail=refined.fine,
         marks=mark_extremes(inputs.margin.marks, klines.open_times()),
         detail_marks=refined.fine_marks,
+        plots=None if output.plots is None else plots_frame(output.plots, klines),
         **frames,
     )
 

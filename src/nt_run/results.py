@@ -2,7 +2,7 @@
 
 <cache>/runs/<UTC time>-<strategy>-<symbol>-<interval>-<digest>[-demo]/
     config.toml specs.json summary.json klines.parquet fills.parquet trades.parquet funding.parquet equity.parquet
-    settlements.parquet orders.parquet detail.parquet marks.parquet detail_marks.parquet
+    settlements.parquet orders.parquet plots.parquet detail.parquet marks.parquet detail_marks.parquet
 """
 
 import datetime as dt
@@ -27,8 +27,8 @@ from nt_run.model import Interval
 REQUIRED = ("run_id", "demo", "symbol", "interval", "start", "end", "account", "pnl", "metrics", "trades", "data")
 """What no summary is without."""
 FRAMES = ("fills", "trades", "funding", "equity")
-LATER_FRAMES = ("settlements", "orders")
-"""What folders of earlier versions lack."""
+LATER_FRAMES = ("settlements", "orders", "plots")
+"""What folders of earlier versions lack, and `plots` those of strategies that publish nothing."""
 DETAIL = "detail.parquet"
 MARKS = ("marks", "detail_marks")
 """What only folders of runs have in which mark klines decided on liquidation."""
@@ -50,6 +50,8 @@ class Run:
     - `settlements`: time (ns), rate, price, price_source: all of the range, charged or not; `None` in old run folders
     - `orders`: order_id, side, order_type, quantity, price, trigger, sent, since, until (ns, null while it
       rests), ended: one row per stretch in which a resting order did not change; `None` in old run folders
+    - `plots`: time (ms, the bar's close), and what the strategy publishes for charts: a float column `pane/line` for
+      each line, one row per bar, null where it has no value; `None` where it publishes nothing
     - `equity`: time (ms, the bar's close), balance, equity, position, drawdown (floats), one row per bar
     """
 
@@ -66,6 +68,7 @@ class Run:
     equity: pl.DataFrame
     settlements: pl.DataFrame | None = None
     orders: pl.DataFrame | None = None
+    plots: pl.DataFrame | None = None
     detail: Klines | None = None
     """Finer klines in the place of some bars; `None` where there are none."""
     marks: MarkExtremes | None = None

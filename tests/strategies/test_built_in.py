@@ -78,6 +78,25 @@ def test_donchian_breakout_enters_when_the_close_leaves_the_channel_of_the_bars_
     assert down[1][:3] == (6, "buy", "stop_market")
 
 
+def test_donchian_breakout_publishes_the_channel_each_close_was_compared_with(trade: Trade) -> None:
+    plots = trade("donchian_breakout", [(1000, 1005, 995, 1000)] * 5 + [(1000, 1010, 1000, 1004), 1004], period=5).plots
+    assert plots is not None
+    upper, lower = ([value if value == value else None for value in line.values] for line in plots.lines)  # noqa: PLR0124 - NaN
+    # Known after five bars; the high of 1010 counts from the bar after it on.
+    assert upper == [None] * 5 + [1005.0, 1010.0]
+    assert lower == [None] * 5 + [995.0, 995.0]
+
+
+def test_rsi_reversion_publishes_the_rsi_between_its_thresholds(trade: Trade) -> None:
+    plots = trade("rsi_reversion", [1000, 1001, 1002, 1003, 1002], period=2, low=25.0).plots
+    assert plots is not None
+    assert [(line.pane, line.name, line.values[-1]) for line in plots.lines[1:]] == [
+        ("RSI", "low", 25.0),
+        ("RSI", "high", 70.0),
+    ]
+    assert plots.lines[0].values[3] == 100.0
+
+
 @pytest.mark.parametrize("name", ["rsi_reversion", "donchian_breakout"])
 def test_the_stop_of_the_sizing_rules_takes_the_place_of_the_parameter(name: str, trade: Trade, told: Told) -> None:
     bars: list[Any] = [1000, 997, 994, 991, 988, (988, 988, 982, 983)]

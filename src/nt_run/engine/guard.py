@@ -18,11 +18,16 @@ from typing import Any, cast
 from nautilus_trader.model import Bar, BarType
 from nautilus_trader.trading import Strategy
 
+from nt_run.engine import plots
+from nt_run.engine.plots import PlotRecorder, make_recorder
 from nt_run.engine.reach import Handlers, narrowed
 from nt_run.errors import NtRunError, StrategyError, UsageError
+from nt_run.model import Plots
 
 _OTHER_CALLBACKS = ("post_market_exit",)
 _ABSENT: Any = object()
+_OURS = (__file__, plots.__file__)
+"""Files whose frames stand between the engine and the strategy."""
 
 type Before = Mapping[str, Callable[..., None]]
 """By the name of a callback: what is called with the strategy and the callback's arguments ahead of it."""
@@ -36,6 +41,7 @@ class Guard:
         self.bars_seen = 0
         self._bar_type = bar_type
         self._before: Before = before
+        self._recorder: PlotRecorder | None = None
         self._one_type = True
         self._strategy: Strategy | None = None
         self._cls: type[Strategy] | None = None
@@ -45,9 +51,10 @@ class Guard:
 
     def install(self, strategy: Strategy) -> None:
         """Wrap every callback that is not the engine's own empty one."""
-        self._strategy, self._cls = strategy, type(strategy)
+        self._strategy, self._cls, self._recorder = strategy, type(strategy), make_recorder(strategy)
         strategy.__class__ = narrowed(self._cls, self._bar_type, self.wrap, self._handlers)
-        for name in _callbacks(strategy) | self._before.keys() | {"on_start"}:
+        watched = {"on_start"} if self._recorder is None else {"on_start", "on_bar"}
+        for name in _callbacks(strategy) | self._before.keys() | watched:
             self._guard(strategy, name)
         self._put(strategy, "subscribe_bars", self._watched(strategy))
         self._put(strategy, "register_indicator_for_bars", self._registered(strategy))
@@ -65,8 +72,12 @@ class Guard:
         self._put_in.clear()
         if self._cls is not None:
             strategy.__class__ = self._cls
-        self._strategy, self._before = None, {}
+        self._strategy, self._before, self._recorder = None, {}, None
         self._handlers.clear()
+
+    def plots(self) -> Plots | None:
+        """Return what the strategy published bar by bar, if anything."""
+        return None if self._recorder is None else self._recorder.taken()
 
     def check_callbacks(self) -> None:
         """Keep an error if the strategy has set a callback while it ran, where its exceptions would be lost."""
@@ -157,6 +168,8 @@ class Guard:
             callback = _preceded(self._before[name], strategy, callback)
         if name == "on_start":
             callback = self._followed(strategy, callback)
+        if name == "on_bar" and self._recorder is not None:
+            callback = self._recorded(callback, self._recorder)
         wrap = self._wrap_bar if name == "on_bar" else self.wrap
         self._put(strategy, name, wrap(callback))
 
@@ -166,8 +179,18 @@ class Guard:
             # A strategy may choose its callbacks as it starts.
             for name in self._unguarded(strategy):
                 self._guard(strategy, name)
+            if self._recorder is not None:
+                self._recorder.start(strategy)
 
         return start_and_look
+
+    def _recorded(self, on_bar: Callable[[Bar], object], recorder: PlotRecorder) -> Callable[[Bar], object]:
+        def decide_and_record(bar: Bar) -> None:
+            on_bar(bar)
+            if self._one_type or bar.bar_type == self._bar_type:
+                recorder.take(bar)
+
+        return decide_and_record
 
     def _unguarded(self, strategy: Strategy) -> list[str]:
         ours = {name: value for target, name, _, value in self._put_in if target is strategy}
@@ -243,6 +266,6 @@ def _preceded(first: Callable[..., None], strategy: Strategy, callback: Callable
 def strategy_error(name: str, error: BaseException) -> StrategyError:
     """Return the error of a strategy with its traceback from the strategy's first frame on."""
     trace = traceback.TracebackException.from_exception(error)
-    while trace.stack and trace.stack[0].filename == __file__:
+    while trace.stack and trace.stack[0].filename in _OURS:
         del trace.stack[0]
     return StrategyError(name, repr(error), "".join(trace.format()))

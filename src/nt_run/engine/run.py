@@ -30,7 +30,7 @@ from nt_run.execution import PLAIN, Execution
 from nt_run.klines import Klines
 from nt_run.liquidation import Liquidation, MarginPlan, match_extremes
 from nt_run.matching import match_bars
-from nt_run.model import BookedTrade, Denial, Fees, Fill, FundingPayment, FundingRate, SentOrder, Settlement
+from nt_run.model import BookedTrade, Denial, Fees, Fill, FundingPayment, FundingRate, Plots, SentOrder, Settlement
 from nt_run.outcomes import Threat
 from nt_run.protection import OFF, ProtectionRules, ProtectionUse
 from nt_run.resting import RestingOrder
@@ -96,6 +96,8 @@ class EngineOutput:
     """What the strategy asked for, in time order; empty unless it was to be kept."""
     liquidations: Sequence[Liquidation] = ()
     threats: Sequence[Threat] = ()
+    plots: Plots | None = None
+    """What the strategy publishes of its indicators; `None` where it publishes nothing."""
 
 
 def run_engine(run: EngineInput) -> EngineOutput:
@@ -225,6 +227,7 @@ def _collect(
         protections=protections,
         resting=orders.resting,
         sent=orders.sent,
+        plots=guard.plots(),
     )
 
 

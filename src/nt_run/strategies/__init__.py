@@ -44,4 +44,12 @@ is the annotation of its constructor's one parameter:
 The runner fills in `instrument_id`, `bar_type`, `sizer` and `trade_size` where the configuration has them: `sizer` is
 asked for the size of each entry, `trade_size` is a `Decimal`, the size at the first bar's open. The rest are parameters
 (`--param period=100`). A configuration may also be any other class whose constructor takes its fields by keyword.
+
+A strategy may publish lines for its chart in a method `plots`, asked once after `on_start`:
+
+    def plots(self):
+        return {"price": {"average": self.average}, "RSI": {"RSI 14": self.rsi, "low": 30, "high": 70}}
+
+`price` is drawn over the candles, any other pane below them. A line is an indicator with `value` and `initialized`, a
+callable that returns a number or `None`, asked after each `on_bar`, or a number, which is a level.
 '''

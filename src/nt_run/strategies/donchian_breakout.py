@@ -45,20 +45,28 @@ class DonchianBreakout(Strategy):
         super().__init__(config)
         self.own = config
         self.channel = DonchianChannel(config.period)
+        self.upper: float | None = None
+        self.lower: float | None = None
 
     def on_start(self) -> None:
         """Ask for the bars."""
         self.subscribe_bars(self.own.bar_type)
 
+    def plots(self) -> dict[str, dict[str, object]]:
+        """Publish, for charts, the channel each close was compared with."""
+        return {"price": {"upper": lambda: self.upper, "lower": lambda: self.lower}}
+
     def on_bar(self, bar: Bar) -> None:
         """Enter when the close leaves the channel, then let the channel take in the bar."""
         # Fed by hand: a registered channel would hold this bar already, and no close could leave it.
-        if self.channel.initialized and self.portfolio.is_net_flat(self.own.instrument_id):
-            close = bar.close.as_double()
-            if close > self.channel.upper:
-                self.enter(bar, OrderSide.BUY, 1)
-            elif close < self.channel.lower:
-                self.enter(bar, OrderSide.SELL, -1)
+        if self.channel.initialized:
+            self.upper, self.lower = self.channel.upper, self.channel.lower
+            if self.portfolio.is_net_flat(self.own.instrument_id):
+                close = bar.close.as_double()
+                if close > self.upper:
+                    self.enter(bar, OrderSide.BUY, 1)
+                elif close < self.lower:
+                    self.enter(bar, OrderSide.SELL, -1)
         self.channel.handle_bar(bar)
 
     def enter(self, bar: Bar, side: OrderSide, sign: int) -> None:

@@ -55,6 +55,10 @@ class RsiReversion(Strategy):
         self.register_indicator_for_bars(self.own.bar_type, self.rsi)
         self.subscribe_bars(self.own.bar_type)
 
+    def plots(self) -> dict[str, dict[str, object]]:
+        """Publish the RSI between its thresholds for charts."""
+        return {"RSI": {f"RSI {self.own.period}": self.rsi, "low": self.own.low, "high": self.own.high}}
+
     def on_bar(self, bar: Bar) -> None:
         """Enter or leave at the close of the bar that crossed a threshold."""
         if not self.indicators_initialized():

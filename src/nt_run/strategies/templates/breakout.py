@@ -29,19 +29,26 @@ class Template(Strategy):
         super().__init__(config)
         self.own = config
         self.channel = DonchianChannel(config.period)
+        self.upper: float | None = None
+        self.middle: float | None = None
 
     def on_start(self) -> None:
         """Ask for the bars."""
         self.subscribe_bars(self.own.bar_type)
 
+    def plots(self) -> dict[str, dict[str, object]]:
+        """Show what closes were compared with over the candles of the chart."""
+        return {"price": {"upper": lambda: self.upper, "middle": lambda: self.middle}}
+
     def on_bar(self, bar: Bar) -> None:
         """Decide at the close of each bar, then let the channel take it in: no close could leave one that holds it."""
         if self.channel.initialized:
+            self.upper, self.middle = self.channel.upper, self.channel.middle
             flat = self.portfolio.is_net_flat(self.own.instrument_id)
             close = bar.close.as_double()
-            if flat and close > self.channel.upper:
+            if flat and close > self.upper:
                 self.enter(bar)
-            elif not flat and close < self.channel.middle:
+            elif not flat and close < self.middle:
                 self.close_all_positions(self.own.instrument_id)
         self.channel.handle_bar(bar)
 

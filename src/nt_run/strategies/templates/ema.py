@@ -38,6 +38,10 @@ class Template(Strategy):
         self.register_indicator_for_bars(self.own.bar_type, self.slow)
         self.subscribe_bars(self.own.bar_type)
 
+    def plots(self) -> dict[str, dict[str, object]]:
+        """Show both averages over the candles of the chart."""
+        return {"price": {f"EMA {self.own.fast}": self.fast, f"EMA {self.own.slow}": self.slow}}
+
     def on_bar(self, bar: Bar) -> None:
         """Decide at the close of each bar; the averages hold it already."""
         if not self.indicators_initialized():

@@ -37,6 +37,10 @@ class Template(Strategy):
         self.register_indicator_for_bars(self.own.bar_type, self.rsi)
         self.subscribe_bars(self.own.bar_type)
 
+    def plots(self) -> dict[str, dict[str, object]]:
+        """Show the RSI and its levels in a pane below the candles of the chart."""
+        return {"RSI": {f"RSI {self.own.period}": self.rsi, "low": self.own.low, "back": self.own.back}}
+
     def on_bar(self, bar: Bar) -> None:
         """Decide at the close of each bar; the RSI holds it already."""
         if not self.indicators_initialized():
