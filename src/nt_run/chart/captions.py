@@ -8,7 +8,8 @@ import numpy as np
 
 from nt_run.chart import theme
 from nt_run.chart.compare import Course
-from nt_run.chart.lines import STOP, TARGET
+from nt_run.chart.lines import LIQUIDATION, STOP, TARGET
+from nt_run.chart.published import PlotPane
 from nt_run.chart.view import ChartData
 
 SYNTHETIC = "SYNTHETIC MARKET (demo)"
@@ -28,9 +29,18 @@ def price_caption(data: ChartData, row: int, *, level: str, detailed: bool, trad
     """
     lines = [_bar_line(data, row, level), _overlay_line(data, row) if detailed else ""]
     if not detailed:
-        lines[1] = ink(f"averages and bands are hidden at {level}", theme.DIM)
+        what = "averages and bands" if data.price_plot is None else "the strategy's lines"
+        lines[1] = ink(f"{what} are hidden at {level}", theme.DIM)
     lines += [line for line in (_legend(data),) if line]
     return "<br>".join(lines + _trade_line(data, row, trade))
+
+
+def plot_caption(pane: PlotPane, row: int) -> str:
+    """Return the line of a strategy's own pane: each of its lines by name with its value."""
+    return _GAP.join(
+        ink(f"{html.escape(line.name)} {_number(line.values[row], pane.decimals)}", theme.plot_colour(line.colour))
+        for line in pane.lines
+    )
 
 
 def position_caption(data: ChartData, row: int) -> str:
@@ -92,16 +102,14 @@ def _bar_line(data: ChartData, row: int, level: str) -> str:
 
 
 def _overlay_line(data: ChartData, row: int) -> str:
-    lines, decimals = data.overlays, data.price_decimals
-
-    def number(value: float) -> str:
-        return f"{value:,.{decimals}f}" if math.isfinite(value) else "–"
-
-    edges = f"{number(lines.bands.lower[row])} – {number(lines.bands.upper[row])}"
+    lines, decimals, published = data.overlays, data.price_decimals, data.price_plot
+    if lines is None:
+        return "" if published is None else plot_caption(published, row)
+    edges = f"{_number(lines.bands.lower[row], decimals)} – {_number(lines.bands.upper[row], decimals)}"
     return _GAP.join(
         (
-            ink(f"EMA {lines.fast_period} {number(lines.fast[row])}", theme.FAST),
-            ink(f"EMA {lines.slow_period} {number(lines.slow[row])}", theme.SLOW),
+            ink(f"EMA {lines.fast_period} {_number(lines.fast[row], decimals)}", theme.FAST),
+            ink(f"EMA {lines.slow_period} {_number(lines.slow[row], decimals)}", theme.SLOW),
             ink(f"BB (20, 2) {edges}", theme.BANDS),
         )
     )
@@ -113,7 +121,11 @@ def _legend(data: ChartData) -> str:
     if len(data.fills.slot):
         entries += [(theme.BUY, "▲ buy"), (theme.SELL, "▼ sell"), (theme.TEXT, "○ exit")]
         entries += [(theme.RISE, "– win"), (theme.FALL, "– loss")]
-    kinds = ((STOP, theme.STOP, "– stop"), (TARGET, theme.TARGET, "– target"))
+    kinds = (
+        (STOP, theme.STOP, "– stop"),
+        (TARGET, theme.TARGET, "– target"),
+        (LIQUIDATION, theme.WARNING, "– liquidation price"),
+    )
     entries += [(name, text) for kind, name, text in kinds if (data.lines.kind == kind).any()]
     if data.fills.liquidation.any():
         entries.append((theme.WARNING, "× liquidation"))
@@ -139,7 +151,13 @@ def _trade_line(data: ChartData, row: int, wanted: int | None) -> list[str]:
     pnl = float(trades.pnl[number])
     quantity = f"{trades.quantity[number]:,.{data.quantity_decimals}f}"
     result = f"<b>{ink(f'{pnl:+,.2f}', theme.signed(pnl))}</b>"
-    return [f"{ink(f'Trade {number + 1}', theme.DIM)} {direction} {quantity} @ {route} &nbsp;{result}"]
+    limit = float(trades.liquidation[number])
+    edge = f" &nbsp;{ink(f'liquidation at {limit:,.{decimals}f}', theme.WARNING)}" if math.isfinite(limit) else ""
+    return [f"{ink(f'Trade {number + 1}', theme.DIM)} {direction} {quantity} @ {route} &nbsp;{result}{edge}"]
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:,.{decimals}f}" if math.isfinite(value) else "–"
 
 
 def _percent(value: float) -> str:

@@ -201,17 +201,18 @@ class Curve(Item):
 
 
 class Overlay(Item):
-    """A line over the candles: one point per candle drawn, gone when candles are too coarse for it."""
+    """A line with one point per candle drawn; gone when candles are too coarse for it, unless it is `lasting`."""
 
-    def __init__(self, pane: Pane, pyramid: Pyramid, values: Floats, stroke: Stroke) -> None:
+    def __init__(self, pane: Pane, pyramid: Pyramid, values: Floats, stroke: Stroke, *, lasting: bool = False) -> None:
         super().__init__(pane, 3)
+        self._lasting = lasting
         self._pyramid = pyramid
         self._values = values
         self._stroke = stroke
 
     @override
     def draw(self, painter: QtGui.QPainter, view: View) -> None:
-        x, rows = _per_candle(self._pyramid, self.pane, view)
+        x, rows = _per_candle(self._pyramid, self.pane, view, lasting=self._lasting)
         fine = len(rows) <= theme.FINE_POINTS
         painter.setRenderHint(SMOOTH, fine)
         painter.setBrush(NO_BRUSH)
@@ -265,12 +266,12 @@ def _parts(slot: Ints, rows: Ints) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def _per_candle(pyramid: Pyramid, pane: Pane, view: View) -> tuple[Floats, Ints]:
+def _per_candle(pyramid: Pyramid, pane: Pane, view: View, *, lasting: bool = False) -> tuple[Floats, Ints]:
     """Return the middles of the visible candles and the rows whose values stand for them; empty when too coarse."""
     factor = pyramid.pick(view.right - view.left, view.width_px)
     level = pyramid.level(factor)
     shown = slice(int(np.searchsorted(level.last, view.start)), int(np.searchsorted(level.first, view.stop)))
-    if factor >= theme.DETAIL_FACTOR:
+    if factor >= theme.DETAIL_FACTOR and not lasting:
         shown = slice(0, 0)
     first, last = level.first[shown], level.last[shown]
     slot = pane.bars.slot

@@ -9,8 +9,7 @@ import numpy as np
 import polars as pl
 
 from nt_run.chart.bars import Bars, slots_of
-from nt_run.model import LIQUIDATION as LIQUIDATED
-from nt_run.model import parse_time
+from nt_run.chart.limits import liquidation_prices
 
 if TYPE_CHECKING:
     from nt_run.chart.levels import Floats, Ints
@@ -34,7 +33,7 @@ def price_lines(run: Run, bars: Bars) -> PriceLines:
     """Return the prices that waited during a run."""
     parts = [
         *_orders(run.orders, bars),
-        *_liquidations(run.summary.get("liquidations", ()), run, bars),
+        *_liquidations(run, bars),
     ]
     empty = np.zeros(0, np.int64)
     columns = [np.concatenate([empty, *(part[place] for part in parts)]) for place in range(4)]
@@ -54,14 +53,10 @@ def _orders(frame: pl.DataFrame | None, bars: Bars) -> list[tuple[Any, ...]]:
     return [(start[known], end[known], price[known], np.where(is_stop, STOP, TARGET)[known])]
 
 
-def _liquidations(listed: Any, run: Run, bars: Bars) -> list[tuple[Any, ...]]:  # noqa: ANN401 – a part of the summary
-    """Liquidation prices are kept of positions that met theirs: each from the entry of its trade on."""
-    if not listed or "exit_type" not in run.trades.columns:
-        return []
-    trades = run.trades.filter(pl.col("exit_type") == LIQUIDATED)
-    prices = {parse_time(one["time"]): float(one["price"]) for one in listed}
-    ends = trades["exit_time"].dt.epoch("ms").to_list()
-    price = np.array([prices.get(end, np.nan) for end in ends], dtype=np.float64)
+def _liquidations(run: Run, bars: Bars) -> list[tuple[Any, ...]]:
+    """Each from the entry of its trade to its end; an open trade's up to the last bar."""
+    price, trades = liquidation_prices(run), run.trades
     known = np.isfinite(price)
     start, end = slots_of(trades["entry_time"], bars), slots_of(trades["exit_time"], bars)
+    end = np.where(trades["exit_time"].is_null().to_numpy(), bars.slot[-1], end)
     return [(start[known], end[known], price[known], np.full(int(known.sum()), LIQUIDATION))]

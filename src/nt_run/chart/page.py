@@ -20,6 +20,7 @@ from nt_run.chart.focus import Focus, find_span
 from nt_run.chart.levels import SPANS, Ints
 from nt_run.chart.overview import banners, cards, returns
 from nt_run.chart.packing import Column, column, pack
+from nt_run.chart.published import PRICE
 from nt_run.chart.sections import sections
 from nt_run.chart.view import ChartData, chart_data
 from nt_run.chart.writing import check_target, write_whole
@@ -112,7 +113,12 @@ def _facts(run: Run, data: ChartData) -> dict[str, Any]:
             "quantity": data.quantity_decimals,
             "money": _money_decimals(data.account.start),
         },
-        "overlays": {"fast": overlays.fast_period, "slow": overlays.slow_period, "bands": list(BANDS)},
+        "overlays": overlays and {"fast": overlays.fast_period, "slow": overlays.slow_period, "bands": list(BANDS)},
+        "plots": [
+            {"pane": pane.name, "name": line.name, "colour": line.colour, "decimals": pane.decimals}
+            for pane in data.plots
+            for line in pane.lines
+        ],
         "banners": banners(run.summary),
         "cards": cards(run.summary),
         "returns": returns(data),
@@ -157,6 +163,8 @@ def _columns(run: Run, data: ChartData) -> list[Column]:
         column("trade_entry_price", trades.entry_price, price, running=True),
         column("trade_exit_price", trades.exit_price, price, running=True),
         column("trade_pnl", trades.pnl, exact),
+        # No position is liquidated at zero, which stands for none.
+        column("trade_liquidation", np.nan_to_num(trades.liquidation), price),
         *(column(f"trade_{name}", run.trades[name].cast(float).to_numpy(), exact) for name in ("fee", "funding")),
         *(column(f"trade_{name}", _seconds(run, name), running=True) for name in ("entry_time", "exit_time")),
         column("line_start", data.lines.start, running=True),
@@ -166,7 +174,22 @@ def _columns(run: Run, data: ChartData) -> list[Column]:
         column("ambiguous", data.ambiguous, running=True),
         column("funding_slot", data.funding.slot, running=True),
         column("funding_amount", data.funding.amount, exact),
+        *_plot_columns(data),
     ]
+
+
+def _plot_columns(data: ChartData) -> list[Column]:
+    """Return what the strategy published: values, in gaps the last known one, and the rows where gaps begin and end."""
+    columns: list[Column] = []
+    for pane in data.plots:
+        for line in pane.lines:
+            known = np.isfinite(line.values)
+            last = np.maximum.accumulate(np.where(known, np.arange(len(known)), int(known.argmax())))
+            number, decimals = len(columns) // 2, pane.decimals + (pane.name == PRICE)
+            edges = np.flatnonzero(np.diff(known.astype(np.int8), prepend=1))
+            columns += [column(f"plot_{number}", line.values[last], decimals, running=True)]
+            columns += [column(f"plot_{number}_edges", edges, running=True)]
+    return columns
 
 
 def _seconds(run: Run, name: str) -> Ints:

@@ -55,8 +55,13 @@ def pane_specs(data: ChartData) -> list[PaneSpec]:
     """Return the panes of a run; there is one for funding only if there were payments."""
     bars, account = data.bars, data.account
     lows, highs = (pick(account.position, 0.0) for pick in (np.fmin, np.fmax))
+    own = [
+        PaneSpec(*pane.extremes(), 1.3, 0.8, pane.decimals, caption=partial(captions.plot_caption, pane))
+        for pane in data.own_panes
+    ]
     specs = [
         PaneSpec(bars.low, bars.high, 6.2, 0.94, data.price_decimals, _VOLUME_ROOM),
+        *own,
         PaneSpec(lows, highs, 1.0, 0.8, data.quantity_decimals, caption=partial(captions.position_caption, data)),
         PaneSpec(account.equity, account.equity, 2.1, 0.86, 2, caption=partial(captions.equity_caption, data)),
         PaneSpec(

@@ -13,6 +13,7 @@ from nt_run.chart.levels import Pyramid
 from nt_run.chart.marks import Marks
 from nt_run.chart.panes import add_line, pane_specs
 from nt_run.chart.plates import Heading
+from nt_run.chart.published import PRICE, PlotPane
 from nt_run.chart.qt import pen
 from nt_run.chart.rails import Rails
 from nt_run.chart.shades import Holes, Spotlight, Stripes
@@ -73,11 +74,14 @@ class RunStage(Stage):
 
     def _fill_price(self, pane: Pane) -> None:
         lines, bars, pyramid = self.data.overlays, self.data.bars, self.pyramid
-        Band(pane, pyramid, (lines.bands.lower, lines.bands.upper), theme.BANDS)
         self.candles = Candles(pane, pyramid)
-        Overlay(pane, pyramid, lines.bands.middle, Stroke(theme.BANDS, 1.0, alpha=110))
-        Overlay(pane, pyramid, lines.slow, Stroke(theme.SLOW, 1.6))
-        Overlay(pane, pyramid, lines.fast, Stroke(theme.FAST, 1.6))
+        if lines is not None:
+            Band(pane, pyramid, (lines.bands.lower, lines.bands.upper), theme.BANDS)
+            Overlay(pane, pyramid, lines.bands.middle, Stroke(theme.BANDS, 1.0, alpha=110))
+            Overlay(pane, pyramid, lines.slow, Stroke(theme.SLOW, 1.6))
+            Overlay(pane, pyramid, lines.fast, Stroke(theme.FAST, 1.6))
+        if self.data.price_plot is not None:
+            self._fill_plot(pane, self.data.price_plot)
         Rails(pane, self.data.lines)
         Marks(pane, self.data.fills, self.data.trades)
         last = float(bars.close[-1])
@@ -86,9 +90,20 @@ class RunStage(Stage):
         tag = Tag(pane.plot, "right", name, theme.BACKGROUND)
         tag.show_at(last, f"{last:,.{self.data.price_decimals}f}")
 
+    def _fill_plot(self, pane: Pane, plot: PlotPane) -> None:
+        # The first line lies on top of the others.
+        for line in reversed(plot.lines):
+            name = theme.plot_colour(line.colour)
+            if line.is_level:
+                add_line(pane.plot, float(line.values[0]), pen(name, 1, 150, (4, 3)))
+            else:
+                Overlay(pane, self.pyramid, line.values, Stroke(name, 1.6), lasting=plot.name != PRICE)
+
     def _fill_account(self) -> None:
-        account, funding = self.data.account, self.data.funding
-        position, equity, drawdown, *rest = self.panes[1:]
+        account, funding, own = self.data.account, self.data.funding, self.data.own_panes
+        for pane, plot in zip(self.panes[1:], own, strict=False):
+            self._fill_plot(pane, plot)
+        position, equity, drawdown, *rest = self.panes[1 + len(own) :]
         Steps(position, account.position)
         Curve(equity, account.equity, Stroke(theme.EQUITY, 1.7, base=account.start, fill=34))
         add_line(equity.plot, account.start, pen(theme.GRID, 1, 110, (3, 4)))

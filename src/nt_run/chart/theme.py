@@ -23,6 +23,8 @@ WARNING: Final = "#f0b90b"
 STOP: Final = "#ff9e64"
 TARGET: Final = "#4dd0e1"
 DOUBT: Final = "#d29922"
+PLOTS: Final = (FAST, SLOW, FUNDING, TARGET, STOP, BANDS)
+"""Colours of a strategy's own lines in a pane, in their order; levels are dim."""
 RUNS: Final = ("#58a6ff", "#f0b90b", "#2ebd85", "#e3a6ff", "#ff9e64", "#4dd0e1", "#f6465d", "#b8e986")
 """Colours of compared runs, and of the markets beside them."""
 MARKETS: Final = ("#9aa7bb", "#6f7d93", "#c2b59b")
@@ -48,6 +50,11 @@ LABELLED_TRADES: Final = 90
 """More than this many trades show no PnL however wide the window; the next two limit arrows and ticks."""
 ARROWED_TRADES: Final = 250
 TICKED_TRADES: Final = 900
+
+
+def plot_colour(number: int) -> str:
+    """Return the colour of a strategy's line by its number in its pane; −1 is a level."""
+    return DIM if number < 0 else PLOTS[number % len(PLOTS)]
 
 
 def signed(value: float) -> str:

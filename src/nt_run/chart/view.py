@@ -10,7 +10,9 @@ import polars as pl
 
 from nt_run.chart.bars import Bars, slots_of
 from nt_run.chart.indicators import Bands, bollinger, ema
+from nt_run.chart.limits import liquidation_prices
 from nt_run.chart.lines import PriceLines, price_lines
+from nt_run.chart.published import PRICE, PlotPane, plot_panes
 from nt_run.klines import bar_numbers
 from nt_run.model import LIQUIDATION, format_time, instrument_id, parse_time
 
@@ -26,7 +28,7 @@ _QUANTA = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class Overlays:
-    """Lines over the candles, one value per bar, NaN while warming up."""
+    """The usual lines over the candles, one value per bar, NaN while warming up."""
 
     fast: Floats
     slow: Floats
@@ -64,6 +66,8 @@ class Trades:
     quantity: Floats
     pnl: Floats
     is_open: Flags
+    liquidation: Floats
+    """The price at which it would have been liquidated, NaN where none is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,8 @@ class ChartData:
     demo: bool
     stats: tuple[Stat, ...]
     bars: Bars
-    overlays: Overlays
+    overlays: Overlays | None
+    """`None` where the strategy publishes lines of its own for the candles."""
     fills: Fills
     trades: Trades
     account: Account
@@ -112,15 +117,27 @@ class ChartData:
     """Slots of bars that allow more than one end of a position, in order."""
     price_decimals: int
     quantity_decimals: int
+    plots: tuple[PlotPane, ...] = ()
+    """What the strategy publishes: lines for the candles, if any, and its own panes."""
+
+    @property
+    def price_plot(self) -> PlotPane | None:
+        """The strategy's lines over the candles."""
+        return next((pane for pane in self.plots if pane.name == PRICE), None)
+
+    @property
+    def own_panes(self) -> tuple[PlotPane, ...]:
+        """The strategy's panes below the candles."""
+        return tuple(pane for pane in self.plots if pane.name != PRICE)
 
 
 def chart_data(run: Run) -> ChartData:
     """Return the arrays of a kept run, at least one bar long."""
     bars = _bars(run)
-    params = run.summary["strategy"].get("params", {})
-    fast, slow = _period(params, "fast", FAST_PERIOD), _period(params, "slow", SLOW_PERIOD)
     closes = run.klines.frame["close"].to_numpy()
     volumes = run.klines.frame["volume"].to_numpy()
+    price_decimals = _used_decimals(closes, run.klines.exponents.price)
+    plots = plot_panes(run.plots, price_decimals)
     quantities = np.concatenate([volumes, _quanta(run.fills["quantity"], run.klines.exponents.quantity)])
     return ChartData(
         title=instrument_id(run.summary["symbol"]),
@@ -128,16 +145,23 @@ def chart_data(run: Run) -> ChartData:
         demo=bool(run.summary.get("demo", False)),
         stats=_stats(run.summary),
         bars=bars,
-        overlays=Overlays(ema(bars.close, fast), ema(bars.close, slow), fast, slow, bollinger(bars.close)),
+        overlays=None if any(pane.name == PRICE for pane in plots) else _overlays(run, bars),
         fills=_fills(run.fills, bars),
         trades=_trades(run, bars),
         account=_account(run),
         funding=Funding(slots_of(run.funding["time"], bars), _floats(run.funding["amount"])),
         lines=price_lines(run, bars),
         ambiguous=_ambiguous(run.summary.get("ambiguity"), bars),
-        price_decimals=_used_decimals(closes, run.klines.exponents.price),
+        price_decimals=price_decimals,
         quantity_decimals=_used_decimals(quantities, run.klines.exponents.quantity),
+        plots=plots,
     )
+
+
+def _overlays(run: Run, bars: Bars) -> Overlays:
+    params = run.summary["strategy"].get("params", {})
+    fast, slow = _period(params, "fast", FAST_PERIOD), _period(params, "slow", SLOW_PERIOD)
+    return Overlays(ema(bars.close, fast), ema(bars.close, slow), fast, slow, bollinger(bars.close))
 
 
 def _bars(run: Run) -> Bars:
@@ -198,6 +222,7 @@ def _trades(run: Run, bars: Bars) -> Trades:
         _floats(frame["quantity"]),
         _floats(frame["pnl"]) + np.where(is_open, unrealised, 0.0),
         is_open,
+        liquidation_prices(run),
     )
 
 

@@ -20,9 +20,9 @@ class Legends {
   /** Tell of the candle at a logical place of the chart. */
   show(candle) {
     const slot = this.view.lastSlot(candle);
-    const lines = slot < 0 ? [[[["no bar", "dim"]]], [], [], [], []]
-      : [this.#price(candle, slot), this.#position(slot), this.#equity(slot), this.#drawdown(candle),
-        this.#funding(candle)];
+    const lines = slot < 0 ? this.boxes.map((_, i) => (i ? [] : [[["no bar", "dim"]]]))
+      : [this.#price(candle, slot), ...this.market.ownPanes.map((pane) => [this.#plots(pane, slot)]),
+        this.#position(slot), this.#equity(slot), this.#drawdown(candle), this.#funding(candle)];
     this.boxes.forEach((box, i) => {
       box.replaceChildren(...lines[i].map((parts) => element("div", {},
         ...parts.flatMap(([text, classes]) => [element("span", { text, class: classes }), " "]))));
@@ -37,15 +37,24 @@ class Legends {
     const part = (name, value) => [[name, "dim small"], [number(value, price), side]];
     const lines = [[[view.level.name, "strong"], ...part("O", open), ...part("H", high), ...part("L", low),
       ...part("C", close), [signedPercent(close / open - 1), side], ["Vol", "dim small"], [number(volume, quantity), side]]];
-    if (view.detailed()) {
+    if (!view.detailed()) {
+      const what = market.facts.overlays ? "averages and bands" : "the strategy’s lines";
+      lines.push([[`${what} are hidden at ${view.level.name}`, "dim"]]);
+    } else if (!market.facts.overlays) {
+      lines.push(this.#plots("price", slot));
+    } else {
       const { fast, slow, bands } = market.facts.overlays;
       lines.push([[`EMA ${fast} ${number(market.fast[slot], price)}`, "fast"],
         [`EMA ${slow} ${number(market.slow[slot], price)}`, "slow"],
         [`BB (${bands}) ${number(market.lower[slot], price)} – ${number(market.upper[slot], price)}`, "bands"]]);
-    } else {
-      lines.push([[`averages and bands are hidden at ${view.level.name}`, "dim"]]);
     }
     return [...lines, ...this.#trades(candle, slot)];
+  }
+
+  /** The lines the strategy publishes for a pane. */
+  #plots(pane, slot) {
+    return this.market.plots.filter((plot) => plot.pane === pane)
+      .map((plot) => [`${plot.name} ${number(plot.values[slot], plot.decimals)}`, plotColour(plot)]);
   }
 
   /** What the marks mean, those that occur in the run. */
@@ -55,6 +64,7 @@ class Legends {
       ? [["▲ buy", "buy"], ["▼ sell", "sell"], ["○ exit", ""], ["– win", "rise"], ["– loss", "fall"]] : [];
     if (lines.kind.includes(0)) entries.push(["– stop", "stop"]);
     if (lines.kind.includes(1)) entries.push(["– target", "target"]);
+    if (lines.kind.includes(2)) entries.push(["– liquidation price", "warning"]);
     if (fills.liquidates.includes(1)) entries.push(["× liquidated", "warning"]);
     if (facts.holes.length) entries.push(["▨ no data", "dim"]);
     if (ambiguous.length) entries.push(["▮ ambiguous bar", "doubt"]);
@@ -74,7 +84,8 @@ class Legends {
       const route = `${number(trade.entry, price)} → ${number(trade.exit, price)}${trade.open ? " (open)" : ""}`;
       lines.push([[`Trade ${trade.number}`, "dim"],
         [`${trade.sign > 0 ? "long" : "short"} ${number(trade.quantity, quantity)} @ ${route}`, ""],
-        [signed(trade.pnl, money), "strong " + tone(trade.pnl)]]);
+        [signed(trade.pnl, money), "strong " + tone(trade.pnl)],
+        ...(trade.liquidation ? [[`liquidation at ${number(trade.liquidation, price)}`, "warning"]] : [])]);
     }
     return lines;
   }

@@ -67,18 +67,31 @@ function spread(values, holes, slots) {
   return out;
 }
 
+/** Return values with NaN where there are none: from every second edge to the next one. */
+function unknown(values, edges) {
+  const out = Float64Array.from(values);
+  for (let i = 0; i < edges.length; i += 2) out.fill(NaN, edges[i], edges[i + 1] ?? out.length);
+  return out;
+}
+
 class Market {
   constructor(facts, columns) {
     columns.priceUnit = 10 ** facts.columns.find((each) => each.name === "open").decimals;
     prices(columns);
-    const { fast, slow, bands } = facts.overlays;
-    const [lower, upper] = bollinger(columns.close, bands[0], bands[1]);
     const perBar = {
       open: columns.open, high: columns.high, low: columns.low, close: columns.close, volume: columns.volume,
-      position: columns.position, equity: columns.equity, fast: average(columns.close, fast),
-      slow: average(columns.close, slow), lower, upper,
+      position: columns.position, equity: columns.equity,
     };
+    if (facts.overlays) {
+      const { fast, slow, bands } = facts.overlays;
+      const [lower, upper] = bollinger(columns.close, bands[0], bands[1]);
+      Object.assign(perBar, { fast: average(columns.close, fast), slow: average(columns.close, slow), lower, upper });
+    }
     for (const [name, values] of Object.entries(perBar)) this[name] = spread(values, facts.holes, facts.slots);
+    // What the strategy publishes: lines over the candles (`own` is false) and in panes of its own.
+    this.plots = facts.plots.map((plot, i) => ({ ...plot, own: plot.pane !== "price", values:
+      spread(unknown(columns[`plot_${i}`], columns[`plot_${i}_edges`]), facts.holes, facts.slots) }));
+    this.ownPanes = [...new Set(this.plots.filter((plot) => plot.own).map((plot) => plot.pane))];
     this.facts = facts;
     this.slots = facts.slots;
     this.drawdown = this.#drawdown(facts.start);
@@ -91,7 +104,7 @@ class Market {
     this.trades = Array.from(columns.trade_entry_slot, (slot, i) => ({
       number: i + 1, entrySlot: slot, exitSlot: columns.trade_exit_slot[i], sign: columns.trade_sign[i],
       quantity: columns.trade_quantity[i], entry: columns.trade_entry_price[i], exit: columns.trade_exit_price[i],
-      pnl: columns.trade_pnl[i], fee: columns.trade_fee[i], funding: columns.trade_funding[i],
+      pnl: columns.trade_pnl[i], liquidation: columns.trade_liquidation[i], fee: columns.trade_fee[i], funding: columns.trade_funding[i],
       entryTime: columns.trade_entry_time[i] * 1000, exitTime: columns.trade_exit_time[i] * 1000,
       open: columns.trade_open[i] === 1,
     }));

@@ -25,8 +25,13 @@ function chartColours(palette) {
   };
 }
 
+const PLOTS = ["fast", "slow", "funding", "target", "stop", "bands"];
+
+/** Return the name of the colour of a strategy's line: by its number in its pane, dim for a level. */
+const plotColour = (plot) => (plot.colour < 0 ? "dim" : PLOTS[plot.colour % PLOTS.length]);
+
 /** Return the options of every series that depend on the theme. */
-function seriesColours(palette) {
+function seriesColours(palette, plots) {
   const { rise, fall, equity, drawdown } = palette;
   const position = [palette.buy, palette.sell];
   return {
@@ -43,6 +48,7 @@ function seriesColours(palette) {
       topLineColor: equity, bottomLineColor: equity, topFillColor1: fade(equity, 0.3), topFillColor2: fade(equity, 0.03),
       bottomFillColor1: fade(fall, 0.03), bottomFillColor2: fade(fall, 0.25),
     },
+    ...Object.fromEntries(plots.map((plot, i) => [`plot${i}`, { color: palette[plotColour(plot)] }])),
     drawdown: { lineColor: drawdown, topColor: fade(drawdown, 0.06), bottomColor: fade(drawdown, 0.38) },
   };
 }

@@ -51,7 +51,7 @@ class Shades {
   bands(context) {
     const { market, view } = this;
     const [from, to] = view.visibleCandles();
-    if (!view.detailed() || to - from > MOST_BANDS) return;
+    if (!market.upper || !view.detailed() || to - from > MOST_BANDS) return;
     const upper = [], lower = [];
     const close = () => {
       if (upper.length > 1) {

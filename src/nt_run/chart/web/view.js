@@ -3,7 +3,7 @@
 
 const WINDOW = 20_000, WHOLE = 30_000, MARGIN = 50;
 const MIN_CANDLE = 3, TOO_NARROW = 2.3, TOO_WIDE = 13, DETAIL_FACTOR = 60, COARSE_FACTOR = 15, VALUE_AXIS = 78, NARROW = 600, NARROW_AXIS = 58;
-const PANES = [5.2, 1, 2, 1.1, 0.9];
+const PRICE_PANE = 5.2, OWN_PANE = 1.2, ACCOUNT_PANES = [1, 2, 1.1, 0.9];
 const DATA = ["open", "high", "low", "close"];
 
 class View {
@@ -15,7 +15,8 @@ class View {
     this.selected = null;
     this.chart = this.#chart();
     this.series = this.#series();
-    this.chart.panes().forEach((pane, i) => pane.setStretchFactor(PANES[i]));
+    const shares = [PRICE_PANE, ...market.ownPanes.map(() => OWN_PANE), ...ACCOUNT_PANES];
+    this.chart.panes().forEach((pane, i) => pane.setStretchFactor(shares[i]));
     this.shades = new Shades(this, market);
     this.marks = new Marks(this, market);
     this.listeners = [];
@@ -113,7 +114,9 @@ class View {
   recolour(palette) {
     this.palette = palette;
     this.chart.applyOptions(chartColours(palette));
-    for (const [name, options] of Object.entries(seriesColours(palette))) this.series[name].applyOptions(options);
+    for (const [name, options] of Object.entries(seriesColours(palette, this.market.plots))) {
+      this.series[name]?.applyOptions(options);
+    }
     const [from, to] = this.visibleSlots();
     const range = this.chart.timeScale().getVisibleLogicalRange();
     this.#load(this.level, from, to);
@@ -181,7 +184,9 @@ class View {
     this.loaded = market.candles(level, first, stop);
     // They follow coarse candles so closely that thick ones would cover them.
     const coarse = level.ms >= COARSE_FACTOR * market.facts.stepMs;
-    for (const name of ["fast", "slow"]) this.series[name].applyOptions({ lineWidth: coarse ? 1 : 1.5 });
+    for (const name of ["fast", "slow", ...market.plots.flatMap((plot, i) => (plot.own ? [] : [`plot${i}`]))]) {
+      this.series[name]?.applyOptions({ lineWidth: coarse ? 1 : 1.5 });
+    }
     this.#fill();
   }
 
@@ -191,10 +196,12 @@ class View {
     const [up, down] = [fade(palette.rise, 0.28), fade(palette.fall, 0.28)];
     series.candles.setData(rows((i) => Object.fromEntries(DATA.map((name) => [name, loaded[name][i]]))));
     series.volume.setData(rows((i) => ({ value: loaded.volume[i], color: loaded.close[i] >= loaded.open[i] ? up : down })));
-    for (const name of ["fast", "slow", "lower", "upper"]) {
-      const at = (i) => market[name][loaded.lastSlot[i]];
-      series[name].setData(this.detailed() ? rows((i) => (Number.isNaN(at(i)) ? {} : { value: at(i) })) : []);
-    }
+    const draw = (name, values, shown) => {
+      const at = (i) => values[loaded.lastSlot[i]];
+      series[name]?.setData(shown ? rows((i) => (Number.isNaN(at(i)) ? {} : { value: at(i) })) : []);
+    };
+    for (const name of ["fast", "slow", "lower", "upper"]) draw(name, market[name], this.detailed());
+    market.plots.forEach((plot, i) => draw(`plot${i}`, plot.values, plot.own || this.detailed()));
     for (const name of ["position", "equity"]) series[name].setData(rows((i) => ({ value: loaded[name][i] })));
     series.drawdown.setData(rows((i) => ({ value: loaded.drawdown[i] * 100 })));
     series.funding?.setData(this.#payments());
@@ -235,26 +242,32 @@ class View {
     const { money, price, quantity } = this.market.facts.decimals;
     const format = (decimals, unit = "") => ({ type: "custom", minMove: 10 ** -decimals,
       formatter: (value) => number(value, decimals) + unit });
-    const colours = seriesColours(this.palette);
+    const { overlays } = this.market.facts;
+    const { plots, ownPanes } = this.market;
+    const colours = seriesColours(this.palette, plots);
+    const below = 1 + ownPanes.length;
     const add = (kind, name, pane, options = {}) => this.chart.addSeries(LightweightCharts[kind], {
       lastValueVisible: false, priceLineVisible: false, ...colours[name], ...options }, pane);
     const hair = { crosshairMarkerVisible: false, lineWidth: 1, priceFormat: format(price) };
     const series = {
       volume: add("HistogramSeries", "volume", 0, { priceScaleId: "volume", priceFormat: { type: "volume" } }),
-      lower: add("LineSeries", "lower", 0, hair),
-      upper: add("LineSeries", "upper", 0, hair),
+      ...(overlays && { lower: add("LineSeries", "lower", 0, hair), upper: add("LineSeries", "upper", 0, hair) }),
       candles: add("CandlestickSeries", "candles", 0, { borderVisible: false, lastValueVisible: true,
         priceLineVisible: true, priceFormat: format(price) }),
-      slow: add("LineSeries", "slow", 0, { ...hair, lineWidth: 1.5 }),
-      fast: add("LineSeries", "fast", 0, { ...hair, lineWidth: 1.5 }),
-      position: add("BaselineSeries", "position", 1, { baseValue: { type: "price", price: 0 }, lineWidth: 1,
+      ...(overlays && { slow: add("LineSeries", "slow", 0, { ...hair, lineWidth: 1.5 }),
+        fast: add("LineSeries", "fast", 0, { ...hair, lineWidth: 1.5 }) }),
+      ...Object.fromEntries(plots.map((plot, i) => [`plot${i}`, add("LineSeries", `plot${i}`,
+        plot.own ? 1 + ownPanes.indexOf(plot.pane) : 0, { ...hair, lineWidth: plot.colour < 0 ? 1 : 1.5,
+          lineStyle: LightweightCharts.LineStyle[plot.colour < 0 ? "Dashed" : "Solid"],
+          priceFormat: format(plot.decimals) })])),
+      position: add("BaselineSeries", "position", below, { baseValue: { type: "price", price: 0 }, lineWidth: 1,
         lineType: LightweightCharts.LineType.WithSteps, priceFormat: format(quantity) }),
-      equity: add("BaselineSeries", "equity", 2, { lineWidth: 1.5, priceFormat: format(money),
+      equity: add("BaselineSeries", "equity", below + 1, { lineWidth: 1.5, priceFormat: format(money),
         baseValue: { type: "price", price: this.market.facts.start } }),
-      drawdown: add("AreaSeries", "drawdown", 3, { lineWidth: 1, invertFilledArea: true, priceFormat: format(2, "%") }),
+      drawdown: add("AreaSeries", "drawdown", below + 2, { lineWidth: 1, invertFilledArea: true, priceFormat: format(2, "%") }),
     };
     if (this.market.funding.slot.length) {
-      series.funding = add("HistogramSeries", "funding", 4, { priceFormat: format(money) });
+      series.funding = add("HistogramSeries", "funding", below + 3, { priceFormat: format(money) });
     }
     series.volume.priceScale().applyOptions({ scaleMargins: { top: 0.83, bottom: 0 } });
     // Room for what the legend says, which takes more lines where it is narrow.
