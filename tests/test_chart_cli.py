@@ -102,21 +102,24 @@ def test_what_cannot_be_drawn_is_told_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("flags", [["--html", "a.html"], ["--trade", "1"]])
-def test_what_is_for_one_run_is_refused_for_two(chart: Chart, flags: list[str]) -> None:
-    code, err = chart(*chart.runs, *flags)
+def test_a_trade_is_refused_for_two_runs(chart: Chart) -> None:
+    code, err = chart(*chart.runs, "--trade", "1")
     assert code == 2
     assert "is for one run, and 2 were named" in err
 
 
-def test_two_runs_without_a_display_are_an_error_that_offers_a_picture(
-    chart: Chart, monkeypatch: pytest.MonkeyPatch
+def test_two_runs_make_a_page_and_without_a_display_beside_the_first(
+    chart: Chart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
-    code, err = chart(*chart.runs)
-    assert code == 7
-    assert "--save FILE.png" in err
+    assert chart(*chart.runs, "--html", "both.html")[0] == 0
+    assert chart(*chart.runs)[0] == 0
+    (beside,) = (chart.cache / "runs").glob("*/comparison.html")
+    assert chart.runs[0] in beside.parent.name
+    assert beside.read_bytes() == (tmp_path / "both.html").read_bytes()
+    assert b"2 runs" in beside.read_bytes()
+    beside.unlink()
 
 
 def test_a_chart_reads_the_run_folder_alone(chart: Chart, tmp_path: Path) -> None:

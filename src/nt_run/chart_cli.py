@@ -50,7 +50,7 @@ def chart_command(
     focus, png = _focus(trade, range_), _picture(save, size, scale)
     kept = [load_run(name, cache_dir / "runs") for name in runs or [None]]
     if len(kept) > 1:
-        written = draw_comparison(kept, png=png, focus=focus)
+        written = draw_comparison(kept, png=png, page=html, focus=focus)
     else:
         written = draw(kept[0], png=png, page=html, focus=focus)
     if save is None and html is None and written:
@@ -70,10 +70,8 @@ def _check_flags(params: dict[str, Any]) -> None:
         raise UsageError(f"--{picture[0]} is the {picture[0]} of a picture. Name it, too: --save FILE.png")
     if params["trade"] is not None and params["range_"] is not None:
         raise UsageError("--trade and --range both say what to show. Give one of them.")
-    if len(params["runs"] or ()) > 1:
-        for flag in ("html", "trade"):
-            if params[flag] is not None:
-                raise UsageError(f"--{flag} is for one run, and {len(params['runs'])} were named.")
+    if len(params["runs"] or ()) > 1 and params["trade"] is not None:
+        raise UsageError(f"--trade is for one run, and {len(params['runs'])} were named.")
 
 
 def _focus(trade: int | None, times: tuple[str, str] | None) -> "Focus | None":

@@ -1,7 +1,7 @@
 """Two runs side by side: in what they differ, and where they part."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -45,6 +45,14 @@ def compare_runs(a: Run, b: Run) -> dict[str, Any]:
         "counts": {name: [_height(a, name), _height(b, name)] for name in COMPARED},
         "parted": parted,
     }
+
+
+def differing(runs: Sequence[Run]) -> list[tuple[str, list[Any]]]:
+    """Return the keys in which the configurations of runs differ, with the value of each run, `–` where it has none."""
+    flats = [_flat(msgspec.to_builtins(run.config)) for run in runs]
+    keys = dict.fromkeys(key for flat in flats for key in flat)
+    rows = [(key, [flat.get(key, _ABSENT) for flat in flats]) for key in keys]
+    return [(key, values) for key, values in rows if any(value != values[0] for value in values)]
 
 
 def first_difference(a: pl.DataFrame | None, b: pl.DataFrame | None) -> dict[str, Any] | None:

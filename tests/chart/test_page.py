@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from chart.made_up_runs import make_klines, make_run
-from nt_run.chart import theme
+from nt_run.chart import compare_page, theme
 from nt_run.chart.page import SCRIPTS, levels, page_html, save_page
 from nt_run.chart.view import chart_data
 from nt_run.errors import ChartError
@@ -86,7 +86,9 @@ def test_the_same_run_gives_the_same_page(run: Run, page: str) -> None:
 def test_the_dark_page_has_the_colours_of_the_picture() -> None:
     dark = WEB.joinpath("style.css").read_text(encoding="utf-8").split('[data-theme="dark"]')[1].split("}")[0]
     colours = dict(re.findall(r"--(\w+): (#\w{6})", dark))
-    same = {name: getattr(theme, name.upper()) for name in colours if name != "panel"}
+    lists = {"run": theme.RUNS, "market": theme.MARKETS}
+    many = {f"{name}{at}": value for name, values in lists.items() for at, value in enumerate(values)}
+    same = {name: many.get(name) or getattr(theme, name.upper()) for name in colours if name != "panel"}
     assert {name: colours[name] for name in same} == same
 
 
@@ -97,7 +99,7 @@ def test_both_themes_define_the_same_colours() -> None:
 
 def test_scripts_are_small_and_all_of_them_are_used() -> None:
     sources = [file for file in WEB.iterdir() if file.name.endswith(".js")]
-    assert {file.name for file in sources} == {f"{name}.js" for name in (*SCRIPTS, "theme")}
+    assert {file.name for file in sources} == {f"{name}.js" for name in (*SCRIPTS, *compare_page.SCRIPTS, "theme")}
     for file in sources:
         text = file.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 300

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nt_run.chart.compare import Comparison, compare
+from nt_run.chart.compare_page import save_compare_page
 from nt_run.chart.display import has_display
 from nt_run.chart.focus import Focus, find_span, range_span
 from nt_run.chart.page import save_page
@@ -13,7 +14,7 @@ from nt_run.chart.scene import PICTURE_SIZE, save_png, show_window
 from nt_run.chart.view import ChartData, chart_data
 from nt_run.results import Run
 
-PAGE = "chart.html"
+PAGE, COMPARISON = "chart.html", "comparison.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +48,41 @@ def draw(run: Run, *, png: Picture | None = None, page: Path | None = None, focu
     return [*([] if png is None else [png.path]), *([] if page is None else [page])]
 
 
-def draw_comparison(runs: Sequence[Run], *, png: Picture | None = None, focus: Focus | None = None) -> list[Path]:
+def draw_comparison(
+    runs: Sequence[Run], *, png: Picture | None = None, page: Path | None = None, focus: Focus | None = None
+) -> list[Path]:
     """Draw the equity of several runs over each other and return the files written, none if shown in a window.
 
+    Without a file and without a display the page is written into the folder of the first run, or into the working
+    folder where that one cannot be written.
+
     Raises:
-        ChartError: It cannot be drawn here, the file cannot be written, or there is no bar in the range.
+        ChartError: It cannot be drawn here, a file cannot be written, or there is no bar in the range.
     """
     comparison: Comparison = compare(runs)
     if focus is not None and focus.times is not None:
         range_span(comparison.bars, focus.times)
-    if png is None:
-        show_window(comparison, focus)
-        return []
-    save_png(comparison, png.path, png.size, png.scale, focus)
-    return [png.path]
+    if png is None and page is None:
+        if has_display():
+            show_window(comparison, focus)
+            return []
+        page = _beside(runs[0], COMPARISON, COMPARISON)
+    if png is not None:
+        save_png(comparison, png.path, png.size, png.scale, focus)
+    if page is not None:
+        save_compare_page(runs, page, focus)
+    return [*([] if png is None else [png.path]), *([] if page is None else [page])]
 
 
 def default_page(run: Run) -> Path:
     """Return where the page of a run goes when no file is named."""
+    return _beside(run, PAGE, f"{run.run_id}.html")
+
+
+def _beside(run: Run, name: str, otherwise: str) -> Path:
     if run.path is not None and os.access(run.path, os.W_OK):
-        return run.path / PAGE
-    return Path(f"{run.run_id}.html")
+        return run.path / name
+    return Path(otherwise)
 
 
 def _focused(run: Run, focus: Focus | None) -> ChartData:

@@ -46,6 +46,18 @@ def column(name: str, values: Floats | Ints, decimals: int = 0, *, running: bool
     return Column(name, scaled.astype(np.int64), decimals, running)
 
 
+def gapped_columns(name: str, values: Floats, decimals: int) -> list[Column]:
+    """Return values of which some are NaN, and `<name>_edges`: the rows where gaps begin and end, in turn.
+
+    In a gap stands the value before it, at the start the first one that is known.
+    """
+    known = np.isfinite(values)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(known)), int(known.argmax())))
+    edges = np.flatnonzero(np.diff(known.astype(np.int8), prepend=1))
+    filled = np.where(known.any(), values[last], 0.0)
+    return [column(name, filled, decimals, running=True), column(f"{name}_edges", edges, running=True)]
+
+
 def pack(columns: Sequence[Column]) -> tuple[list[dict[str, Any]], str]:
     """Return what a reader has to know of each column, in order, and all of them as one text."""
     facts = [

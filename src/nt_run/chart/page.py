@@ -4,13 +4,8 @@ Drawn in the reader's browser by lightweight-charts (Apache License 2.0, vendore
 `web`. Scripts and styles are allowed by their hashes alone, connections not at all.
 """
 
-import base64
-import hashlib
 import html
-import json
 import math
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +14,10 @@ import numpy as np
 from nt_run.chart.focus import Focus, find_span
 from nt_run.chart.levels import SPANS, Ints
 from nt_run.chart.overview import banners, cards, returns
-from nt_run.chart.packing import Column, column, pack
+from nt_run.chart.packing import Column, column, gapped_columns, pack
 from nt_run.chart.published import PRICE
 from nt_run.chart.sections import sections
+from nt_run.chart.sheet import facts_text, fill, read, script, style
 from nt_run.chart.view import ChartData, chart_data
 from nt_run.chart.writing import check_target, write_whole
 from nt_run.results import Run
@@ -67,15 +63,14 @@ def page_html(run: Run, focus: Focus | None = None) -> str:
     data = chart_data(run)
     columns, packed = pack(_columns(run, data))
     facts = _facts(run, data) | {"columns": columns, "focus": _focus(data, focus)}
-    script = '"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS)
-    return _fill(
+    return fill(
+        "page.html",
         title=html.escape(f"{data.title} · {data.subtitle}"),
-        style=_style(),
-        theme=_read("theme.js"),
-        # Inside of a script element no text may look like its end, or like a comment's begin.
-        facts=json.dumps(facts, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
+        style=style(),
+        theme=read("theme.js"),
+        facts=facts_text(facts),
         columns=packed,
-        script=f"{_read('vendor/lightweight-charts.js')}\n{{\n{script}\n}}",
+        script=script(SCRIPTS),
     )
 
 
@@ -179,16 +174,11 @@ def _columns(run: Run, data: ChartData) -> list[Column]:
 
 
 def _plot_columns(data: ChartData) -> list[Column]:
-    """Return what the strategy published: values, in gaps the last known one, and the rows where gaps begin and end."""
     columns: list[Column] = []
     for pane in data.plots:
         for line in pane.lines:
-            known = np.isfinite(line.values)
-            last = np.maximum.accumulate(np.where(known, np.arange(len(known)), int(known.argmax())))
-            number, decimals = len(columns) // 2, pane.decimals + (pane.name == PRICE)
-            edges = np.flatnonzero(np.diff(known.astype(np.int8), prepend=1))
-            columns += [column(f"plot_{number}", line.values[last], decimals, running=True)]
-            columns += [column(f"plot_{number}_edges", edges, running=True)]
+            decimals = pane.decimals + (pane.name == PRICE)
+            columns += gapped_columns(f"plot_{len(columns) // 2}", line.values, decimals)
     return columns
 
 
@@ -207,40 +197,3 @@ def _holes(slots: Ints) -> list[list[int]]:
 def _money_decimals(start: float) -> int:
     """Return how many decimals of an amount are kept: cents, and more where the account is small."""
     return min(max(2, _DIGITS - 1 - int(math.log10(start)) - 1), 8) if start > 0 else 2
-
-
-def _fill(**parts: str) -> str:
-    """Put the parts into the template; none of them is searched for the name of another."""
-    hashes = {name: _hash(parts[name]) for name in ("style", "theme", "script")}
-    policy = (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; font-src data:; "
-        f"style-src {hashes['style']}; script-src {hashes['theme']} {hashes['script']}"
-    )
-    pieces = _read("page.html").split("{{")
-    filled = [pieces[0]]
-    for piece in pieces[1:]:
-        name, rest = piece.split("}}", 1)
-        filled.append((parts | {"policy": policy})[name] + rest)
-    return "".join(filled)
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-@cache
-def _style() -> str:
-    fonts = files("nt_run.chart").joinpath("fonts")
-    faces = {
-        name: base64.b64encode(fonts.joinpath(f"Inter-{file}.ttf").read_bytes()).decode()
-        for name, file in (("regular", "Regular"), ("semibold", "SemiBold"))
-    }
-    style = _read("style.css")
-    for name, face in faces.items():
-        style = style.replace(f"{{{{{name}}}}}", face)
-    return style
-
-
-@cache
-def _read(name: str) -> str:
-    return files("nt_run.chart").joinpath("web", *name.split("/")).read_text(encoding="utf-8")

@@ -67,13 +67,6 @@ function spread(values, holes, slots) {
   return out;
 }
 
-/** Return values with NaN where there are none: from every second edge to the next one. */
-function unknown(values, edges) {
-  const out = Float64Array.from(values);
-  for (let i = 0; i < edges.length; i += 2) out.fill(NaN, edges[i], edges[i + 1] ?? out.length);
-  return out;
-}
-
 class Market {
   constructor(facts, columns) {
     columns.priceUnit = 10 ** facts.columns.find((each) => each.name === "open").decimals;

@@ -30,3 +30,10 @@ async function unpackColumns(columns, text) {
   }
   return found;
 }
+
+/** Return values with NaN where there are none: from every second edge to the next one. */
+function unknown(values, edges) {
+  const out = Float64Array.from(values);
+  for (let i = 0; i < edges.length; i += 2) out.fill(NaN, edges[i], edges[i + 1] ?? out.length);
+  return out;
+}
