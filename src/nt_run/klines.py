@@ -84,7 +84,7 @@ class Klines:
 
     def open_times(self) -> NDArray[np.int64]:
         """Return the open times in milliseconds."""
-        return self.frame["open_time"].to_physical().to_numpy()
+        return self.frame["open_time"].to_numpy().view(np.int64)
 
     def close_times(self) -> NDArray[np.int64]:
         """Return when each bar ends, in milliseconds: when the next one opens, if there is no hole."""
@@ -122,7 +122,7 @@ class Klines:
         floats: dict[str, NDArray[np.float64]] = dict(zip(scaled, values, strict=True))
         if self.frame["trades"].null_count():
             floats["trades"] = self.frame["trades"].to_numpy()
-        return self.frame.with_columns(pl.Series(name, column) for name, column in floats.items())
+        return pl.DataFrame([pl.Series(name, floats[name]) if name in floats else self.frame[name] for name in SCHEMA])
 
 
 def bar_numbers(interval: Interval, times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -188,7 +188,9 @@ def find_gaps(klines: Klines, expected: TimeRange) -> list[Gap]:
 
 def tight_exponents(klines: Klines) -> Exponents:
     """Return `tight_decimals` of all columns; what is unknown needs none."""
-    columns = {name: klines.frame[name].fill_null(0).to_numpy() for name in (*PRICES, *QUANTITIES, *QUOTES)}
+    columns = {name: klines.frame[name] for name in (*PRICES, *QUANTITIES, *QUOTES)}
+    known = {name: each.fill_null(0) if each.null_count() else each for name, each in columns.items()}
+    columns = {name: each.to_numpy() for name, each in known.items()}
     return tight_decimals(columns, klines.exponents)
 
 

@@ -20,7 +20,7 @@ from nt_run.data.kline_store import KLINES
 from nt_run.data.manifest import Manifest
 from nt_run.errors import DataError, ImportFileError, InvalidKlinesError, NtRunError
 from nt_run.klines import OPTIONAL, Klines
-from nt_run.model import Interval, parse_time
+from nt_run.model import Interval, TimeRange, parse_time
 
 DAY = parse_time("2025-01-01")
 NOW = parse_time("2025-06-01")
@@ -236,7 +236,9 @@ def test_what_was_exported_comes_back_with_the_same_content(
     ]
     rows[0][5] = rows[0][9] = "1.00"
     exported = parse_rows("BTCUSDT", Interval("1m"), rows, "a test")[0]
-    (path,) = export_klines(exported, KLINES, Manifest(kind=KLINES, symbol="BTCUSDT", interval="1m"), tmp_path, form)
+    manifest = Manifest(kind=KLINES, symbol="BTCUSDT", interval="1m")
+    whole_day = TimeRange(DAY, DAY + 86_400_000)
+    (path,) = export_klines(exported, whole_day, KLINES, manifest, tmp_path, form)
     back = read_klines(path, symbol=None, interval="1m", now_ms=NOW)
     assert hash_content(back.klines) == hash_content(exported)
     assert back.unknown == []

@@ -156,12 +156,12 @@ def _nulls(column: Any) -> NDArray[np.bool_] | None:  # noqa: ANN401 - pyarrow s
 def _with_rests(frame: pl.DataFrame, exponents: tuple[int, ...]) -> pl.DataFrame:
     if "close" not in frame.columns or not 0 <= _spare_decimals(exponents) <= _MOST_SPARE:
         return frame
+    columns = {name: frame[name] for name in frame.columns}
     for quote, quantity in _QUANTITY_OF.items():
-        if not any(frame[name].null_count() for name in (quote, quantity, "close")):
-            product = _product(frame[quantity].to_numpy(), frame["close"].to_numpy(), exponents)
-            rest = pl.Series(f"{quote}{_REST}", frame[quote].to_numpy() - product)
-            frame = frame.with_columns(rest).drop(quote)
-    return frame
+        if not any(columns[name].null_count() for name in (quote, quantity, "close")):
+            product = _product(columns[quantity].to_numpy(), columns["close"].to_numpy(), exponents)
+            columns[quote] = pl.Series(f"{quote}{_REST}", columns[quote].to_numpy() - product)
+    return pl.DataFrame(list(columns.values()))
 
 
 def _product(quantity: Ints, close: Ints, exponents: tuple[int, ...]) -> Ints:
