@@ -62,9 +62,8 @@ def data_get(
         fetched = upkeep.fetch_all(settings, symbol, interval, cache_dir, progress, kinds=kind)
     if json:
         tables.print_json({"demo": settings.demo, "fetched": fetched})
-        return
-    for each in fetched:
-        listing.print_data(each)
+    else:
+        listing.print_data(fetched, demo=settings.demo)
 
 
 @data_app.command("list")
@@ -107,7 +106,7 @@ def data_coverage(
     if json:
         tables.print_json({"demo": settings.demo, "series": series})
     else:
-        data_listing.print_coverage(series, demo=settings.demo)
+        data_listing.print_coverage(series, demo=settings.demo, chosen=bool(symbol or interval))
 
 
 @data_app.command("verify")

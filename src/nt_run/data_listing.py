@@ -1,13 +1,16 @@
 """What the `nt-run data` commands print."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from rich.columns import Columns
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nt_run.formats import counted, kind_name, percent, short_time
-from nt_run.tables import BAD, DIM, GOOD, WARN, banner, grid, show, whole
+from nt_run.tables import BAD, DIM, GOOD, WARN, banner, first_that_fits, grid, show
 
 _MOST = 10
 _SIGNS = {
@@ -31,27 +34,25 @@ _LEGEND = (
 _INITIALS = "JFMAMJJASOND"
 
 
-def print_coverage(series: Sequence[Mapping[str, Any]], *, demo: bool) -> None:
-    """Print a line of twelve months per year and series."""
+def print_coverage(series: Sequence[Mapping[str, Any]], *, demo: bool, chosen: bool) -> None:
+    """Print a line of twelve months per year and series; `chosen` says that only some series were meant."""
     if not series:
-        show(Text("There is no market data in the cache yet. Start with: nt-run data get --symbol BTCUSDT"))
+        nothing = "Nothing of that is in the cache. nt-run data list shows what is."
+        empty = "There is no market data in the cache yet. Start with: nt-run data get --symbol BTCUSDT"
+        show(*banner(demo=demo), Text(nothing if chosen else empty))
         return
-    table = grid(("bold",), (DIM,), (None,), (DIM,))
-    table.add_row("", "", Text("  ".join(_INITIALS), style=DIM), "")
+    wide, narrow = grid(("bold",), (DIM,), (None,), (DIM,)), list[RenderableType]()
+    wide.add_row("", "", Text("  ".join(_INITIALS), style=DIM), "")
     for one in series:
         name = f"{kind_name(one['kind'])} {one['symbol']} {one['interval']}".rstrip()
-        if one["damaged"]:
-            table.add_row(name, "", Text(one["damaged"], style=BAD), "nt-run data repair")
-        for year, months in groupby(one["months"], key=lambda month: month["month"][:4]):
-            known = {int(month["month"][5:]): month for month in months}
-            missing = sum(month["missing"] for month in known.values())
-            table.add_row(name, year, _year(known), f"{missing:,} bars missing" if missing else "")
-            name = ""
-    legend = Text()
-    for state, words in _LEGEND:
-        sign, style = _SIGNS[state]
-        legend.append(f"{sign} ", style=style).append(f"{words}   ", style=DIM)
-    show(*banner(demo=demo), whole(table), legend)
+        below = grid((DIM,), (None,), (DIM,))
+        for place, line in enumerate(_years(one)):
+            wide.add_row("" if place else name, line.year, line.drawn(2), line.note)
+            below.add_row(line.year, line.drawn(1), line.note)
+        narrow += [Text(name, style="bold"), below]
+    signs = ((*_SIGNS[state], words) for state, words in _LEGEND)
+    legend = Columns([Text(f"{sign} ", style).append(words, style=DIM) for sign, style, words in signs], padding=(0, 3))
+    show(*banner(demo=demo), first_that_fits(wide, Group(*narrow)), legend, narrowest=0)
 
 
 def print_verified(found: Mapping[str, Any]) -> None:
@@ -160,12 +161,28 @@ def print_certificate(found: Mapping[str, Any]) -> None:
     show(*banner(demo=found["demo"]), table, verdict)
 
 
-def _year(known: Mapping[int, Mapping[str, Any]]) -> Text:
-    text = Text()
-    for month in range(1, 13):
-        sign, style = _SIGNS[known[month]["state"]] if month in known else (" ", DIM)
-        text.append(sign * 2, style=style).append(" ")
-    return text
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A year of one series."""
+
+    year: str
+    states: Sequence[str | None]
+    note: str | Text
+
+    def drawn(self, width: int) -> Text:
+        """Return twelve months, each of them as wide as asked for."""
+        signs = [_SIGNS[state] if state else (" ", DIM) for state in self.states]
+        return Text(" ").join(Text(sign * width, style=style) for sign, style in signs)
+
+
+def _years(one: Mapping[str, Any]) -> Iterator[_Line]:
+    if one["damaged"]:
+        yield _Line("", [], Text(f"{one['damaged']}: nt-run data repair", style=BAD))
+    for year, months in groupby(one["months"], key=lambda month: month["month"][:4]):
+        known = {int(month["month"][5:]): month for month in months}
+        missing = sum(month["missing"] for month in known.values())
+        states = [known[month]["state"] if month in known else None for month in range(1, 13)]
+        yield _Line(year, states, f"{counted(missing, 'bar')} missing" if missing else "")
 
 
 def _checked_lines(checked: Mapping[str, Any]) -> list[Text]:

@@ -4,17 +4,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from nt_run.formats import kind_name, percent, short_time
-from nt_run.tables import DIM, banner, grid, show, warning_lines, whole
+from nt_run.tables import DIM, banner, first_that_fits, grid, show, warning_lines
 
 _DATE = len("2026-05-01")
+_NAMES = {"symbol", ""}
+"""Headings of cells that belong to the name of their row."""
 
 
-def print_data(fetched: Mapping[str, Any]) -> None:
-    """Print what a fetch brought into the cache."""
+def print_data(fetched: Sequence[Mapping[str, Any]], *, demo: bool) -> None:
+    """Print what a fetch brought into the cache, each symbol in each interval."""
+    show(*banner(demo=demo), *(part for each in fetched for part in _fetched(each)))
+
+
+def _fetched(fetched: Mapping[str, Any]) -> list[RenderableType]:
     data, mark = fetched["data"], fetched["mark"]
     head = Text(f"{fetched['symbol']} {fetched['interval']}", style="bold")
     head.append(f"  {short_time(fetched['start'])} → {short_time(fetched['end'])} UTC", style="default")
@@ -27,8 +35,9 @@ def print_data(fetched: Mapping[str, Any]) -> None:
         table.add_row("funding rates", f"{fetched['funding_rates']:,}")
     if data is not None:
         table.add_row("fingerprint", data["fingerprint"])
+    # The banner says what a demo's first warning says.
     warnings = fetched["warnings"][1 if fetched["demo"] else 0 :]
-    show(*banner(demo=fetched["demo"]), head, table, *([warning_lines(warnings)] if warnings else []))
+    return [head, table, *([warning_lines(warnings)] if warnings else [])]
 
 
 def print_series(series: Sequence[Mapping[str, Any]], cache: Path, *, demo: bool) -> None:
@@ -47,14 +56,14 @@ def print_series(series: Sequence[Mapping[str, Any]], cache: Path, *, demo: bool
     ]
     other = "" if demo else " (that of the synthetic market: --demo)"
     empty = f"There is no market data in {cache} yet{other}. Start with: nt-run data get --symbol BTCUSDT"
-    headings = ("kind", "symbol", "", "from → to (UTC)", "rows", "there", "MB")
+    headings = ("kind", "symbol", "", "range (UTC)", "rows", "there", "MB")
     print_table(headings, rows, empty=empty, demo=demo)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str, demo: bool = False) -> None:
-    """Print a plain listing, or what to do when there is nothing to list."""
+    """Print a plain listing, or what to do when there is nothing to list; cells below each other if it is narrow."""
     if not rows:
-        show(Text(empty))
+        show(*banner(demo=demo), Text(empty))
         return
     table = Table(box=None, pad_edge=False, header_style=DIM)
     for index, heading in enumerate(headings):
@@ -62,8 +71,20 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, empty
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    show(*banner(demo=demo), whole(table))
+    show(*banner(demo=demo), first_that_fits(table, _one_below_the_other(headings, rows)), narrowest=0)
+
+
+def _one_below_the_other(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
+    parts: list[RenderableType] = []
+    for row in rows:
+        own = [place for place, heading in enumerate(headings) if not place or heading in _NAMES]
+        table = grid((DIM,), (None,))
+        for place, heading in enumerate(headings):
+            if place not in own:
+                table.add_row(heading, row[place])
+        parts += [Text(" ".join(row[place] for place in own).rstrip(), style="bold"), Padding(table, (0, 0, 0, 2))]
+    return Group(*parts)
 
 
 def _numeric(text: str) -> bool:
-    return text[:1] in "+-–0123456789" and "→" not in text
+    return text[:1] in "+-–0123456789" and not set(text) & set("→:Z")

@@ -84,7 +84,7 @@ def specs_import(
     if json:
         tables.print_json(kept)
     else:
-        specs_listing.print_imported(kept, demo=bool(demo))
+        specs_listing.print_imported(kept)
 
 
 @specs_app.command("diff")

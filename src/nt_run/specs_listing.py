@@ -76,11 +76,11 @@ def snapshot_row(snapshot: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def print_imported(kept: Mapping[str, Any], *, demo: bool) -> None:
+def print_imported(kept: Mapping[str, Any]) -> None:
     """Print what an import put into the list."""
     said = "was kept already" if kept["known"] else "is kept"
     line = f"{kept['perpetuals']:,} perpetuals as of {short_time(kept['as_of'])} UTC: {kept['snapshot']} {said}"
-    show(*banner(demo=demo), Text(line))
+    show(*banner(demo=kept["demo"]), Text(line))
 
 
 def print_diff(found: Mapping[str, Any], *, in_full: bool) -> None:
@@ -89,7 +89,7 @@ def print_diff(found: Mapping[str, Any], *, in_full: bool) -> None:
     for sign, side in (("−", found["before"]), ("+", found["after"])):
         as_of = f"{short_time(side['as_of'])} UTC" if side["as_of"] else "no date"
         head.add_row(sign, as_of, f"{side['perpetuals']:,} perpetuals", side["name"])
-    parts: list[RenderableType] = [head]
+    parts: list[RenderableType] = [*banner(demo=found["demo"]), head]
     for name, style in (("listed", GOOD), ("delisted", BAD), ("unreadable", BAD)):
         if names := found[name]:
             parts.append(Text(f"{name} {len(names):,}: {_some(names, len(names) if in_full else _NAMED)}", style=style))

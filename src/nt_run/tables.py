@@ -22,19 +22,20 @@ def print_json(value: object) -> None:
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())  # noqa: T201 - this is the output
 
 
-def show(*parts: RenderableType) -> None:
+def show(*parts: RenderableType, narrowest: int = NARROWEST) -> None:
     """Print to stdout, a blank line before everything that is not a line of text.
 
-    A terminal narrower than `NARROWEST` wraps lines itself: better than losing digits. What goes into a pipe or a
-    file has no trailing spaces.
+    Lines of text are as wide as the terminal. A terminal narrower than `narrowest` wraps tables itself: better than
+    losing digits. What goes into a pipe or a file has no trailing spaces.
     """
     console = Console(highlight=False)
-    console.width = max(NARROWEST, min(WIDTH, console.width)) if console.is_terminal else WIDTH
+    room = min(WIDTH, console.width) if console.is_terminal else WIDTH
     with console.capture() as captured:
         for index, part in enumerate(parts):
+            console.width = room if isinstance(part, Text) else max(narrowest, room)
             if index and not isinstance(part, Text):
                 console.print()
-            console.print(part, crop=False)
+            console.print(part)
     text = captured.get()
     if not console.is_terminal:
         text = "".join(line.rstrip() + "\n" for line in text.splitlines())
@@ -47,39 +48,26 @@ def coloured(text: str, value: float) -> Text:
     return Text(text, style=GOOD if value > 0 else BAD if value < 0 else "")
 
 
-def whole(part: RenderableType) -> RenderableType:
-    """Return a table that keeps its width where there is no room: its lines are wrapped by the terminal, not cut."""
-    return _Whole(part)
-
-
-class _Whole:
-    def __init__(self, part: RenderableType) -> None:
-        self._part = part
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        wanted = Measurement.get(console, options.update(width=1000), self._part).maximum
-        yield from console.render(self._part, options.update(width=max(wanted, 1)))
-
-
 def beside(left: RenderableType, right: RenderableType) -> RenderableType:
     """Return two tables beside each other where both fit, else one below the other."""
-    return _Beside(left, right)
+    table = Table.grid(padding=(0, _GAP))
+    table.add_row(left, right)
+    return first_that_fits(table, Group(left, "", right))
 
 
-class _Beside:
-    def __init__(self, left: RenderableType, right: RenderableType) -> None:
-        self._parts = left, right
+def first_that_fits(*forms: RenderableType) -> RenderableType:
+    """Return the first of several forms that is not wider than the screen, else the last one."""
+    return _FirstThatFits(forms)
+
+
+class _FirstThatFits:
+    def __init__(self, forms: Sequence[RenderableType]) -> None:
+        self._forms = forms
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        wanted = sum(Measurement.get(console, options.update(width=1000), part).maximum for part in self._parts)
-        if wanted + _GAP > options.max_width:
-            yield self._parts[0]
-            yield ""
-            yield self._parts[1]
-            return
-        table = Table.grid(padding=(0, _GAP))
-        table.add_row(*self._parts)
-        yield table
+        unbounded = options.update(width=1000)
+        widths = ((Measurement.get(console, unbounded, form).maximum, form) for form in self._forms)
+        yield next((form for width, form in widths if width <= options.max_width), self._forms[-1])
 
 
 def banner(*, demo: bool) -> list[RenderableType]:
@@ -97,5 +85,5 @@ def grid(*columns: tuple[Any, ...]) -> Table:
     table = Table.grid(padding=(0, 1))
     for index, (style, *justify) in enumerate(columns, start=1):
         last = index == len(columns)
-        table.add_column(style=style, justify=justify[0] if justify else "left", no_wrap=not last)
+        table.add_column(style=style, justify=justify[0] if justify else "left", no_wrap=not last, overflow="fold")
     return table

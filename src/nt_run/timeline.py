@@ -61,6 +61,7 @@ def import_answer(config: RunConfig, cache_dir: Path, path: Path, at: str | None
     before = len(store.all())
     snapshot = store.keep(answer, moment)
     return {
+        "demo": config.demo,
         "snapshot": snapshot.file,
         "as_of": format_iso(moment),
         "perpetuals": count_perpetuals(answer),
@@ -86,6 +87,7 @@ def compared(
             find_symbol(other, symbol)
     diff = compare_answers(one, other, symbols)
     return {
+        "demo": config.demo,
         "before": left | {"perpetuals": diff.before},
         "after": right | {"perpetuals": diff.after},
         "same": diff.same,
