@@ -2,6 +2,7 @@
 
 import json
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from nt_run.__main__ import main
 
 RANGE = ["--start", "2026-05-01", "--end", "2026-05-04"]
+DAY = ["--start", "2026-05-02", "--end", "2026-05-03"]
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -114,6 +116,41 @@ def test_checking_only_stores_nothing(data: Run, exported: pl.DataFrame, tmp_pat
     code, out, _ = data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--check-only")
     assert (code, "nothing was stored" in out) == (0, True)
     assert not list(tmp_path.glob("data_cache/demo/v1/binance/um/klines/BTCUSDT/1m/*.parquet"))
+
+
+@pytest.mark.parametrize("name", ["AVAXUSDT-1m-2026-07", "LINKUSDT-1m-2023-02"])
+def test_a_recorded_file_of_the_archive_comes_out_of_export_byte_for_byte(
+    data: Run, recordings: Path, tmp_path: Path, name: str
+) -> None:
+    recorded = recordings / "archive" / f"{name}.csv"
+    assert data("data", "import", str(recorded), "--offline", "--accept-suspicious")[0] == 0
+    symbol = name.partition("-")[0]
+    assert data("data", "export", "out", "--symbol", symbol, "--interval", "1m", "--format", "archive")[0] == 0
+    (written,) = (tmp_path / "out").iterdir()
+    assert (written.name, written.read_bytes()) == (f"{name}.csv", recorded.read_bytes())
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_how_an_imported_file_was_written_is_kept_for_export(
+    data: Run, tmp_path: Path, header: bool, zipped: bool
+) -> None:
+    elsewhere = ["--cache-dir", "elsewhere"]
+    assert data("data", "get", "--demo", *DAY, *elsewhere)[0] == 0
+    assert data("data", "export", "before", "--demo", *DAY, "--format", "archive", *elsewhere)[0] == 0
+    (made,) = (tmp_path / "before").iterdir()
+    names, first, rest = made.read_bytes().split(b"\n", 2)
+    # One row in which takers bought nothing, written as it was before 2024.
+    row = b",".join([*first.split(b",")[:9], b"0.000", b"0.00000", b"0"])
+    text = b"\n".join([names, row, rest] if header else [row, rest])
+    made.write_bytes(text)
+    if zipped:
+        with zipfile.ZipFile(made.with_suffix(".zip"), "w") as archive:
+            archive.writestr(made.name, text)
+        made = made.with_suffix(".zip")
+    assert data("data", "import", str(made), "--demo", "--offline", "--accept-suspicious")[0] == 0
+    assert data("data", "export", "after", "--demo", *DAY, "--format", "archive")[0] == 0
+    assert (tmp_path / "after" / "BTCUSDT-1m-2026-05-02.csv").read_bytes() == text
 
 
 def test_a_file_never_overrides_the_exchanges_rows(data: Run, exported: pl.DataFrame, tmp_path: Path) -> None:

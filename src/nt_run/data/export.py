@@ -92,10 +92,14 @@ def _as_shown(klines: Klines, manifest: Manifest) -> Klines:
 
 
 def _form(manifest: Manifest, period: str) -> CsvForm:
-    """Return how the archive wrote the file of a period, or today's form if the rows are not from such a file."""
+    """Return how the archive wrote the file of a period, or today's form if the rows are not from such a file.
+
+    It may also have come by `import`, as the zip or as the CSV that is in it.
+    """
+    names = (f"-{period}.zip", f"-{period}.csv")
     for name, day in manifest.days.items():
         for source in day.sources:
-            if name.startswith(period) and source.key.endswith(f"-{period}.zip"):
+            if name.startswith(period) and source.key.endswith(names):
                 return CsvForm(source.header, source.bare_zeros)
     return CsvForm()
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from nt_run.data.archive_csv import CsvForm, form_of
 from nt_run.data.download import CLOSED_AFTER_MS
 from nt_run.data.files import sha256
-from nt_run.data.import_table import SYMBOL, read_table
+from nt_run.data.import_table import SYMBOL, csv_text, read_table
 from nt_run.data.import_values import plain_text, times_ms, whole_numbers
 from nt_run.data.ingest import RAW_COLUMNS, parse_klines
 from nt_run.errors import DataError, ImportFileError, UsageError
@@ -39,6 +40,8 @@ class ImportedFile:
     repeated: int
     """Rows that were there twice."""
     remarks: list[str]
+    form: CsvForm
+    """How the text of a CSV is written, so that a file of the archive comes out of `export` as it was."""
 
 
 def read_klines(path: Path, *, symbol: str | None, interval: str | None, now_ms: int) -> ImportedFile:
@@ -76,6 +79,7 @@ def read_klines(path: Path, *, symbol: str | None, interval: str | None, now_ms:
         unknown=[name for name in OPTIONAL if klines.frame[name].null_count()],
         repeated=repeated,
         remarks=[*remarks, *dropped],
+        form=form_of(csv_text(path, content), klines),
     )
 
 

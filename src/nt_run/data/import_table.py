@@ -74,6 +74,13 @@ def read_table(path: Path) -> tuple[bytes, pl.DataFrame]:
     return content, table.select(pl.col(own).alias(name) for name, own in chosen.items())
 
 
+def csv_text(path: Path, content: bytes) -> bytes:
+    """Return the text of a CSV, zipped or not; nothing for another kind of file."""
+    if content.startswith((b"PAR1", b"ARROW1")):
+        return b""
+    return _unzip(path, content) if content.startswith(b"PK") else content
+
+
 def _decode(path: Path, content: bytes) -> pl.DataFrame:
     if content.startswith(b"PAR1"):
         return pl.read_parquet(io.BytesIO(content))
@@ -81,9 +88,7 @@ def _decode(path: Path, content: bytes) -> pl.DataFrame:
         return pl.read_ipc(io.BytesIO(content))
     if content.startswith(b"FEA1"):
         raise ImportFileError(path.name, "is in the first feather format", "Write it again with today's pandas.")
-    if content.startswith(b"PK"):
-        content = _unzip(path, content)
-    return _read_csv(path, content.removeprefix(b"\xef\xbb\xbf"))
+    return _read_csv(path, csv_text(path, content).removeprefix(b"\xef\xbb\xbf"))
 
 
 def _unzip(path: Path, content: bytes) -> bytes:

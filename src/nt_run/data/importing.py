@@ -56,7 +56,15 @@ def import_klines(root: Path, sources: Sources, order: ImportOrder, changes: Seq
         return Imported(file=file, checked=checked, added=0)
     store = KlineStore(root, klines.symbol, klines.interval, repair=not sources.offline)
     before = len(store.read(klines.range))
-    source = Source(kind="import", key=file.name, fetched_at_ms=now_ms, rows=0, file_sha256=file.sha256)
+    source = Source(
+        kind="import",
+        key=file.name,
+        fetched_at_ms=now_ms,
+        rows=0,
+        header=file.form.header,
+        bare_zeros=file.form.bare_zeros,
+        file_sha256=file.sha256,
+    )
     # The exchange's own rows are preferred, whichever they are: a file never overrides them.
     store.commit(klines, source=source, now_ms=now_ms, prefer="archive")
     return Imported(file=file, checked=checked, added=len(store.read(klines.range)) - before)
