@@ -22,6 +22,7 @@ from PyQt6.QtCore import QPointF
 from PyQt6.QtGui import QColor, QImage
 
 from nt_run.chart import theme
+from nt_run.chart.items import Candles
 from nt_run.chart.run_stage import RunStage
 from nt_run.chart.showing import picture, staged
 from nt_run.chart.stage import Stage
@@ -282,3 +283,20 @@ def test_a_picture_without_a_name_is_refused(data: ChartData, name: str) -> None
 def test_the_ending_of_a_picture_may_be_written_in_capitals(data: ChartData, tmp_path: Path) -> None:
     save_png(data, tmp_path / "RUN.PNG", SIZE)
     assert (tmp_path / "RUN.PNG").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_step_to_the_side_is_painted_once(shoot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = shoot(chart_data(make_run(make_klines(2000), trades=40))).stage
+    box, app = stage.plots[0].vb, stage.app
+    box.update_y_zoom(500, 900)
+    for _ in range(3):
+        app.processEvents()
+    painted: list[int] = []
+    draw = Candles.draw
+    monkeypatch.setattr(Candles, "draw", lambda *given: [draw(*given), painted.append(1)])
+    for left in (520, 560):
+        painted.clear()
+        box.update_y_zoom(left, left + 400)
+        for _ in range(3):
+            app.processEvents()
+        assert len(painted) == 1

@@ -47,6 +47,9 @@ class Stage:
         self._row = len(bars.slot) - 1
         # In place before the first paint, which tells the captions the level of the candles.
         fplt.refresh()
+        for plot in self.plots:
+            # Now, and not within the paint, where moving the pane would ask for another one.
+            plot.vb.sigRangeChanged.connect(lambda box, *_: box.prepareForPaint())
         for change in (self.plots[0].vb.sigXRangeChanged, self.plots[0].vb.sigResized):
             change.connect(self._again)
         self.caption(self._row)
