@@ -77,9 +77,9 @@ def _columns(rows: Sequence[RunRow], names: Mapping[str, str], *, plain: bool) -
     bars = _PLAIN_BARS if plain else _BARS
     return [
         _Column("run", [names[row.run_id] for row in rows]),
-        _Column("strategy", [row.strategy.rsplit("/", 1)[-1] for row in rows]),
-        _Column("symbol", [row.symbol for row in rows]),
-        _Column("bars", [row.interval for row in rows]),
+        _Column("strategy", [row.strategy.rsplit("/", 1)[-1] for row in rows], yields=7),
+        _Column("symbol", [row.symbol for row in rows], yields=6),
+        _Column("bars", [row.interval for row in rows], yields=5),
         _Column("days", [f"{row.days:,.1f}" for row in rows], right=True, yields=1),
         _Column("return", [percent(value, sign=True) for value in returns], right=True, style=_colour),
         _Column("drawdown", [percent(value) for value in drawdowns], right=True, yields=2),
