@@ -49,7 +49,7 @@ class Stage:
         fplt.refresh()
         for plot in self.plots:
             # Now, and not within the paint, where moving the pane would ask for another one.
-            plot.vb.sigRangeChanged.connect(lambda box, *_: box.prepareForPaint())
+            plot.vb.sigRangeChanged.connect(_place)
         for change in (self.plots[0].vb.sigXRangeChanged, self.plots[0].vb.sigResized):
             change.connect(self._again)
         self.caption(self._row)
@@ -108,3 +108,7 @@ class Stage:
             return "", ""
 
         return follow
+
+
+def _place(box: Any, *_: object) -> None:  # noqa: ANN401 – untyped vendor
+    box.prepareForPaint()
