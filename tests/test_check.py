@@ -129,3 +129,9 @@ def test_a_strategy_that_only_works_once_is_told_so(tmp_path: Path) -> None:
     )
     with pytest.raises(Exception, match=r"fresh process failed.*not on this machine"):
         check(load_config(None, {**RANGE, "strategy.name": f"{source}:Here"}))
+
+
+def test_a_parameter_the_strategy_cannot_have_is_refused_before_any_data_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="ema_cross needs"):
+        checked("ema_cross", **{"strategy.params.fast": 30})
+    assert not (tmp_path / "data_cache").exists()

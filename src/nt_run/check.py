@@ -63,6 +63,8 @@ def check(
         raise UsageError(f"--times must be at least 1, and is {times}.")
     progress = progress or ProgressDisplay(quiet=True)
     config = msgspec.structs.replace(config, sizing=msgspec.structs.replace(config.sizing, compound=False))
+    # A parameter it cannot have is refused before any data is loaded.
+    check_params(resolve_strategy(config.strategy.name), config.strategy.params)
     with open_market(config, cache_dir=Path(cache_dir), offline=offline, progress=progress) as market:
         inputs = load_inputs(market, config, progress)
     config = config.resolved(inputs.time_range, config.strategy.params)
