@@ -2,7 +2,8 @@
 
 Counted is each bar in which a position could leave in more than one way: its stop and its target both lie inside, or
 one of them and the liquidation price, or it was entered by a resting order and its own stop or target lies inside as
-well. Behind a gap there is no doubt: what the open has passed fills there, first of all.
+well, or a trailing stop that moved inside may have filled. Behind a gap there is no doubt: what the open has passed
+fills there, first of all.
 
 For the quantity in question each way out has a price, a fee and a slippage; `worst` and `best` are the differences to
 what was booked. A way that leaves the position open ends at the same stop or target later, at its first bar, or at the
@@ -11,7 +12,7 @@ that stayed open where the booked one left, are not in it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -19,8 +20,9 @@ from typing import Any
 from nt_run.aftermath import Aftermath
 from nt_run.matching import MatchBars
 from nt_run.model import LIQUIDATION, MS, Fill, FundingPayment, Liquidity, Side, TimeRange, format_iso
-from nt_run.outcomes import ZERO, Costs, Span, Threat, find_exits, heading
+from nt_run.outcomes import NO_EXIT, ZERO, Costs, Span, Threat, alike, find_exits, heading, part_of, total, worth
 from nt_run.resting import RestingOrder
+from nt_run.trails import Trail, find_trails, with_trails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,8 @@ class _Case:
     entry: Decimal | None
     span: Span
     exits: Sequence[RestingOrder]
+    trails: Sequence[Trail]
+    """Those of the exits that trail and may have filled."""
     left: Sequence[Fill]
     """The fills in which it left."""
     after: int
@@ -137,10 +141,14 @@ class _Search:
     def run(self) -> list[Ambiguity]:
         found: list[Ambiguity] = []
         held, first = ZERO, 0
-        for time_ns, together in groupby(self._booked.fills, key=lambda each: each.time_ns):
-            fills = list(together)
+        # A trailing stop that moved may have filled in a bar in which nothing did.
+        trailing = (each for each in self._booked.resting if each.trailing and each.ended == "modified")
+        moved = {each.until_ns for each in trailing if each.until_ns is not None}
+        filled = {time_ns: list(group) for time_ns, group in groupby(self._booked.fills, key=lambda each: each.time_ns)}
+        for time_ns in sorted(filled.keys() | moved):
+            fills = filled.get(time_ns, [])
             row = self._booked.bars.ending_at(time_ns)
-            if row is not None and any(fill.order_type != "market" for fill in fills):
+            if row is not None and (time_ns in moved or any(fill.order_type != "market" for fill in fills)):
                 moment = _Moment(row=row, held=held, fills=fills, first=first)
                 found += [judged for case in self._cases(moment, time_ns) if (judged := self._judge(case))]
             first += len(fills)
@@ -157,7 +165,7 @@ class _Search:
         if held:
             side = Side.BUY if held > 0 else Side.SELL
             case = self._case(moment, side, abs(held), over.values())
-            cases += [case] if case.left else []
+            cases += [case] if case.left or case.trails else []
         for fill in moment.fills:
             signed = fill.side.sign * fill.quantity
             opens = fill.quantity if held * signed >= 0 else max(ZERO, fill.quantity - abs(held))
@@ -179,7 +187,7 @@ class _Search:
         exits = [each for each in orders if each.side is not side]
         ends = {each.order_id for each in exits}
         ends |= {each.order_id for each in fills if each.order_type == LIQUIDATION and each.side is not side}
-        left = _part(fills, ends, quantity)
+        left = part_of(fills, ends, quantity)
         start, approach = bars.price("open", row), 0
         # A limit that the open had passed fills at its own price, but at the open all the same.
         if entry is not None and heading(entry[0]) * (entry[1].reference - start) > 0:
@@ -187,13 +195,15 @@ class _Search:
         high, low, close = (bars.price(name, row) for name in ("high", "low", "close"))
         names = {each.order_id for each in left} | ({entry[1].order_id} if entry else set[str]())
         done = max((at for at, fill in enumerate(fills) if fill.order_id in names), default=-1) + 1
+        span = Span(start=start, approach=approach, high=high, low=low, close=close)
         return _Case(
             row=row,
             side=side,
             quantity=quantity,
             entry=None if entry is None else entry[1].reference,
-            span=Span(start=start, approach=approach, high=high, low=low, close=close),
+            span=span,
             exits=exits,
+            trails=find_trails(span, exits, self._booked.costs.tick),
             left=left,
             after=moment.first + done,
             held=moment.held + sum((fill.side.sign * fill.quantity for fill in fills[:done]), ZERO),
@@ -201,28 +211,25 @@ class _Search:
 
     def _judge(self, case: _Case) -> Ambiguity | None:
         """Return the case if a path through the bar ends otherwise than it was booked."""
-        costs, forced = self._booked.costs, next((fill for fill in case.left if fill.order_type == LIQUIDATION), None)
+        forced = next((fill for fill in case.left if fill.order_type == LIQUIDATION), None)
         # What lies beyond the liquidation price came too late; what lies before it was filled.
         orders = [each for each in case.exits if forced is None or heading(each) == case.side.sign]
-        exits = find_exits(case.span, orders)
-        fetched = {order.order_id: costs.fetched(order, order.level) for order in case.exits}
-        taken: dict[str, Decimal] = {}
-        for fill in case.left:
-            net = costs.net(fill.side, fill.price, makes=fill.liquidity is Liquidity.MAKER)
-            fetched[fill.order_id] = net - fill.liquidation / fill.quantity
-            taken[fill.order_id] = taken.get(fill.order_id, ZERO) + fill.quantity
+        trails = case.trails if forced is None else ()
+        trailing = {trail.order.order_id for trail in trails}
+        exits = find_exits(case.span, [each for each in orders if each.order_id not in trailing])
+        taken, fetched = self._ends(case)
         threat = next((found for fill in case.left if (found := self._threats.get(fill.order_id))), None)
-        possible = list(exits.paths(case.quantity))
+        possible = with_trails(list(exits.paths(case.quantity)), trails, case.quantity, gapped=bool(exits.at_once))
         if forced is not None:
-            possible = [path | {forced.order_id: case.quantity - _sum(path)} for path in [{}, *possible]]
+            possible = [{**path, forced.order_id: case.quantity - total(path)} for path in (NO_EXIT, *possible)]
         elif threat is not None:
             possible.append({LIQUIDATION: case.quantity})
             fetched[LIQUIDATION] = case.side.sign * threat.price - threat.charge / threat.quantity
-        paths = [path for path in possible if not _alike(path, taken, fetched)]
+        paths = [path for path in possible if not alike(path, taken, fetched)]
         if not paths:
             return None
         differences = self._differences(case, paths, taken, fetched)
-        inside = [order for way in exits.reached.values() for order in way[:1]]
+        inside = [order for way in exits.reached.values() for order in way[:1]] + [trail.order for trail in trails]
         return Ambiguity(
             bar=TimeRange(int(self._booked.bars.opened[case.row]), int(self._booked.bars.closed[case.row])),
             side=case.side,
@@ -236,6 +243,19 @@ class _Search:
             best=max(ZERO, *differences),
         )
 
+    def _ends(self, case: _Case) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+        """Return how much left by which order, and what one unit fetched, or would have fetched, by each."""
+        costs = self._booked.costs
+        fetched = {order.order_id: costs.fetched(order, order.level) for order in case.exits}
+        for trail in case.trails:
+            fetched |= {name: costs.fetched(trail.order, price) for name, price in trail.prices.items()}
+        taken: dict[str, Decimal] = {}
+        for fill in case.left:
+            net = costs.net(fill.side, fill.price, makes=fill.liquidity is Liquidity.MAKER)
+            fetched[fill.order_id] = net - fill.liquidation / fill.quantity
+            taken[fill.order_id] = taken.get(fill.order_id, ZERO) + fill.quantity
+        return taken, fetched
+
     def _differences(
         self,
         case: _Case,
@@ -244,16 +264,18 @@ class _Search:
         fetched: Mapping[str, Decimal],
     ) -> list[Decimal]:
         """Return what each path makes more than what was booked."""
-        stayed = case.quantity - _sum(taken)
+        stayed = case.quantity - total(taken)
+        moved = {trail.order.order_id: trail.moved for trail in case.trails}
+        exits = [moved.get(order.order_id, order) for order in case.exits]
         open_at = self._after.booked(case.side, case.row, case.after, case.held) if stayed else ZERO
-        booked = _worth(taken, fetched) + stayed * open_at
+        booked = worth(taken, fetched) + stayed * open_at
         differences: list[Decimal] = []
         for path in paths:
-            left = case.quantity - _sum(path)
+            left = case.quantity - total(path)
             # Only a position that was booked as gone has to be followed.
             followed = left and not stayed
-            values = self._after.followed(case.exits, case.side, case.row, case.span.start) if followed else [open_at]
-            differences += [_worth(path, fetched) + left * value - booked for value in values]
+            values = self._after.followed(exits, case.side, case.row, case.span.start) if followed else [open_at]
+            differences += [worth(path, fetched) + left * value - booked for value in values]
         return differences
 
     def _resting_over(self, opened_ns: int, closed_ns: int) -> dict[str, RestingOrder]:
@@ -265,34 +287,11 @@ class _Search:
         return {each.order_id: each for each in self._active}
 
 
-def _part(group: Sequence[Fill], names: set[str], most: Decimal) -> list[Fill]:
-    """Return the fills of some orders, as far as they reduce a position of the quantity `most`."""
-    made: list[Fill] = []
-    for fill in group:
-        if fill.order_id in names and (part := min(fill.quantity, most)):
-            made.append(fill if part == fill.quantity else replace(fill, quantity=part))
-            most -= part
-    return made
-
-
-def _sum(taken: Mapping[str, Decimal]) -> Decimal:
-    return sum(taken.values(), ZERO)
-
-
-def _worth(taken: Mapping[str, Decimal], fetched: Mapping[str, Decimal]) -> Decimal:
-    return sum((quantity * fetched[name] for name, quantity in taken.items()), ZERO)
-
-
-def _alike(one: Mapping[str, Decimal], other: Mapping[str, Decimal], fetched: Mapping[str, Decimal]) -> bool:
-    """Return whether two ends take out the same quantity for the same money."""
-    return _sum(one) == _sum(other) and _worth(one, fetched) == _worth(other, fetched)
-
-
 def _named(case: _Case, taken: Mapping[str, Decimal]) -> str:
     stops = {order.order_id for order in case.exits if order.is_stop}
     targets = {order.order_id for order in case.exits} - stops
     names = ["stop" if name in stops else "target" if name in targets else LIQUIDATION for name in taken]
-    return " and ".join(dict.fromkeys([*names, "open"] if _sum(taken) < case.quantity else names))
+    return " and ".join(dict.fromkeys([*names, "open"] if total(taken) < case.quantity else names))
 
 
 def _text(value: Decimal | None) -> str | None:

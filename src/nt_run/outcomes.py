@@ -5,16 +5,18 @@ middle. An exit above and an exit below the price are both inside many a bar; wh
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import permutations
 from typing import Literal
 
 from nt_run.execution import Slippage
-from nt_run.model import Fees, Side
+from nt_run.model import Fees, Fill, Side
 from nt_run.resting import RestingOrder
 
 ZERO = Decimal(0)
+NO_EXIT: Mapping[str, Decimal] = {}
+"""The path that leaves a position open."""
 
 type Reach = Literal["at once", "certain", "possible", "never"]
 type Direction = Literal[1, -1]
@@ -119,6 +121,31 @@ def find_exits(span: Span, orders: Sequence[RestingOrder]) -> Exits:
 def heading(order: RestingOrder) -> Direction:
     """Return in which direction the price comes to an order: up to a buy stop and a sell limit."""
     return 1 if (order.side is Side.BUY) == order.is_stop else -1
+
+
+def part_of(group: Sequence[Fill], names: set[str], most: Decimal) -> list[Fill]:
+    """Return the fills of some orders, as far as they reduce a position of the quantity `most`."""
+    made: list[Fill] = []
+    for fill in group:
+        if fill.order_id in names and (part := min(fill.quantity, most)):
+            made.append(fill if part == fill.quantity else replace(fill, quantity=part))
+            most -= part
+    return made
+
+
+def total(taken: Mapping[str, Decimal]) -> Decimal:
+    """Return how much a path takes out of a position."""
+    return sum(taken.values(), ZERO)
+
+
+def worth(taken: Mapping[str, Decimal], fetched: Mapping[str, Decimal]) -> Decimal:
+    """Return what a path fetches, at so much a unit by the names of its ends."""
+    return sum((quantity * fetched[name] for name, quantity in taken.items()), ZERO)
+
+
+def alike(one: Mapping[str, Decimal], other: Mapping[str, Decimal], fetched: Mapping[str, Decimal]) -> bool:
+    """Return whether two ends take out the same quantity for the same money."""
+    return total(one) == total(other) and worth(one, fetched) == worth(other, fetched)
 
 
 def _taken(quantity: Decimal, orders: Sequence[RestingOrder]) -> dict[str, Decimal]:

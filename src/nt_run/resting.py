@@ -2,11 +2,20 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
 from nt_run.model import Side
 
 _STOPS = frozenset({"stop_market", "stop_limit", "trailing_stop_market", "trailing_stop_limit"})
 _MAKES = frozenset({"limit", "limit_if_touched"})
+
+
+@dataclass(frozen=True, slots=True)
+class Trailing:
+    """How far a trigger stays behind the price: in the quote asset, in tick sizes, or in basis points of the price."""
+
+    offset: Decimal
+    unit: Literal["price", "ticks", "basis_points"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +41,8 @@ class RestingOrder:
     """`None` while it rests at the end of the run."""
     ended: str
     """`filled`, `cancelled`, `modified`, `triggered`, `expired`, `rejected`, or `open` at the end of the run."""
+    trailing: Trailing | None = None
+    """Of a trailing stop that becomes a market order."""
 
     @property
     def level(self) -> Decimal:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nautilus_trader.model import OrderSide, OrderType
+from nautilus_trader.model import OrderSide, OrderType, TrailingOffsetType, TriggerType
 
 from nt_run.ambiguity import Ambiguity, Booked, ambiguity_object, find_ambiguities
 from nt_run.engine.run import EngineOutput
@@ -181,6 +181,64 @@ def test_a_position_that_may_have_stayed_open_is_followed_to_its_exit(find: Any,
     assert one.worst <= 0 <= one.best
 
 
+def trailing(side: OrderSide, trigger: str) -> Callable[..., None]:
+    """A trailing stop of 10, two behind the price, that begins at a trigger."""
+    return resting_trail(side, trigger, D(2))
+
+
+def resting_trail(side: OrderSide, trigger: str, offset: Decimal) -> Callable[..., None]:
+    def act(strategy: Any, _bar: Any) -> None:
+        order = strategy.order_factory.trailing_stop_market(
+            strategy.own["instrument_id"],
+            side,
+            strategy.amount("10"),
+            trailing_offset=offset,
+            trailing_offset_type=TrailingOffsetType.PRICE,
+            trigger_price=strategy.price(trigger),
+            trigger_type=TriggerType.LAST_PRICE,
+            reduce_only=True,
+        )
+        strategy.submit_order(order)
+
+    return act
+
+
+def test_a_trailing_stop_that_moved_inside_its_bar_may_have_filled_before(
+    find: Any, make_klines: Make, kit: Any
+) -> None:
+    # Long 10; up to 103.5 the stop follows from 98 to 101.5, where the engine fills it. With the low first, at 97, it
+    # would have been 98: 10 × 3.5 × 0.9995 less.
+    klines = make_klines([*STEADY * 2, (100, "103.5", 97, 103, 4), *STEADY])
+    (one,) = find(klines, {1: [kit.buy("10"), trailing(OrderSide.SELL, "98")]})
+    assert (one.chosen, one.stop, one.target, one.side) == ("stop", D(98), None, Side.BUY)
+    assert (one.worst, one.best) == (D("-34.98250"), 0)
+
+
+def test_a_trailing_stop_that_could_not_follow_leaves_no_doubt(find: Any, make_klines: Make, kit: Any) -> None:
+    klines = make_klines([*STEADY * 2, (100, 100, 97, 99, 4), *STEADY])
+    assert find(klines, {1: [kit.buy("10"), trailing(OrderSide.SELL, "98")]}) == []
+
+
+def test_a_trailing_stop_that_was_not_filled_may_have_been(find: Any, make_klines: Make, kit: Any) -> None:
+    # Short 10; the high of 101.5 comes first on the engine's path, then the low of 97 brings the stop to 99, and the
+    # close of 98.5 is below. With the low first the way up to 101.5 fills it: at 99, or had it moved less by then at up
+    # to 101.5. What stayed open is worth 98.5 at the end: 10 × (98.5 − 101.5 × 1.0005) = −30.5075 for the worst.
+    klines = make_klines([*STEADY * 2, (100, "101.5", 97, "98.5", 4), ("98.5", "98.5", "98.5", "98.5", 4)])
+    (one,) = find(klines, {1: [kit.sell("10"), trailing(OrderSide.BUY, "102")]})
+    assert (one.chosen, one.side, one.stop) == ("open", Side.SELL, D(102))
+    assert (one.worst, one.best) == (D("-30.50750"), 0)
+
+
+def test_a_target_and_a_trailing_stop_in_one_bar_may_end_at_either(find: Any, make_klines: Make, kit: Any) -> None:
+    # The target of 103 is met on the way up; the stop may have been at 98 (low first), or anywhere to 101.5.
+    klines = make_klines([*STEADY * 2, (100, "103.5", 97, 103, 4), *STEADY])
+    target = resting("limit", OrderSide.SELL, "10", "103", reduce_only=True)
+    (one,) = find(klines, {1: [kit.buy("10"), trailing(OrderSide.SELL, "98"), target]})
+    assert (one.chosen, one.stop, one.target) == ("target", D(98), D(103))
+    # 10 × 98 × 0.9995 − 10 × 103 × 0.9998
+    assert (one.worst, one.best) == (D("979.5100") - D("1029.7940"), 0)
+
+
 def test_the_pnl_of_a_run_is_given_with_its_bounds(find: Any, make_klines: Make) -> None:
     found = find(make_klines([*STEADY * 2, BOTH, *STEADY]), {1: [bracket("105", "95")]})
     made = ambiguity_object(found, bars=4, net=D("49.29"))
@@ -222,6 +280,9 @@ def test_whatever_a_strategy_does_the_booked_pnl_lies_between_the_bounds(
             quantity=str(Decimal(draws.randrange(2, 200)) / 1000),
             entry=None if entry is None else str(entry),
         )(strategy, bar)
+        if entry is None and draws.random() < 0.3:
+            away = OrderSide.SELL if sign > 0 else OrderSide.BUY
+            resting_trail(away, str(base - sign * far[2]), far[0])(strategy, bar)
 
     script = {number: [act] for number in range(79) if draws.random() < 0.3}
     execution = Execution(fill="next-open" if ahead else "close", slippage=Slippage(ticks=slips))

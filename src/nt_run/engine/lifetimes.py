@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
-from nautilus_trader.model import OrderSide, OrderType
+from nautilus_trader.model import OrderSide, OrderType, TrailingOffsetType
 
 from nt_run.model import Side
-from nt_run.resting import RestingOrder
+from nt_run.resting import RestingOrder, Trailing
 
 _NEVER_REST = {OrderType.MARKET, OrderType.MARKET_TO_LIMIT}
 _ENDS = {
@@ -18,6 +18,11 @@ _ENDS = {
     "OrderTriggered": "triggered",
 }
 _GOES_ON = {"modified", "triggered"}
+_UNITS: dict[Any, Literal["price", "ticks", "basis_points"]] = {
+    TrailingOffsetType.PRICE: "price",
+    TrailingOffsetType.TICKS: "ticks",
+    TrailingOffsetType.BASIS_POINTS: "basis_points",
+}
 
 
 def may_rest(order: Any) -> bool:  # noqa: ANN401 - the engine's order types share no base
@@ -35,6 +40,7 @@ def lifetimes(order: Any) -> list[RestingOrder]:  # noqa: ANN401 - as above
         "order_id": order.client_order_id.value,
         "side": Side.BUY if order.side == OrderSide.BUY else Side.SELL,
         "order_type": order.order_type.name.lower(),
+        "trailing": _trailing(order),
     }
     since: int | None = None
     filled = Decimal(0)
@@ -62,6 +68,12 @@ def lifetimes(order: Any) -> list[RestingOrder]:  # noqa: ANN401 - as above
     if since is not None:
         made.append(RestingOrder(**fields, since_ns=since, until_ns=None, ended="open"))
     return made
+
+
+def _trailing(order: Any) -> Trailing | None:  # noqa: ANN401 - as above
+    if order.order_type != OrderType.TRAILING_STOP_MARKET or order.trailing_offset_type not in _UNITS:
+        return None
+    return Trailing(order.trailing_offset, _UNITS[order.trailing_offset_type])
 
 
 def _terms(event: Any) -> dict[str, Decimal | None]:  # noqa: ANN401 - events share no base
