@@ -394,3 +394,20 @@ def test_a_liquidation_is_marked_where_it_happened(browser: Browser, run: Run, d
     # A cross 12 pixels wide and its border; the first and the last bar of the screen may be cut.
     assert 10 <= columns[-1] - columns[0] <= 24
     assert abs((columns[0] + columns[-1]) / 2 - x) < 10
+
+
+def test_what_a_strategy_publishes_has_lines_and_panes_of_its_own(browser: Browser, run: Run, tmp_path: Path) -> None:
+    rows = np.arange(3000.0)
+    plots = run.equity.select("time").with_columns(
+        **{"price/upper": run.klines.floats()["high"], "Mood/mood": pl.Series(np.where(rows < 2000, np.nan, rows))}
+    )
+    browser.open(saved(replace(run, plots=plots), tmp_path))
+    assert browser.errors() == []
+    browser.click("[data-interval='1m']")
+    wait_for(browser, interval="1m")
+    price, mood, position, *_ = (text.replace("\n", " ") for text in browser.texts(".legend"))
+    assert f"upper {run.klines.floats()['high'][-1]:,.1f}" in price
+    assert "EMA" not in price
+    assert mood == "mood 2,999.0"
+    assert position.startswith("Position")
+    assert colours(browser)["#f0b90b"] > 100

@@ -300,3 +300,24 @@ def test_a_step_to_the_side_is_painted_once(shoot: Any, monkeypatch: pytest.Monk
         for _ in range(3):
             app.processEvents()
         assert len(painted) == 1
+
+
+def test_what_a_strategy_publishes_is_drawn_where_it_is(shoot: Any) -> None:
+    run = make_run(make_klines(40), trades=0)
+    rows = np.arange(40.0)
+    highest = run.klines.floats()["high"].max()
+    plots = run.equity.select("time").with_columns(
+        **{
+            "price/top": pl.lit(highest),
+            "Mood/mood": pl.Series(np.where(rows < 10, np.nan, rows)),
+            "Mood/low": pl.lit(15.0),
+        }
+    )
+    shot = shoot(chart_data(replace(run, plots=plots)))
+    assert len(shot.stage.panes) == len(shoot(chart_data(run)).stage.panes) + 1
+    assert shot.near(*shot.pixel(1, 25, 25.0), theme.FAST)
+    assert not shot.near(*shot.pixel(1, 25, 35.0), theme.FAST)
+    # Nothing is drawn before the first value.
+    assert not any(shot.near(*shot.pixel(1, 5, value), theme.FAST) for value in range(16, 39))
+    assert "mood 39.00" in shot.stage.captions[1].toPlainText()
+    assert "EMA" not in shot.stage.captions[0].toPlainText()
