@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from nt_run.data.archive_csv import write_csv
 from nt_run.data.content import fingerprint, hash_content, split_days
 from nt_run.data.days import day_name
+from nt_run.data.export import export_klines
 from nt_run.data.kline_store import KlineStore
 from nt_run.data.manifest import FILE, Hole, Source
 from nt_run.errors import InvalidKlinesError, StoreError
@@ -48,9 +50,10 @@ def test_files_keep_the_decimals_that_values_need_and_the_manifest_those_of_the_
 ) -> None:
     whole = klines(JANUARY, 100)
     store.commit(whole, source=rest_source, now_ms=LATER)
-    (partition,) = store.series.manifest().partitions.values()
+    manifest = store.series.manifest()
+    (partition,), (day,) = manifest.partitions.values(), manifest.days.values()
     # The text shows 97123.50 and 0.15000; every price and every quote volume ends in a zero.
-    assert (partition.exponents, partition.shown) == ((1, 3, 4), (2, 3, 5))
+    assert (partition.exponents, day.sources[0].decimals) == ((1, 3, 4), (2, 3, 5))
     assert store.read(EVERYTHING).exponents == Exponents(1, 3, 4)
     # One price that needs its last digit takes it back for all, and nothing is lost on the way.
     row = whole.frame.head(1).with_columns(pl.col("open_time") + pl.duration(minutes=100), pl.col("high") + 1)
@@ -58,6 +61,20 @@ def test_files_keep_the_decimals_that_values_need_and_the_manifest_those_of_the_
     store.commit(odd, source=rest_source, now_ms=LATER)
     assert store.read(EVERYTHING).exponents == Exponents(2, 3, 4)
     assert store.read(EVERYTHING).floats().equals(pl.concat([whole.floats(), odd.floats()]))
+
+
+def test_each_day_is_exported_with_the_decimals_its_own_text_showed(
+    store: KlineStore, klines: Make, rest_source: Source, tmp_path: Path
+) -> None:
+    first, second = klines(JANUARY, 1440), klines(JANUARY + DAY, 1440)
+    # From the second day on prices are finer, as after a change of the tick size.
+    finer = second.frame.with_columns(pl.col("open", "high", "low", "close") * 10 + 1)
+    second = Klines("BTCUSDT", second.interval, Exponents(3, 3, 5), finer)
+    for each in (first, second):
+        store.commit(each, source=rest_source, now_ms=LATER)
+    both = TimeRange(JANUARY, JANUARY + 2 * DAY)
+    paths = export_klines(store.read(both), both, "klines", store.series.manifest(), tmp_path / "out", "archive")
+    assert [path.read_bytes() for path in paths] == [write_csv(first), write_csv(second)]
 
 
 def test_a_closed_month_is_one_file_and_days_of_the_open_month_are_files_of_their_own(

@@ -152,4 +152,6 @@ def _sources(known: Sequence[Source], new: Source, rows: int) -> tuple[Source, .
         return tuple(known)
     others = [one for one in known if (one.kind, one.key) != (new.kind, new.key)]
     total = max(rows, 0) + sum(one.rows for one in same)
-    return (*others, msgspec.structs.replace(new, rows=total))
+    shown = [one.decimals for one in (*same, new) if one.decimals]
+    decimals = tuple(max(each) for each in zip(*shown, strict=True))
+    return (*others, msgspec.structs.replace(new, rows=total, decimals=decimals))

@@ -1,6 +1,7 @@
 """`export`: klines as CSV, as Parquet with floats, or as the archive's own CSV byte for byte."""
 
 import io
+from functools import reduce
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +12,9 @@ from nt_run.data.archive_csv import CsvForm, write_csv
 from nt_run.data.days import day_name, days_of
 from nt_run.data.files import write_whole
 from nt_run.data.ingest import rescale
-from nt_run.data.kline_store import shown_decimals
 from nt_run.data.manifest import Manifest
 from nt_run.errors import DataError
-from nt_run.klines import DAY_MS, OPTIONAL, SCHEMA, Klines
+from nt_run.klines import DAY_MS, OPTIONAL, SCHEMA, Exponents, Klines, tightened
 from nt_run.model import Interval, TimeRange
 
 Format = Literal["csv", "parquet", "archive"]
@@ -83,12 +83,15 @@ def _covers(whole: TimeRange, period: TimeRange, interval: Interval) -> bool:
 
 
 def _as_shown(klines: Klines, manifest: Manifest) -> Klines:
-    """Return klines at the decimals of their source's text, which may end in zeros."""
-    span = klines.range
-    touched = (
-        one for one in manifest.partitions.values() if one.first_ms < span.end_ms and one.last_ms >= span.start_ms
-    )
-    return rescale(klines, shown_decimals(touched).widest(klines.exponents), f"{klines.symbol} {klines.interval}")
+    """Return klines at the decimals of their sources' text, which may end in zeros."""
+    days = (manifest.days.get(day_name(start)) for start in days_of(klines.range))
+    told = {source.decimals for day in days if day is not None for source in day.sources if source.decimals}
+    if not told:
+        return klines
+    # Another month of the range may need more decimals than these rows.
+    klines = tightened(klines)
+    shown = reduce(Exponents.widest, (Exponents(*each) for each in told), klines.exponents)
+    return rescale(klines, shown, f"{klines.symbol} {klines.interval}")
 
 
 def _form(manifest: Manifest, period: str) -> CsvForm:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from functools import reduce
 from pathlib import Path
 
 import msgspec
@@ -12,7 +11,7 @@ from nt_run.data.conflicts import Family, Merged, family, merge_preferring, reco
 from nt_run.data.content import days_with_rows, hash_days, split_days
 from nt_run.data.days import HOUR_MS, day_name, days_of, partition_key, record_day, with_source, with_state
 from nt_run.data.ingest import distinct, merge_klines
-from nt_run.data.manifest import Conflict, Day, Hole, Manifest, Partition, Source
+from nt_run.data.manifest import Conflict, Day, Hole, Manifest, Source
 from nt_run.data.store import Series, forget_if_back, remember
 from nt_run.errors import InvalidKlinesError
 from nt_run.klines import DAY_MS, SCHEMA, Exponents, Klines, no_klines, tightened
@@ -80,6 +79,7 @@ class KlineStore:
             InvalidKlinesError: A row differs from the one that the same source sent before. Nothing is changed then.
             StoreError: The format is too new.
         """
+        source = msgspec.structs.replace(source, decimals=astuple(rows.exponents))
         commit = _Commit(source, holes, now_ms, prefer, replace)
         with self.series.writing() as manifest:
             fresh = set(days_with_rows(rows))
@@ -109,16 +109,14 @@ class KlineStore:
     def _write(self, manifest: Manifest, key: str, days: set[int], fresh: Klines | None, commit: "_Commit") -> None:
         """Write one partition and the records of its `days`."""
         known = key in manifest.partitions
-        shown = shown_decimals(one for name, one in manifest.partitions.items() if _belongs(name, key))
         merged = Merged(self._stored(manifest, key))
         if fresh is not None:
-            shown = shown.widest(fresh.exponents)
             merged = merge_preferring(merged.klines, fresh, fresh_wins=commit.fresh_wins, what=self.what)
         self._refuse_contradictions(manifest, merged.clashes, commit)
         # Text shows `97123.50` where one decimal holds every price: kept is what the values need, a tenth smaller.
         merged = merged._replace(klines=tightened(merged.klines))
         if len(merged.klines) and (fresh is not None or not known):
-            self.series.put(manifest, key, merged.klines.frame, astuple(merged.klines.exponents), astuple(shown))
+            self.series.put(manifest, key, merged.klines.frame, astuple(merged.klines.exponents))
         self._record(manifest, sorted(days), merged, commit)
 
     def _refuse_contradictions(self, manifest: Manifest, clashes: Iterable[int], commit: "_Commit") -> None:
@@ -162,12 +160,6 @@ class KlineStore:
     def _klines(self, frame: pl.DataFrame, exponents: tuple[int, ...]) -> Klines:
         price, quantity, quote = exponents
         return Klines(self.symbol, self.interval, Exponents(price, quantity, quote), frame.select(list(SCHEMA)))
-
-
-def shown_decimals(partitions: Iterable[Partition]) -> Exponents:
-    """Return the most decimals that the text of any partition showed."""
-    shown = (Exponents(*(one.shown or one.exponents)) for one in partitions)
-    return reduce(Exponents.widest, shown, Exponents(0, 0, 0))
 
 
 def _belongs(name: str, key: str) -> bool:

@@ -35,8 +35,6 @@ class Partition(msgspec.Struct, omit_defaults=True, frozen=True):
     last_ms: int
     exponents: tuple[int, ...]
     """What the file's integers are scaled by. Klines: price, quantity, quote. Funding: rate, mark price."""
-    shown: tuple[int, ...] = ()
-    """Klines: the decimals of the source's text, where they are more than the values need."""
 
 
 class Hole(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -69,6 +67,8 @@ class Source(msgspec.Struct, omit_defaults=True, frozen=True):
     """Whether it wrote zero as `0` and not as `0.000`."""
     file_sha256: str | None = None
     """Of a user's own file, whose name is `key`."""
+    decimals: tuple[int, ...] = ()
+    """How many its text showed of price, quantity and quote volume: more than the values may need."""
 
 
 class Conflict(msgspec.Struct, omit_defaults=True, frozen=True):

@@ -155,14 +155,7 @@ class Series:
                 save_manifest(self.folder / FILE, manifest)
             sweep(self.folder, {one.file for one in manifest.partitions.values()}, "*.parquet")
 
-    def put(
-        self,
-        manifest: Manifest,
-        key: str,
-        frame: pl.DataFrame,
-        exponents: tuple[int, ...],
-        shown: tuple[int, ...] = (),
-    ) -> None:
+    def put(self, manifest: Manifest, key: str, frame: pl.DataFrame, exponents: tuple[int, ...]) -> None:
         """Write one partition and enter it into `manifest`. Only inside `writing`."""
         content = encode(frame, exponents)
         digest = sha256(content)
@@ -177,7 +170,6 @@ class Series:
             first_ms=int(times[0]),
             last_ms=int(times[-1]),
             exponents=exponents,
-            shown=() if shown == exponents else shown,
         )
 
     def read_for_update(self, manifest: Manifest, keys: set[str]) -> dict[str, pl.DataFrame]:
