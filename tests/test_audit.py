@@ -82,7 +82,7 @@ def test_a_dropped_funding_payment_is_named_with_its_time_and_amount(cache: Path
     assert missing["time"] == f"{paid['time'][1]:%Y-%m-%dT%H:%M:%SZ}"
     assert (D(missing["expected"]), missing["found"]) == (paid["amount"][1], "none")
     # The trade it belonged to, equity from then on, and the totals differ as well.
-    assert {each["check"] for each in report["violations"]} == {"funding", "trades", "equity", "totals"}
+    assert {each["check"] for each in report["violations"]} == {"funding", "trades", "equity", "totals", "figures"}
     assert D(report["largest"]["trade"]["difference"]) == abs(paid["amount"][1])
 
 
@@ -244,3 +244,75 @@ def test_every_strategy_and_sizing_is_audited_clean(
     save_run(run, tmp_path)
     report = audit(str(tmp_path / run.run_id), cache)
     assert report["violations"] == report["unchecked"] == []
+
+
+def nudged(summary: dict[str, Any], path: str) -> None:
+    """Change one figure of a report, named like `costs.ladder.0.net`."""
+    *parents, last = path.split(".")
+    part: Any = summary
+    for name in parents:
+        part = part[int(name) if isinstance(part, list) else name]
+    value = part[last]
+    part[last] = str(D(value) + D("0.01")) if isinstance(value, str) else (value or 0) + 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"metrics.{name}" for name in (
+            "total_return", "volatility", "sharpe", "sortino", "cagr", "calmar", "max_drawdown", "exposure", "turnover",
+            "largest_share", "time_in_market", "win_rate", "profit_factor", "expectancy", "average_win", "average_loss",
+            "largest_win", "largest_loss", "average_trade_minutes", "trades", "open_trades",
+        )),
+        "benchmark.sharpe",
+        "costs.ladder.0.net",
+        "costs.ladder.4.net",
+        "funding.settlements",
+        "funding.charged",
+        "funding.at_mark_price",
+        "filters.by_filter.MIN_NOTIONAL.refused",
+        "filters.by_filter.LOT_SIZE.capped",
+        "filters.lost.count",
+    ],
+)  # fmt: skip
+def test_a_changed_figure_of_the_report_is_named(cache: Path, kept: Path, path: str) -> None:
+    summary = json.loads((kept / "summary.json").read_text())
+    nudged(summary, path)
+    (kept / "summary.json").write_text(json.dumps(summary))
+    ((check, what),) = found(kept, cache)
+    assert check == "figures"
+    shown = path.replace("by_filter.", "").replace("filters.lost.count", "filters.lost")
+    assert what.startswith(shown.split(".0")[0].split(".4")[0].replace("costs.ladder", "costs.ladder at"))
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose positions end at stops and targets near each other."""
+    folder = tmp_path_factory.mktemp("stopped")
+    changes = {"strategy.name": "donchian_breakout", "strategy.params.target": 0.002, "strategy.params.stop": 0.002}
+    sizing = {"sizing.method": "stop", "sizing.stop_distance": "0.004", "account.leverage": 20}
+    run = backtest(load_config(None, {**WEEK, **changes, **sizing}), cache_dir=folder)
+    assert run.summary["risk_audit"]["stopped"]
+    assert run.path is not None
+    return run.path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "risk_audit.stopped",
+        "risk_audit.max_over",
+        "risk_audit.max_over_share",
+        "risk_audit.worst.realised",
+        "risk_audit.worst.fees",
+        "ambiguity.pnl.worst",
+        "ambiguity.pnl.best",
+        "ambiguity.of",
+    ],
+)
+def test_a_changed_figure_of_risk_or_bounds_is_named(stopped: Path, tmp_path: Path, path: str) -> None:
+    folder = shutil.copytree(stopped, tmp_path / "run")
+    summary = json.loads((folder / "summary.json").read_text())
+    nudged(summary, path)
+    (folder / "summary.json").write_text(json.dumps(summary))
+    assert {check for check, _ in found(folder, stopped.parent.parent)} == {"figures"}

@@ -11,6 +11,7 @@ from nt_run.model import Fill, FundingPayment, Liquidity, Settlement, Side
 
 D = Decimal
 FEE = D("0.0005")
+BALANCE = D(1_000_000)
 
 
 def fill(minute: int, side: Side, quantity: str, price: str, reference: str | None = None, **changes: object) -> Fill:
@@ -34,7 +35,7 @@ LONG = [fill(1, Side.BUY, "2", "100"), fill(3, Side.SELL, "2", "101")]
 def test_the_ladder_by_hand() -> None:
     # Free: 2 × (101 − 100) − 0.0005 × 2 × (100 + 101) = 2 − 0.201 = 1.799
     # One bp: buy at 100.01, sell at 100.9899: 2 × 0.9799 − 0.0005 × 2 × 200.9999 = 1.9598 − 0.2009999 = 1.7588001
-    ladder = cost_ladder(LONG, [], D(0))
+    ladder = cost_ladder(LONG, [], D(0), BALANCE)
     assert (ladder.free, ladder.net(D(1))) == (D("1.799"), D("1.7588001"))
     assert ladder.per_bp == D("0.0401999")
     # 1.799 ÷ 0.0401999 = 44.7513…
@@ -43,7 +44,7 @@ def test_the_ladder_by_hand() -> None:
 
 def test_slippage_that_was_charged_is_taken_off_first() -> None:
     slipped = [fill(1, Side.BUY, "2", "100.3", "100"), fill(3, Side.SELL, "2", "100.7", "101")]
-    assert cost_ladder(slipped, [], D(0)) == cost_ladder(LONG, [], D(0))
+    assert cost_ladder(slipped, [], D(0), BALANCE) == cost_ladder(LONG, [], D(0), BALANCE)
 
 
 def test_limit_orders_funding_and_the_last_close_stay() -> None:
@@ -56,7 +57,7 @@ def test_limit_orders_funding_and_the_last_close_stay() -> None:
         amount=D("-0.2"),
         price_source="mark_price",
     )
-    ladder = cost_ladder([LONG[0], target], [paid], D(103))
+    ladder = cost_ladder([LONG[0], target], [paid], D(103), BALANCE)
     # 101 − 200 + 103 = 4; fees 0.1 + 0.0505; funding 0.2
     assert ladder.free == D("3.6495")
     # Only the entry slips: 2 × 100 × 0.0001 and the fee of that.
@@ -65,8 +66,8 @@ def test_limit_orders_funding_and_the_last_close_stay() -> None:
 
 def test_a_run_that_loses_without_slippage_has_no_break_even() -> None:
     losing = [fill(1, Side.BUY, "2", "100"), fill(3, Side.SELL, "2", "99")]
-    assert cost_ladder(losing, [], D(0)).break_even_bps is None
-    assert cost_ladder([], [], D(100)).break_even_bps is None
+    assert cost_ladder(losing, [], D(0), BALANCE).break_even_bps is None
+    assert cost_ladder([], [], D(100), BALANCE).break_even_bps is None
 
 
 def with_slippage(each: Fill, bps: Decimal) -> Fill:
@@ -92,7 +93,7 @@ def test_every_rung_is_what_the_books_give_at_that_slippage(
         else fill(at, side, str(D(quantity) / 1000), str(price + side.sign * slipped), str(price))
         for at, (side, quantity, price, slipped, rests) in enumerate(rows)
     ]
-    ladder = cost_ladder(fills, [], D(1000))
+    ladder = cost_ladder(fills, [], D(1000), BALANCE)
     again = build_trades([with_slippage(each, D(bps)) for each in fills], [])
     open_value = again[-1].position * 1000 if again else D(0)
     net = sum((trade.received - trade.paid - trade.fee for trade in again), open_value)
@@ -102,8 +103,24 @@ def test_every_rung_is_what_the_books_give_at_that_slippage(
     assert zero is None or abs(ladder.net(zero)) < D("1e-15")
 
 
+@given(st.lists(rows_of_orders, min_size=1, max_size=12), st.integers(1, 300))
+def test_no_rung_loses_more_than_the_account_has(rows: list[tuple[Side, int, int, int, bool]], balance: int) -> None:
+    fills = [fill(at, side, str(quantity), str(price)) for at, (side, quantity, price, *_) in enumerate(rows)]
+    ladder = cost_ladder(fills, [], D(1000), D(balance))
+    nets = [D(rung["net"]) for rung in costs_object(ladder, PLAIN)["ladder"]]
+    assert min(nets) >= -balance
+    assert nets == sorted(nets, reverse=True)
+
+
+def test_an_account_that_would_be_gone_stays_at_nothing() -> None:
+    # 2 BTC bought at 100,000 and sold at 99,990 with 100: −20 − 199.99 of fees.
+    gone = [fill(1, Side.BUY, "2", "100000"), fill(3, Side.SELL, "2", "99990")]
+    assert cost_ladder(gone, [], D(0), D(1000)).net(D(0)) == D("-219.99")
+    assert cost_ladder(gone, [], D(0), D(100)).net(D(0)) == -100
+
+
 def test_the_object_has_every_rung() -> None:
-    told = costs_object(cost_ladder(LONG, [], D(0)), PLAIN)["ladder"]
+    told = costs_object(cost_ladder(LONG, [], D(0), BALANCE), PLAIN)["ladder"]
     assert [D(rung["slippage_bps"]) for rung in told] == list(RUNGS)
     assert told[1]["net"] == "1.75880010"
 

@@ -64,10 +64,10 @@ def find_ambiguities(booked: Booked) -> list[Ambiguity]:
     return _Search(booked).run() if booked.resting else []
 
 
-def ambiguity_object(found: Sequence[Ambiguity], *, bars: int, net: Decimal) -> dict[str, Any]:
-    """Return ambiguities as one object; `bars` were matched, `net` is the PnL of the run (quote asset)."""
+def ambiguity_object(found: Sequence[Ambiguity], *, bars: int, net: Decimal, balance: Decimal) -> dict[str, Any]:
+    """Return ambiguities as one object: `bars` were matched, `net` is the PnL; no end takes more than `balance`."""
     pnl = {
-        "worst": net + sum((each.worst for each in found), ZERO),
+        "worst": max(net + sum((each.worst for each in found), ZERO), min(net, -balance)),
         "chosen": net,
         "best": net + sum((each.best for each in found), ZERO),
     }

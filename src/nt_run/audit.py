@@ -1,7 +1,7 @@
 """A kept run, audited: read from its folder, replayed, and compared with what it says and with the market data.
 
 Nothing is taken from the engine or from the books that made the run (a contract of import-linter): the arithmetic is
-that of `replay`, `compliance` and `solvency`.
+that of `replay`, `compliance`, `solvency`, `restatement` and `reckoning`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from nt_run.audit_figures import audit_figures
 from nt_run.audit_margin import audit_margin
 from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
 from nt_run.data.content import fingerprint
@@ -30,7 +31,7 @@ from nt_run.readback import read_fills, read_payments, read_settlements, trade_r
 from nt_run.replay import TOLERANCE, Compared, compare_equity, compare_totals, compare_trades, replay
 from nt_run.results import Run, load_run
 
-CHECKS = ("klines", "fills", "funding", "margin", "trades", "equity", "totals")
+CHECKS = ("klines", "fills", "funding", "margin", "trades", "equity", "totals", "figures")
 
 
 def audit(name: str | None, cache_dir: Path) -> dict[str, Any]:
@@ -60,6 +61,7 @@ def audit_run(run: Run, published: Published) -> dict[str, Any]:
     equity = compare_equity(account, klines, run.equity, balance)
     totals = compare_totals(account, _stated(run.summary), balance=balance, last_close=last_close)
     margin = audit_margin(run, fills, payments, published)
+    wrong_figures, figures = audit_figures(run, account, fills, payments, settlements)
     violations = [
         *_check_klines(run),
         *check_fills(fills, klines, _rules(run), run.detail),
@@ -70,6 +72,7 @@ def audit_run(run: Run, published: Published) -> dict[str, Any]:
         *equity.violations,
         *totals.violations,
         *_check_counts(run),
+        *wrong_figures,
     ]
     counts = {
         "klines": len(klines),
@@ -79,6 +82,7 @@ def audit_run(run: Run, published: Published) -> dict[str, Any]:
         "trades": len(account.trades),
         "equity": run.equity.height,
         "totals": len(_stated(run.summary)),
+        "figures": figures,
     }
     broken = {check: sum(each.check == check for each in violations) for check in CHECKS}
     return {

@@ -20,6 +20,7 @@ _WORDS = {
     "trades": "times, sides, averages, price, fees, funding",
     "equity": "equity, balance, position and drawdown of every bar",
     "totals": "balance, equity and what they are made of",
+    "figures": "metrics, cost ladder, settlements, risk, filters, bounds",
 }
 
 

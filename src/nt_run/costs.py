@@ -2,8 +2,9 @@
 
 The books are run again with the same fills at other prices: an order that takes pays reference × (1 ± bp ÷ 10,000), its
 fee follows its notional, and everything else (quantities, limit orders, funding, the last close) stays. So the PnL is a
-straight line in the slippage. It tells how much slippage the trades could bear, not what the strategy would have done:
-with other prices it might have sized or stopped otherwise. Prices are not rounded to the tick here.
+straight line in the slippage, as long as the account has something to lose. It tells how much slippage the trades could
+bear, not what the strategy would have done: with other prices it might have sized or stopped otherwise, or been
+liquidated at another bar; the run's own liquidations stay where they were. Prices are not rounded to the tick here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,14 +25,18 @@ _LIMITS = frozenset({"limit", "stop_limit", "limit_if_touched", "trailing_stop_l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostLadder:
-    """The change of equity by slippage: `free` (quote asset) without any, less `per_bp` for each basis point."""
+    """The change of equity by slippage: `free` (quote asset) without any, less `per_bp` for each basis point.
+
+    An account cannot lose more than it has, `balance`.
+    """
 
     free: Decimal
     per_bp: Decimal
+    balance: Decimal
 
     def net(self, bps: Decimal) -> Decimal:
         """Return the change of equity at `bps` basis points of slippage."""
-        return self.free - self.per_bp * bps
+        return max(self.free - self.per_bp * bps, -self.balance)
 
     @property
     def break_even_bps(self) -> Decimal | None:
@@ -39,7 +44,9 @@ class CostLadder:
         return self.free / self.per_bp if self.per_bp > 0 and self.free > 0 else None
 
 
-def cost_ladder(fills: Sequence[Fill], payments: Sequence[FundingPayment], last_close: Decimal) -> CostLadder:
+def cost_ladder(
+    fills: Sequence[Fill], payments: Sequence[FundingPayment], last_close: Decimal, balance: Decimal
+) -> CostLadder:
     """Return the ladder of a run.
 
     One basis point costs a fill quantity × reference ÷ 10,000, and the fee of that: a dearer purchase pays more fee, a
@@ -49,6 +56,7 @@ def cost_ladder(fills: Sequence[Fill], payments: Sequence[FundingPayment], last_
         fills: All fills of the run in time order.
         payments: All funding payments of the run in time order.
         last_close: Price that marks what is open at the end.
+        balance: Starting balance.
     """
     free = sum((payment.amount for payment in payments), ZERO)
     position = loss = ZERO
@@ -61,7 +69,7 @@ def cost_ladder(fills: Sequence[Fill], payments: Sequence[FundingPayment], last_
         fee = fill.fee if fill.price == fill.reference else fill.fee * fill.reference / fill.price
         free -= signed * fill.reference + fee
         loss += fill.quantity * fill.reference + fill.side.sign * fee
-    return CostLadder(free=free + position * last_close, per_bp=loss / _BPS)
+    return CostLadder(free=free + position * last_close, per_bp=loss / _BPS, balance=balance)
 
 
 def slips(fill: Fill) -> bool:

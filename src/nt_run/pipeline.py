@@ -108,7 +108,11 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, refined: R
         "equity": equity_curve(klines, output.fills, output.payments, config.account.balance),
     }
     facts = _facts(config, inputs, strategy, output, trades, books, frames)
-    facts = replace(facts, ambiguity=refined.as_object(books.net), warnings=[*facts.warnings, *refined.warnings])
+    facts = replace(
+        facts,
+        ambiguity=refined.as_object(books.net, config.account.balance),
+        warnings=[*facts.warnings, *refined.warnings],
+    )
     watch.lap("books")
     specs = specs_object(inputs.specs.specs, config.trading_fees()) | inputs.specs.origin()
     summary = summarize(facts) | {"timings": watch.rounded()}
@@ -170,7 +174,7 @@ def _facts(
 
 
 def _costs(config: RunConfig, inputs: Inputs, output: EngineOutput) -> dict[str, Any]:
-    ladder = cost_ladder(output.fills, output.payments, last_close(inputs.klines.klines))
+    ladder = cost_ladder(output.fills, output.payments, last_close(inputs.klines.klines), config.account.balance)
     return costs_object(ladder, config.execution_rules())
 
 

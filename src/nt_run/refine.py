@@ -7,6 +7,7 @@ The strategy sees its own bars only; what its orders meet in between is decided 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from nt_run.ambiguity import Ambiguity, Booked, ambiguity_object, find_ambiguities
@@ -133,12 +134,12 @@ class Refined:
         """What the user must know of the finer klines."""
         return [] if self.detail is None else self.detail.warnings()
 
-    def as_object(self, net: Any) -> dict[str, Any] | None:  # noqa: ANN401
+    def as_object(self, net: Decimal, balance: Decimal) -> dict[str, Any] | None:
         """Return the ambiguity of the run as one object; `None` if no order ever rested."""
         if not self.output.resting:
             return None
         detail = None if self.detail is None else self.detail.as_object()
-        return ambiguity_object(self.ambiguities, bars=self.bars, net=net) | {"detail": detail}
+        return ambiguity_object(self.ambiguities, bars=self.bars, net=net, balance=balance) | {"detail": detail}
 
 
 def run_refined(run: EngineInput, detail: Interval | None = None, load: LoadDetail | None = None) -> Refined:

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from nt_run.klines import Klines
 from nt_run.model import MS, Fill, FundingPayment, Side, Violation
+
+type Floats = NDArray[np.float64]
 
 TOLERANCE = Decimal("1e-6")
 """Quote asset: a difference above it fails an audit."""
@@ -139,6 +142,14 @@ class Replay:
         self.position += signed
         self._note(fill.time_ns)
 
+    def at_closes(self, klines: Klines) -> tuple[Floats, Floats, Floats]:
+        """Return equity, balance (quote asset) and position at the close of each bar."""
+        steps = np.array(self.steps, dtype=np.float64)
+        times = np.array([step[0] for step in self.steps], dtype=np.int64)
+        after = np.searchsorted(times, klines.close_times() * MS, side="right") - 1
+        _, cash, position, balance = steps[after].T
+        return cash + position * klines.column("close"), balance, position
+
     def _note(self, time_ns: int) -> None:
         self.steps.append((time_ns, float(self.cash), float(self.position), float(self.balance)))
 
@@ -225,13 +236,10 @@ def compare_equity(account: Replay, klines: Klines, kept: pl.DataFrame, balance:
     if kept["time"].dt.epoch("ms").to_list() != closes_at.tolist():
         told = f"{len(closes_at)} bars of the klines", f"{kept.height} rows, or other times"
         return Compared(violations=[Violation("equity", "rows", None, *told)])
-    steps = np.array(account.steps, dtype=np.float64)
-    times = np.array([step[0] for step in account.steps], dtype=np.int64)
-    after = np.searchsorted(times, closes_at * MS, side="right") - 1
-    _, cash, position, realised = steps[after].T
-    equity = cash + position * klines.column("close")
+    equity, realised, position = account.at_closes(klines)
     peak = np.maximum.accumulate(np.concatenate([[float(balance)], equity]))[1:]
-    expected = {"equity": equity, "balance": realised, "position": position, "drawdown": equity / peak - 1.0}
+    drawdown = equity / peak - 1.0
+    expected = {"equity": equity, "balance": realised, "position": position, "drawdown": drawdown}
     violations: list[Violation] = []
     for name, values in expected.items():
         stated = kept[name].to_numpy()

@@ -241,9 +241,12 @@ def test_a_target_and_a_trailing_stop_in_one_bar_may_end_at_either(find: Any, ma
 
 def test_the_pnl_of_a_run_is_given_with_its_bounds(find: Any, make_klines: Make) -> None:
     found = find(make_klines([*STEADY * 2, BOTH, *STEADY]), {1: [bracket("105", "95")]})
-    made = ambiguity_object(found, bars=4, net=D("49.29"))
+    made = ambiguity_object(found, bars=4, net=D("49.29"), balance=D(100_000))
     assert (made["bars"], made["of"]) == (1, 4)
     assert made["pnl"] == {"worst": "-50.97500000", "chosen": "49.29000000", "best": "49.29000000"}
+    # No end takes more than the account had.
+    poor = ambiguity_object(found, bars=4, net=D("49.29"), balance=D(40))
+    assert poor["pnl"] == made["pnl"] | {"worst": "-40.00000000"}
     assert made["listed"][0] | {"start": "", "end": ""} == {
         "start": "",
         "end": "",

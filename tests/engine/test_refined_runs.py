@@ -113,7 +113,7 @@ def test_only_the_ambiguous_bars_are_asked_for_and_they_decide(make_klines: Make
     start = klines.range.start_ms + 2 * 300_000
     assert loader.asked == [[TimeRange(start, start + 300_000)]]
     assert (close.ambiguities, close.bars) == ([], 3 + 5)
-    told = close.as_object(D(0))
+    told = close.as_object(D(0), BALANCE)
     assert told is not None
     assert {name: told["detail"][name] for name in ("interval", "rounds", "settled", "bars", "refused", "klines")} == {
         "interval": "1m",

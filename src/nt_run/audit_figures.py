@@ -1,0 +1,55 @@
+"""What a kept run's report leads with, audited: every figure worked out again, and held to what the report says."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, cast
+
+from nt_run.filters import refused_by
+from nt_run.matching import match_bars
+from nt_run.model import Fill, FundingPayment, Settlement, Violation
+from nt_run.reckoning import check_bounds, check_charged, check_costs, check_filters, check_risk, named
+from nt_run.replay import Replay
+from nt_run.restatement import compare_figures, restate_holding, restate_run
+from nt_run.results import Run
+
+
+def audit_figures(
+    run: Run,
+    account: Replay,
+    fills: Sequence[Fill],
+    payments: Sequence[FundingPayment],
+    settlements: Sequence[Settlement],
+) -> tuple[list[Violation], int]:
+    """Return which figures of a report are wrong, and how many were looked at; earlier versions had fewer."""
+    summary, balance = run.summary, run.config.account.balance
+    close = Decimal(int(run.klines.frame["close"][-1])).scaleb(-run.klines.exponents.price)
+    figures = restate_run(account, run.klines, fills, float(balance))
+    holding = restate_holding(run.klines)
+    found = [
+        *compare_figures("metrics", figures, summary["metrics"]),
+        *compare_figures("benchmark", holding, summary.get("benchmark", {})),
+    ]
+    checked = len(figures) + len(holding)
+    if costs := summary.get("costs"):
+        found += named("costs", check_costs(costs, fills, payments, close, balance))
+        checked += len(costs["ladder"]) + 1
+    if funding := summary.get("funding"):
+        found += named("funding", check_charged(funding, settlements, payments))
+        checked += len(funding)
+    if risk := summary.get("risk_audit"):
+        found += named("risk_audit", check_risk(risk, account.trades, fills))
+        checked += _leaves(risk)
+    if filters := summary.get("filters"):
+        denied, capped = summary["denied"], summary["sizing"]["capped"]
+        found += named("filters", check_filters(filters, denied, capped, {each: refused_by(each) for each in denied}))
+        checked += _leaves(filters)
+    if ambiguity := summary.get("ambiguity"):
+        net, bars = Decimal(summary["pnl"]["net"]), len(match_bars(run.klines, run.detail))
+        found += named("ambiguity", check_bounds(ambiguity, net=net, balance=balance, bars=bars))
+        checked += _leaves(ambiguity["pnl"]) + 2
+    return found, checked
+
+
+def _leaves(value: Mapping[str, Any]) -> int:
+    """How many figures an object of the report has."""
+    return sum(_leaves(cast("dict[str, Any]", each)) if isinstance(each, dict) else 1 for each in value.values())

@@ -1,0 +1,207 @@
+"""Cost ladder, counts, risk, filters and ambiguity of a report, reckoned again from what its run folder has. Pure.
+
+The ladder is found by booking every fill again at other prices, not by the straight line that `costs` draws. What the
+folder does not have (what the sizer asked for, orders that never reached the market) is held to itself.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from nt_run.model import LIQUIDATION, MS, Fill, FundingPayment, Liquidity, Settlement, Violation, format_iso
+from nt_run.replay import ReplayedTrade
+
+ZERO = Decimal(0)
+_SLACK = Decimal("1e-6")
+"""Quote asset."""
+_HALF_RUNG = Decimal("0.005")
+"""Basis points: what the two decimals of the break-even leave."""
+_MAKES = frozenset({"limit", "stop_limit", "limit_if_touched", "trailing_stop_limit"})
+_STOPS = frozenset({"stop_market", "stop_limit", "trailing_stop_market", "trailing_stop_limit"})
+_CUT_BY = {
+    "leverage": "margin",
+    "bracket": "leverage bracket",
+    "market max quantity": "MARKET_LOT_SIZE",
+    "max quantity": "LOT_SIZE",
+}
+
+type Told = Iterator[tuple[str, object, object]]
+"""What, expected, found."""
+
+
+def named(where: str, told: Told) -> list[Violation]:
+    """Return what differs as violations, each under the part of the report it is in."""
+    return [Violation("figures", f"{where}.{what}", None, str(ours), str(theirs)) for what, ours, theirs in told]
+
+
+def net_at(
+    bps: Decimal, fills: Sequence[Fill], payments: Sequence[FundingPayment], last_close: Decimal, balance: Decimal
+) -> Decimal:
+    """Return what a run from `balance` would have made had its takers slipped by `bps` basis points of the price.
+
+    Fees follow the notional; limit orders, liquidations, funding and the last close stay. No account loses more than it
+    has.
+    """
+    cash, position, factor = sum((payment.amount for payment in payments), ZERO), ZERO, bps / 10_000
+    for fill in fills:
+        price, fee = fill.price, fill.fee
+        if fill.liquidity is Liquidity.TAKER and fill.order_type not in {*_MAKES, LIQUIDATION}:
+            price = fill.reference * (1 + fill.side.sign * factor)
+            fee = fee * price / fill.price
+        signed = fill.side.sign * fill.quantity
+        cash -= signed * price + fee + fill.liquidation
+        position += signed
+    return max(cash + position * last_close, -balance)
+
+
+def check_costs(
+    costs: Mapping[str, Any],
+    fills: Sequence[Fill],
+    payments: Sequence[FundingPayment],
+    last_close: Decimal,
+    balance: Decimal,
+) -> Told:
+    """Yield what is wrong with the cost ladder of a report and its break-even."""
+
+    def net(bps: Decimal) -> Decimal:
+        return net_at(bps, fills, payments, last_close, balance)
+
+    for rung in costs["ladder"]:
+        if abs(net(Decimal(rung["slippage_bps"])) - Decimal(rung["net"])) > _SLACK:
+            yield f"ladder at {rung['slippage_bps']} bp", f"{net(Decimal(rung['slippage_bps'])):.8f}", rung["net"]
+    free, stated = net(ZERO), costs["break_even_bps"]
+    if stated is None:
+        if free > _SLACK and net(Decimal(1)) < free:
+            yield "break_even_bps", "some slippage", "none"
+        return
+    least, most = (net(max(Decimal(stated) + edge, ZERO)) for edge in (_HALF_RUNG, -_HALF_RUNG))
+    if not least - _SLACK <= 0 <= most + _SLACK:
+        yield "break_even_bps", "where the net is 0", f"{stated}, where it is {net(Decimal(stated)):.8f}"
+
+
+def check_charged(
+    funding: Mapping[str, Any], settlements: Sequence[Settlement], payments: Sequence[FundingPayment]
+) -> Told:
+    """Yield which counts of settlements are wrong."""
+    sources = [payment.price_source for payment in payments]
+    expected = {
+        "settlements": len(settlements),
+        "charged": len(payments),
+        "at_mark_price": sources.count("mark_price"),
+        "at_bar_close": sources.count("last_close"),
+    }
+    yield from ((name, value, funding[name]) for name, value in expected.items() if value != funding[name])
+
+
+def check_risk(risk: Mapping[str, Any], trades: Sequence[ReplayedTrade], fills: Sequence[Fill]) -> Told:
+    """Yield what is wrong with the risk audit: how many trades ended at a stop, and what the worst of them lost."""
+    stopped, compared = _stopped(fills), risk["stopped"] + risk["unmatched"]
+    if stopped != compared:
+        yield "stopped and unmatched", stopped, compared
+    worst = risk["worst"]
+    if (worst is None) != (not risk["stopped"]):
+        yield "worst", "one if any was stopped", "none" if worst is None else "one"
+    if worst is None:
+        return
+    trade = next((each for each in trades if _is(each, worst)), None)
+    if trade is None or trade.exit_time is None:
+        yield "worst", "a closed trade of the run", f"{worst['side']} {worst['quantity']} of {worst['entry']}"
+        return
+    asked = Decimal(worst["asked"])
+    over = -trade.pnl - asked
+    yield from _check_worst(worst, trade, over)
+    if abs(over - Decimal(risk["max_over"])) > _SLACK:
+        yield "max_over", f"{over:.8f}", risk["max_over"]
+    if abs(float(over / asked) - risk["max_over_share"]) > float(_SLACK):
+        yield "max_over_share", f"{over / asked:.8f}", risk["max_over_share"]
+    least, most = int(over > _SLACK), risk["stopped"] if over > -_SLACK else 0
+    if not least <= risk["over"] <= most:
+        yield "over", f"{least} … {most}", risk["over"]
+
+
+def _check_worst(worst: Mapping[str, Any], trade: ReplayedTrade, over: Decimal) -> Told:
+    """Yield which amounts of the worst trade are wrong."""
+    slipped = -trade.slippage
+    money = {
+        "realised": -trade.pnl,
+        "over": over,
+        "fees": trade.fee,
+        "funding": -trade.funding,
+        "slippage": slipped,
+        "price": -trade.pnl - trade.fee + trade.funding - slipped,
+    }
+    for name, value in money.items():
+        if abs(value - Decimal(worst[name])) > _SLACK:
+            yield f"worst.{name}", f"{value:.8f}", worst[name]
+
+
+def _is(trade: ReplayedTrade, row: Mapping[str, Any]) -> bool:
+    same = format_iso(trade.entry_time // MS) == row["entry"] and trade.side.value == row["side"]
+    return same and trade.quantity == Decimal(row["quantity"])
+
+
+def _stopped(fills: Sequence[Fill]) -> int:
+    """How many positions the last fill of which was a stop's ended, or turned round."""
+    position, count = ZERO, 0
+    for fill in fills:
+        after = position + fill.side.sign * fill.quantity
+        count += bool(position) and position * after <= 0 and fill.order_type in _STOPS
+        position = after
+    return count
+
+
+def check_filters(
+    filters: Mapping[str, Any], denied: Mapping[str, int], capped: Mapping[str, int], by: Mapping[str, str | None]
+) -> Told:
+    """Yield where the filter ledger does not add up to what the report has of refusals and cuts.
+
+    Args:
+        filters: The ledger of the report.
+        denied: How many orders were refused, by reason.
+        capped: How many entries were cut, by what cut them.
+        by: Which filter each of these reasons is about.
+    """
+    ledger: dict[str, Any] = filters["by_filter"]
+    refused, cut = dict.fromkeys(ledger, 0), dict.fromkeys(ledger, 0)
+    for reason, count in denied.items():
+        if (name := by[reason]) is not None:
+            refused[name] += count
+    for limit, count in capped.items():
+        cut[_CUT_BY[limit]] += count
+    for name, row in ledger.items():
+        expected = {"refused": refused[name], "capped": cut[name]}
+        expected |= {"rounded": 0} if name != "LOT_SIZE" else {}
+        yield from ((f"{name}.{what}", value, row[what]) for what, value in expected.items() if value != row[what])
+    lost, most = filters["lost"], sum(refused.values())
+    if not 0 <= lost["count"] <= most or (lost["first"] is None) != (not lost["count"]):
+        yield "lost", f"at most {most} entries, with their times", lost
+    elif lost["count"] and not lost["first"] <= lost["last"]:
+        yield "lost", "the first before the last", lost
+
+
+def check_bounds(ambiguity: Mapping[str, Any], *, net: Decimal, balance: Decimal, bars: int) -> Told:
+    """Yield what is wrong with the bounds of a report's PnL: worst ≤ chosen ≤ best, and what its bars add up to."""
+    pnl, listed = {name: Decimal(text) for name, text in ambiguity["pnl"].items()}, ambiguity["listed"]
+    if not pnl["worst"] <= pnl["chosen"] <= pnl["best"]:
+        yield "pnl", "worst ≤ chosen ≤ best", " … ".join(str(pnl[name]) for name in ("worst", "chosen", "best"))
+    sums = {name: sum((Decimal(row[name]) for row in listed), ZERO) for name in ("worst", "best")}
+    expected = {
+        "worst": max(net + sums["worst"], min(net, -balance)),
+        "chosen": net,
+        "best": net + sums["best"],
+    }
+    # Each line of the list is rounded by itself.
+    slack = _SLACK + len(listed) * Decimal("1e-8")
+    yield from (
+        (f"pnl.{name}", f"{value:.8f}", f"{pnl[name]:.8f}")
+        for name, value in expected.items()
+        if abs(value - pnl[name]) > slack
+    )
+    yield from (
+        (f"listed at {row['start']}", "worst ≤ 0 ≤ best", f"{row['worst']} … {row['best']}")
+        for row in listed
+        if not Decimal(row["worst"]) <= 0 <= Decimal(row["best"])
+    )
+    for name, value in {"bars": len({row["start"] for row in listed}), "of": bars}.items():
+        if value != ambiguity[name]:
+            yield name, value, ambiguity[name]
