@@ -93,7 +93,11 @@ def _bar_line(data: ChartData, row: int, level: str) -> str:
     bars, decimals = data.bars, data.price_decimals
     name = theme.RISE if bars.close[row] >= bars.open[row] else theme.FALL
     prices = zip("OHLC", (bars.open, bars.high, bars.low, bars.close), strict=True)
-    parts = [ink(level, theme.TEXT) + "&nbsp;"]
+    # The numbers are of one bar of the run, also where a candle is drawn of several.
+    interval = str(bars.interval)
+    parts = [
+        ink(interval, theme.TEXT) + ("" if level == interval else ink(f" in {level} candles", theme.DIM)) + "&nbsp;"
+    ]
     parts += [f"{ink(letter, theme.DIM)} {ink(f'{values[row]:,.{decimals}f}', name)}" for letter, values in prices]
     if bars.open[row]:
         parts.append(ink(f"{bars.close[row] / bars.open[row] - 1:+.2%}", name))
