@@ -58,7 +58,7 @@ def print_coverage(series: Sequence[Mapping[str, Any]], *, demo: bool, chosen: b
 def print_verified(found: Mapping[str, Any]) -> None:
     """Print what was checked and what is wrong."""
     compared = f", {found['remote']:,} compared with the archive" if found["remote"] else ""
-    rules = f", {counted(found['snapshots'], 'answer')} with trading rules" if found["snapshots"] else ""
+    rules = f", {counted(found['snapshots'], 'answer')} with rules or brackets" if found["snapshots"] else ""
     head = Text(f"{counted(found['rows'], 'row')} in {counted(found['files'], 'file')} of {found['series']:,} series")
     head.append(f"{rules}{compared}: ")
     verdict = ("sound", GOOD) if found["sound"] else (counted(len(found["problems"]), "problem"), BAD)

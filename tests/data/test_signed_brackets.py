@@ -8,8 +8,11 @@ import pytest
 
 from nt_run.data.credentials import KEY, SECRET, Credentials
 from nt_run.data.loader import MarketData
+from nt_run.data.prune import find_waste
+from nt_run.data.selection import Selection
 from nt_run.demo import DEMO_NOW_MS, DemoExchange, Fault
 from nt_run.demo.account import API_KEY, API_SECRET
+from nt_run.errors import StoreError
 from nt_run.model import parse_time
 
 ACCOUNT = Credentials(API_KEY, API_SECRET)
@@ -89,3 +92,41 @@ def test_half_a_key_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SECRET, raising=False)
     monkeypatch.setenv(KEY, "a-key")
     assert Credentials.from_environment("https://fapi.binance.com") is None
+
+
+def damaged_answer(exchange: DemoExchange, root: Path) -> Path:
+    """Keep an answer and turn one bit of it."""
+    with market(exchange, root) as data:
+        data.load_brackets("ETHUSDT", DEMO_NOW_MS)
+        assert data.verify(Selection()).problems == []
+        assert ("leverageBracket", 1) in {(one.kind, one.rows) for one in data.cached()}
+    (path,) = (root / "v1/binance/um/leverageBracket").glob("*Z.*.json")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    return path
+
+
+def test_a_damaged_answer_is_found_by_verify_and_by_the_next_read(exchange: DemoExchange, tmp_path: Path) -> None:
+    path = damaged_answer(exchange, tmp_path)
+    with market(exchange, tmp_path, None, offline=True) as data:
+        (problem,) = data.verify(Selection()).problems
+        assert (problem.kind, str(problem.series), problem.file) == ("damaged", "leverageBracket", path.name)
+        with pytest.raises(StoreError, match="nt-run data repair"):
+            data.load_brackets("ETHUSDT", DEMO_NOW_MS)
+
+
+@pytest.mark.parametrize("credentials", [ACCOUNT, None])
+def test_a_damaged_answer_is_fetched_again_or_set_aside(
+    exchange: DemoExchange, tmp_path: Path, credentials: Credentials | None
+) -> None:
+    path = damaged_answer(exchange, tmp_path)
+    with market(exchange, tmp_path, credentials) as data:
+        mended = data.mend(data.verify(Selection()).problems)
+        assert mended.failed == []
+        assert ("fetched the brackets" if credentials else "was set aside") in mended.done[0]
+        assert data.verify(Selection()).problems == []
+    with market(exchange, tmp_path, None, offline=True) as data:
+        assert data.load_brackets("ETHUSDT", DEMO_NOW_MS).rules.known is (credentials is not None)
+    # What was set aside is there to be looked at until somebody prunes it.
+    assert [one.path.name for one in find_waste(tmp_path, Selection())] == [f"{path.name}.bad"]

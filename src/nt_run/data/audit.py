@@ -17,7 +17,7 @@ from nt_run.data.files import sha256
 from nt_run.data.ingest import refuse_impossible
 from nt_run.data.manifest import FILE, DamagedManifestError, Day, Manifest, Partition, Source, load_manifest
 from nt_run.data.selection import Selection, SeriesRef, find_series
-from nt_run.data.snapshots import SnapshotStore
+from nt_run.data.snapshots import BRACKETS, ENDPOINTS, SnapshotStore
 from nt_run.errors import InvalidKlinesError, SourceError, StoreError
 from nt_run.intervals import INTERVALS
 from nt_run.klines import SCHEMA, Exponents, Klines
@@ -54,7 +54,7 @@ class Verified:
     files: int
     rows: int
     snapshots: int
-    """Kept answers with trading rules."""
+    """Kept answers with trading rules or leverage brackets."""
     remote: int
     """Files of the archive that were compared."""
     problems: list[Problem]
@@ -83,8 +83,11 @@ def verify(
             problems += each
     good = {ref: manifest for ref, manifest in manifests.items() if isinstance(manifest, Manifest)}
     problems += [one for ref, manifest in good.items() for one in _undecided(ref, manifest)]
-    snapshots, flaws = _check_snapshots(root) if not selection.kinds | selection.symbols else (0, [])
-    problems += flaws
+    snapshots = 0
+    for endpoint in ENDPOINTS if not selection.kinds | selection.symbols else ():
+        count, flaws = _check_snapshots(root, endpoint)
+        snapshots += count
+        problems += flaws
     remote = {ref: archive_sources(manifest) for ref, manifest in good.items()} if archive else {}
     notes: list[str] = []
     if archive:
@@ -188,26 +191,30 @@ def _undecided(ref: SeriesRef, manifest: Manifest) -> Iterator[Problem]:
             yield Problem(kind="conflict", series=ref, file=FILE, partition="", reason=reason)
 
 
-def _check_snapshots(root: Path) -> tuple[int, list[Problem]]:
-    """How many answers with trading rules are listed, and what is wrong with the list and with them."""
-    store = SnapshotStore(root, repair=False)
+def _check_snapshots(root: Path, endpoint: str) -> tuple[int, list[Problem]]:
+    """How many answers of an endpoint are listed, and what is wrong with the list and with them."""
+    store = SnapshotStore(root, endpoint, repair=False)
+    ref = SeriesRef(BRACKETS, "", "", store.folder) if endpoint == BRACKETS else None
     problems: list[Problem] = []
+
+    def problem(kind: ProblemKind, file: str, reason: str) -> None:
+        problems.append(Problem(kind=kind, series=ref, file=file, partition="", reason=reason))
+
     try:
         flaw = store.flaw()
     except StoreError as exc:
-        return 0, [Problem(kind="contradicts", series=None, file=FILE, partition="", reason=exc.reason)]
+        problem("contradicts", FILE, exc.reason)
+        return 0, problems
     if flaw:
-        kind = "lost" if flaw.startswith("is gone") else "damaged"
-        problems.append(Problem(kind=kind, series=None, file=FILE, partition="", reason=flaw))
+        problem("lost" if flaw.startswith("is gone") else "damaged", FILE, flaw)
     listed = store.all()
     for snapshot in listed:
         try:
             store.read(snapshot)
         except StoreError as exc:
-            problems.append(Problem(kind="damaged", series=None, file=snapshot.file, partition="", reason=exc.reason))
+            problem("damaged", snapshot.file, exc.reason)
     for name in store.strays():
-        reason = "is damaged, and the list does not have it"
-        problems.append(Problem(kind="damaged", series=None, file=name, partition="", reason=reason))
+        problem("damaged", name, "is damaged, and the list does not have it")
     return len(listed), problems
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import msgspec
 
-from nt_run.data.snapshots import SnapshotStore
+from nt_run.data.snapshots import BRACKETS, SnapshotStore
 from nt_run.errors import DataError, UsageError
 from nt_run.margin import Bracket, MarginRules, build_brackets, flat_rules
 from nt_run.model import parse_symbol, parse_time
@@ -21,7 +21,6 @@ FLAT_RATE = Decimal("0.03")
 """The largest rate any first bracket had among the 349 contracts of 2024-10-24."""
 FLAT_LEVERAGE = Decimal(20)
 """The most leverage contracts of that rate had."""
-ENDPOINT = "leverageBracket"
 _DAY_MS = 86_400_000
 _EXCHANGE = ("notionalFloor", "notionalCap", "maintMarginRatio", "initialLeverage")
 _CCXT = ("minNotional", "maxNotional", "maintenanceMarginRate", "maxLeverage")
@@ -41,7 +40,7 @@ def kept_rules(store: SnapshotStore, symbol: str, at_ms: int) -> list[MarginRule
     known = [one for one in answers if one.fetched_at_ms <= at_ms + _DAY_MS] or answers[:1]
     if not known:
         return []
-    content = store.read(known[-1]).get(ENDPOINT)
+    content = store.read(known[-1]).get(BRACKETS)
     if _find_rows(content, symbol) is None:
         return []
     return [parse_brackets(content, symbol, as_of_ms=known[-1].fetched_at_ms, source="the exchange's own")]

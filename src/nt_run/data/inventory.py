@@ -6,7 +6,7 @@ from pathlib import Path
 from nt_run.data.files import check_folder
 from nt_run.data.kline_store import MARKET
 from nt_run.data.manifest import FILE, DamagedManifestError, Manifest, load_manifest
-from nt_run.data.snapshots import SnapshotStore
+from nt_run.data.snapshots import ENDPOINTS, SnapshotStore
 from nt_run.errors import StoreError
 from nt_run.intervals import INTERVALS
 from nt_run.model import Interval, TimeRange
@@ -46,19 +46,19 @@ def list_cached(root: Path) -> list[CachedSeries]:
     check_folder(root)
     market = root / MARKET
     found = [_series(path, path.parent.relative_to(market).parts) for path in market.glob(f"*/*/**/{FILE}")]
-    listed = [one for one in (*found, _rules(root)) if one is not None]
+    listed = [one for one in (*found, *(_answers(root, endpoint) for endpoint in ENDPOINTS)) if one is not None]
     return sorted(listed, key=lambda one: (one.kind, one.symbol, INTERVALS.get(one.interval, 0)))
 
 
-def _rules(root: Path) -> CachedSeries | None:
+def _answers(root: Path, endpoint: str) -> CachedSeries | None:
     try:
-        snapshots = SnapshotStore(root).all()
+        snapshots = SnapshotStore(root, endpoint).all()
     except StoreError as exc:
-        return _damaged(("exchangeInfo",), exc.reason)
+        return _damaged((endpoint,), exc.reason)
     if not snapshots:
         return None
     return CachedSeries(
-        kind="exchangeInfo",
+        kind=endpoint,
         symbol="",
         interval="",
         first_ms=snapshots[0].fetched_at_ms,

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from nt_run.data.audit import Problem, Verified, verify
-from nt_run.data.brackets import ENDPOINT, assumed_rules, choose_rules, kept_rules, read_brackets, shipped_rules
+from nt_run.data.brackets import assumed_rules, choose_rules, kept_rules, read_brackets, shipped_rules
 from nt_run.data.conflicts import Family
 from nt_run.data.credentials import Credentials
 from nt_run.data.download import DownloadProgress
@@ -27,7 +28,7 @@ from nt_run.data.mend import Mended, Mender
 from nt_run.data.references import CrossChecked, cross_check
 from nt_run.data.rules import RuleBook
 from nt_run.data.selection import Selection, SeriesRef
-from nt_run.data.snapshots import SnapshotStore
+from nt_run.data.snapshots import BRACKETS, SnapshotStore
 from nt_run.data.sources import Sources
 from nt_run.errors import SourceError
 from nt_run.klines import find_gaps
@@ -133,16 +134,19 @@ class MarketData:
         """
         if file is not None:
             return LoadedBrackets(rules=read_brackets(file, symbol), warnings=[])
-        store, warnings = SnapshotStore(self.root, ENDPOINT, repair=not self.offline), list[str]()
+        store, warnings = SnapshotStore(self.root, BRACKETS, repair=not self.offline), list[str]()
         if self.credentials is not None and not self.offline:
             try:
-                now_ms = self.server_time_ms()
-                answer = self._sources.rest().leverage_brackets(self.credentials, now_ms)
-                store.keep({ENDPOINT: answer}, now_ms)
+                self._fetch_brackets(self.credentials, store)
             except SourceError as exc:
                 warnings.append(f"The exchange's leverage brackets could not be fetched: {exc.source} {exc.reason}.")
         tables = [*kept_rules(store, symbol, at_ms), *shipped_rules(symbol)]
-        return LoadedBrackets(rules=choose_rules(tables, at_ms) or assumed_rules(symbol), warnings=warnings)
+        rules = choose_rules(tables, at_ms) or assumed_rules(symbol)
+        return LoadedBrackets(rules=rules, warnings=[*warnings, *store.warnings])
+
+    def _fetch_brackets(self, credentials: Credentials, store: SnapshotStore) -> None:
+        now_ms = self.server_time_ms()
+        store.keep({BRACKETS: self._sources.rest().leverage_brackets(credentials, now_ms)}, now_ms)
 
     def load_market_state(self, symbol: str) -> MarketState | None:
         """Return mark price and funding of this moment; `None` offline, for they are never cached.
@@ -225,7 +229,9 @@ class MarketData:
 
     def mend(self, problems: Sequence[Problem], prefer: Family | None = None) -> Mended:
         """Fetch again what `verify` found wrong, and return in words what was done and what failed; see `Mender`."""
-        return Mender(self.root, self._sources, self.load_funding, prefer).mend(problems)
+        key = self.credentials
+        fetch_brackets = None if key is None else partial(self._fetch_brackets, key)
+        return Mender(self.root, self._sources, self.load_funding, prefer, fetch_brackets).mend(problems)
 
     def import_file(self, order: ImportOrder) -> Imported:
         """Take klines from a user's own file; see `importing.import_klines`."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,10 @@ from nt_run.data.loaded import LoadedFunding
 from nt_run.data.manifest import FILE, Conflict
 from nt_run.data.ranges import join, subtract
 from nt_run.data.selection import SeriesRef
-from nt_run.data.snapshots import SnapshotStore
+from nt_run.data.snapshots import BRACKETS, SnapshotStore
 from nt_run.data.sources import Sources
 from nt_run.data.store import Series
-from nt_run.errors import DataError, SourceError
+from nt_run.errors import DataError, SourceError, StoreError
 from nt_run.klines import DAY_MS
 from nt_run.model import TimeRange
 
@@ -50,6 +51,7 @@ class Mender:
         sources: The exchange.
         load_funding: Loads the settlements of a symbol and a range, those that are not cached from the exchange.
         prefer: Whose rows to use where two sources disagree.
+        fetch_brackets: Keeps today's leverage brackets in a store; `None` without the key of an account.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class Mender:
         sources: Sources,
         load_funding: Callable[[str, TimeRange], LoadedFunding],
         prefer: Family | None = None,
+        fetch_brackets: Callable[[SnapshotStore], None] | None = None,
     ) -> None:
         self._root = root
         self._sources = sources
         self._load_funding = load_funding
         self._prefer: Family | None = prefer
+        self._fetch_brackets = fetch_brackets
 
     def mend(self, problems: Sequence[Problem]) -> Mended:
         """Repair what can be repaired; where one thing cannot, the others still are."""
@@ -86,6 +90,8 @@ class Mender:
 
     def _jobs(self, ref: SeriesRef, problems: Sequence[Problem]) -> list[Job]:
         """What is to be done for a series, each thing on its own."""
+        if ref.kind == BRACKETS:
+            return [partial(self._mend_brackets, one.file) for one in problems]
         jobs = self._file_jobs(ref, [one for one in problems if one.kind in {"damaged", "lost", "contradicts"}])
         jobs += [partial(self._fetch_replaced, ref, one) for one in problems if one.kind == "replaced"]
         if self._prefer is not None and any(one.kind == "conflict" for one in problems):
@@ -108,6 +114,20 @@ class Mender:
             store.keep(self._sources.rest().exchange_info(), now_ms)
         store.check(file)
         return f"fetched the rules of {file} again"
+
+    def _mend_brackets(self, file: str) -> str:
+        """Fetch the newest answer again; an older one, or without a key, is set aside: other tables stand in."""
+        store = SnapshotStore(self._root, BRACKETS)
+        if file == FILE:
+            return f"made the list of {store.restore()} answers again"
+        newest = store.newest()
+        if self._fetch_brackets is not None and (newest is None or newest.file <= file):
+            self._fetch_brackets(store)
+        with suppress(StoreError):
+            store.check(file)
+            return f"fetched the brackets of {file} again"
+        store.forget(file)
+        return f"{file} cannot be fetched again and was set aside; the tables of other dates stand in"
 
     def _file_jobs(self, ref: SeriesRef, problems: Sequence[Problem]) -> list[Job]:
         """Set aside what is wrong; the ranges it held are to be fetched."""

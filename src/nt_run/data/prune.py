@@ -7,6 +7,7 @@ from nt_run.data.days import partition_range
 from nt_run.data.files import writers_lock
 from nt_run.data.manifest import FILE, DamagedManifestError, Manifest, load_manifest, save_manifest
 from nt_run.data.selection import Selection, SeriesRef, find_series
+from nt_run.data.snapshots import ENDPOINTS, SnapshotStore
 from nt_run.data.store import drop_partition
 
 
@@ -44,6 +45,14 @@ def find_waste(
             if old or (left_overs and not key):
                 size = path.stat().st_size
                 found.append(Waste(series=ref, path=path, bytes=size, partition=key, left_over=not key))
+    if left_overs and not selection.kinds | selection.symbols | selection.intervals:
+        for endpoint in ENDPOINTS:
+            folder = SnapshotStore(root, endpoint, repair=False).folder
+            ref = SeriesRef(endpoint, "", "", folder)
+            found += [
+                Waste(series=ref, path=path, bytes=path.stat().st_size, partition="", left_over=True)
+                for path in sorted((*folder.glob("*.bad"), *folder.glob(".tmp-*")))
+            ]
     return found
 
 

@@ -15,6 +15,10 @@ from nt_run.data.manifest import FILE, DamagedManifestError, load_manifest, save
 from nt_run.errors import StoreError
 from nt_run.model import format_iso
 
+RULES = "exchangeInfo"
+BRACKETS = "leverageBracket"
+"""Told to holders of an API key only."""
+ENDPOINTS = (RULES, BRACKETS)
 _NAMES = "*Z.*.json"
 
 
@@ -42,8 +46,9 @@ class SnapshotStore:
     Without `repair` a damaged list stays where it is.
     """
 
-    def __init__(self, root: Path, endpoint: str = "exchangeInfo", *, repair: bool = True) -> None:
+    def __init__(self, root: Path, endpoint: str = RULES, *, repair: bool = True) -> None:
         self._repair = repair
+        self._endpoint = endpoint
         self.folder = root / MARKET / endpoint
         self.warnings: list[str] = []
         """What was found to be wrong with the list, in words."""
@@ -109,6 +114,15 @@ class SnapshotStore:
             save_manifest(self.folder / FILE, kept)
         return len(kept.snapshots)
 
+    def forget(self, file: str) -> None:
+        """Set an answer aside that is damaged for good, and take it off the list."""
+        with writers_lock(self.folder):
+            kept = self._load()
+            kept.snapshots = [one for one in kept.snapshots if one.file != file]
+            # First the list: a reader must never be promised a file that is gone.
+            save_manifest(self.folder / FILE, kept)
+            set_aside(self.folder / file)
+
     def in_force(self, time_ms: int) -> Snapshot | None:
         """Return the newest snapshot of a time or before, if there is any."""
         older = [one for one in self.all() if one.fetched_at_ms <= time_ms]
@@ -154,6 +168,9 @@ class SnapshotStore:
 
     def _lost(self, file: str, reason: str, time_ms: int) -> StoreError:
         newest = self.newest()
+        if self._endpoint == BRACKETS:
+            hint = "nt-run data repair fetches it again or sets it aside; --brackets FILE does without it."
+            return StoreError(str(self.folder / file), reason, hint)
         hint = f"nt-run specs import FILE --at {format_iso(time_ms)} puts a recorded answer in its place."
         if newest is not None and newest.file == file:
             hint = f"Run once without --offline to fetch the rules again. If they are others by now: {hint}"
@@ -172,7 +189,9 @@ class SnapshotStore:
         if flaw:
             if self._repair:
                 set_aside(path)
-            self.warnings = [f"The list of kept trading rules {flaw}; it was made again from the answers themselves."]
+            self.warnings = [
+                f"The list of kept answers of {self._endpoint} {flaw}; it was made again from the answers themselves."
+            ]
         # Without a list the snapshots themselves are safe: nothing removes them, and they are dated by name.
         kept = (None if flaw else load_manifest(path, SnapshotList)) or SnapshotList(self._rebuild())
         kept.snapshots.sort(key=lambda one: one.fetched_at_ms)
