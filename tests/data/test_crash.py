@@ -1,6 +1,7 @@
 """A download that is killed, at any moment, leaves a store that the next one reads and completes."""
 
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -72,14 +74,16 @@ def downloads(arguments: list[str]) -> Iterator[Iterator[subprocess.Popen[str]]]
 
 
 def kill_in_the_middle(process: subprocess.Popen[str], root: Path, seconds: float) -> bool:
-    """Return whether the download was still under way when it was killed."""
+    """Return whether the download was still under way when it was killed; one that failed by itself is no kill."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(f"{root}\n")
     process.stdin.flush()
     time.sleep(seconds)
     process.kill()
-    return process.communicate()[0] == ""
+    said = process.communicate()[0]
+    assert process.returncode in (0, -signal.SIGKILL)
+    return said == ""
 
 
 class Killed(BaseException):
@@ -134,12 +138,14 @@ def test_a_download_killed_at_random_moments_is_completed_by_the_next(tmp_path: 
 
 
 def load(root: Path, rest_url: str, archive_url: str | None) -> tuple[str, int]:
-    """Complete a cache, and return the fingerprint and how many requests that took."""
+    """Complete a cache, and return the fingerprint and how many things REST was asked for."""
     with MarketData(root, rest_url, archive_url) as data:
-        loaded = data.load_klines("BTCUSDT", Interval("1m"), RANGE)
+        # A busy machine may need a second attempt at a request; what counts is what is asked for.
+        rest = data._sources.rest()
+        with patch.object(rest, "_get", wraps=rest._get) as asked:
+            loaded = data.load_klines("BTCUSDT", Interval("1m"), RANGE)
         assert data.verify(Selection()).problems == []
-        requests = data._sources.rest().requests
     assert loaded.certificate.gaps == []
     assert loaded.warnings == []
     assert len(loaded.klines) == 45 * 1440
-    return loaded.certificate.fingerprint, requests
+    return loaded.certificate.fingerprint, asked.call_count
