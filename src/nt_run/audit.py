@@ -4,6 +4,7 @@ Nothing is taken from the engine or from the books that made the run (a contract
 that of `replay`, `compliance`, `solvency`, `restatement` and `reckoning`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -67,10 +68,7 @@ def audit_run(run: Run, published: Published) -> dict[str, Any]:
         *check_fills(fills, klines, _rules(run), run.detail),
         *check_settlements(settlements, published.settlements, klines),
         *check_funding(settlements, payments, fills),
-        *margin.violations,
-        *trades.violations,
-        *equity.violations,
-        *totals.violations,
+        *(violation for part in (margin, trades, equity, totals) for violation in part.violations),
         *_check_counts(run),
         *wrong_figures,
     ]
@@ -84,19 +82,24 @@ def audit_run(run: Run, published: Published) -> dict[str, Any]:
         "totals": len(_stated(run.summary)),
         "figures": figures,
     }
-    broken = {check: sum(each.check == check for each in violations) for check in CHECKS}
     return {
         "run_id": run.run_id,
         "demo": run.config.demo,
         "sound": not violations,
         "tolerance": str(TOLERANCE),
         "asset": run.summary["account"]["asset"],
-        "checks": [{"name": check, "checked": counts[check], "wrong": broken[check]} for check in CHECKS],
+        "checks": _counted(counts, violations),
         "charged": len(payments),
         "largest": {"trade": _largest(trades), "equity": _largest(equity), "final_equity": _largest(totals)},
         "unchecked": [*unchecked, *margin.unchecked],
         "violations": [_object(each) for each in violations],
     }
+
+
+def _counted(checked: Mapping[str, int], violations: Sequence[Violation]) -> list[dict[str, Any]]:
+    """Return each check with how much it looked at and how much of that is wrong."""
+    wrong = Counter(each.check for each in violations)
+    return [{"name": check, "checked": checked[check], "wrong": wrong[check]} for check in CHECKS]
 
 
 def _due(

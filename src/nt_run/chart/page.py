@@ -130,8 +130,10 @@ def _focus(data: ChartData, focus: Focus | None) -> dict[str, int | None]:
 
 
 def _columns(run: Run, data: ChartData) -> list[Column]:
-    bars, account, fills, trades = data.bars, data.account, data.fills, data.trades
-    price, quantity = run.klines.exponents.price, run.klines.exponents.quantity
+    bars, account, fills = data.bars, data.account, data.fills
+    # Klines may need fewer decimals than orders of the same contract.
+    price = max(run.klines.exponents.price, run.specs.get("price_precision", 0))
+    quantity = max(run.klines.exponents.quantity, run.specs.get("size_precision", 0))
     money = _money_decimals(account.start)
     exact = min(money + _HIDDEN, 8)
     before = np.concatenate([[0.0], bars.close[:-1]])
@@ -150,18 +152,7 @@ def _columns(run: Run, data: ChartData) -> list[Column]:
         column("fill_sign", fills.sign),
         column("fill_opens", fills.opens.astype(np.int64)),
         column("fill_liquidates", fills.liquidation.astype(np.int64)),
-        column("trade_entry_slot", trades.entry_slot, running=True),
-        column("trade_exit_slot", trades.exit_slot, running=True),
-        column("trade_sign", trades.sign),
-        column("trade_open", trades.is_open.astype(np.int64)),
-        column("trade_quantity", trades.quantity, quantity),
-        column("trade_entry_price", trades.entry_price, price, running=True),
-        column("trade_exit_price", trades.exit_price, price, running=True),
-        column("trade_pnl", trades.pnl, exact),
-        # No position is liquidated at zero, which stands for none.
-        column("trade_liquidation", np.nan_to_num(trades.liquidation), price),
-        *(column(f"trade_{name}", run.trades[name].cast(float).to_numpy(), exact) for name in ("fee", "funding")),
-        *(column(f"trade_{name}", _seconds(run, name), running=True) for name in ("entry_time", "exit_time")),
+        *_trade_columns(run, data, price, quantity, exact),
         column("line_start", data.lines.start, running=True),
         column("line_end", data.lines.end, running=True),
         column("line_price", data.lines.price, price),
@@ -170,6 +161,24 @@ def _columns(run: Run, data: ChartData) -> list[Column]:
         column("funding_slot", data.funding.slot, running=True),
         column("funding_amount", data.funding.amount, exact),
         *_plot_columns(data),
+    ]
+
+
+def _trade_columns(run: Run, data: ChartData, price: int, quantity: int, money: int) -> list[Column]:
+    trades = data.trades
+    return [
+        column("trade_entry_slot", trades.entry_slot, running=True),
+        column("trade_exit_slot", trades.exit_slot, running=True),
+        column("trade_sign", trades.sign),
+        column("trade_open", trades.is_open.astype(np.int64)),
+        column("trade_quantity", trades.quantity, quantity),
+        column("trade_entry_price", trades.entry_price, price, running=True),
+        column("trade_exit_price", trades.exit_price, price, running=True),
+        column("trade_pnl", trades.pnl, money),
+        # No position is liquidated at zero, which stands for none.
+        column("trade_liquidation", np.nan_to_num(trades.liquidation), price),
+        *(column(f"trade_{name}", run.trades[name].cast(float).to_numpy(), money) for name in ("fee", "funding")),
+        *(column(f"trade_{name}", _seconds(run, name), running=True) for name in ("entry_time", "exit_time")),
     ]
 
 

@@ -11,6 +11,7 @@ from nt_run.chart.view import Stat
 
 _TITLE_PX = 15
 _GAP_PX = 18.0
+_TIGHT_GAP_PX = 9.0
 _SMALL_GAP_PX = 6.0
 _MARGIN_PX = 3.0
 
@@ -63,14 +64,19 @@ class Header(QtWidgets.QGraphicsWidget):
         if self.hint:
             room -= _width(self.hint, name_font) + _GAP_PX
             self._write(painter, room + _GAP_PX, self.hint, theme.DIM, name_font)
+        gap = _GAP_PX if self._x + self._stats_width(name_font, text_font) <= room else _TIGHT_GAP_PX
         for stat in self._heading.stats:
-            self._x += _GAP_PX
+            self._x += gap
             width = _width(stat.name, name_font) + _SMALL_GAP_PX + _width(stat.text, text_font)
             if self._x + width > room:
                 return
             self._say(painter, stat.name, theme.DIM, name_font)
             self._x += _SMALL_GAP_PX
             self._say(painter, stat.text, theme.signed(stat.sign), text_font)
+
+    def _stats_width(self, name_font: QtGui.QFont, text_font: QtGui.QFont) -> float:
+        names = sum(_width(stat.name, name_font) + _width(stat.text, text_font) for stat in self._heading.stats)
+        return names + len(self._heading.stats) * (_GAP_PX + _SMALL_GAP_PX)
 
     def _badge(self, painter: QtGui.QPainter) -> None:
         face = font(theme.SMALL_PX, strong=True)
