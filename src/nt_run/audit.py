@@ -17,6 +17,7 @@ from nt_run.audit_margin import audit_margin
 from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
 from nt_run.data.content import fingerprint
 from nt_run.errors import ResultsError
+from nt_run.klines import Klines
 from nt_run.matching import disagreement, replaced
 from nt_run.model import (
     MS,
@@ -57,20 +58,17 @@ def audit_run(run: Run, published: Published) -> dict[str, Any]:
     fills, payments = read_fills(run.fills), read_payments(run.funding)
     settlements, unchecked = _due(run, payments, published.settlements)
     account = replay(fills, payments, balance)
-    last_close = Decimal(int(klines.frame["close"][-1])).scaleb(-klines.exponents.price)
     trades = compare_trades(account, trade_rows(run.trades))
     equity = compare_equity(account, klines, run.equity, balance)
-    totals = compare_totals(account, _stated(run.summary), balance=balance, last_close=last_close)
+    totals = compare_totals(account, _stated(run.summary), balance=balance, last_close=_last_close(klines))
     margin = audit_margin(run, fills, payments, published)
     wrong_figures, figures = audit_figures(run, account, fills, payments, settlements)
     violations = [
-        *_check_klines(run),
+        *(each for wrong in (_check_klines(run), _check_counts(run), wrong_figures) for each in wrong),
         *check_fills(fills, klines, _rules(run), run.detail),
         *check_settlements(settlements, published.settlements, klines),
         *check_funding(settlements, payments, fills),
         *(violation for part in (margin, trades, equity, totals) for violation in part.violations),
-        *_check_counts(run),
-        *wrong_figures,
     ]
     counts = {
         "klines": len(klines),
@@ -90,10 +88,18 @@ def audit_run(run: Run, published: Published) -> dict[str, Any]:
         "asset": run.summary["account"]["asset"],
         "checks": _counted(counts, violations),
         "charged": len(payments),
-        "largest": {"trade": _largest(trades), "equity": _largest(equity), "final_equity": _largest(totals)},
+        "largest": _largest_of(trade=trades, equity=equity, final_equity=totals),
         "unchecked": [*unchecked, *margin.unchecked],
         "violations": [_object(each) for each in violations],
     }
+
+
+def _last_close(klines: Klines) -> Decimal:
+    return Decimal(int(klines.frame["close"][-1])).scaleb(-klines.exponents.price)
+
+
+def _largest_of(**compared: Compared) -> dict[str, Any]:
+    return {name: _largest(each) for name, each in compared.items()}
 
 
 def _counted(checked: Mapping[str, int], violations: Sequence[Violation]) -> list[dict[str, Any]]:

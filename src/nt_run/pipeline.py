@@ -28,6 +28,7 @@ from nt_run.filters import filter_ledger
 from nt_run.frames import fills_frame, funding_frame, orders_frame, plots_frame, settlements_frame, trades_frame
 from nt_run.holes import find_crossings
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
+from nt_run.klines import Klines
 from nt_run.liquidation import margin_object
 from nt_run.matching import mark_extremes
 from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
@@ -99,14 +100,7 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, refined: R
         engine_balance=output.balance,
         engine_open_pnl=output.open_pnl,
     )
-    frames = {
-        "fills": fills_frame(output.fills),
-        "trades": trades_frame(trades),
-        "funding": funding_frame(output.payments),
-        "settlements": settlements_frame(output.settlements),
-        "orders": orders_frame(output.resting),
-        "equity": equity_curve(klines, output.fills, output.payments, config.account.balance),
-    }
+    frames = _frames(config, klines, output, trades)
     facts = _facts(config, inputs, strategy, output, trades, books, frames)
     facts = replace(
         facts,
@@ -129,6 +123,19 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, refined: R
         plots=None if output.plots is None else plots_frame(output.plots, klines),
         **frames,
     )
+
+
+def _frames(
+    config: RunConfig, klines: Klines, output: EngineOutput, trades: Sequence[Trade]
+) -> dict[str, pl.DataFrame]:
+    return {
+        "fills": fills_frame(output.fills),
+        "trades": trades_frame(trades),
+        "funding": funding_frame(output.payments),
+        "settlements": settlements_frame(output.settlements),
+        "orders": orders_frame(output.resting),
+        "equity": equity_curve(klines, output.fills, output.payments, config.account.balance),
+    }
 
 
 def _facts(
