@@ -64,11 +64,12 @@ def audit_run(run: Run, published: Published) -> dict[str, Any]:
     margin = audit_margin(run, fills, payments, published)
     wrong_figures, figures = audit_figures(run, account, fills, payments, settlements)
     violations = [
-        *(each for wrong in (_check_klines(run), _check_counts(run), wrong_figures) for each in wrong),
+        *_check_klines(run),
         *check_fills(fills, klines, _rules(run), run.detail),
         *check_settlements(settlements, published.settlements, klines),
         *check_funding(settlements, payments, fills),
-        *(violation for part in (margin, trades, equity, totals) for violation in part.violations),
+        *(each for part in (margin, trades, equity, totals) for each in part.violations),
+        *(each for wrong in (_check_counts(run), wrong_figures) for each in wrong),
     ]
     counts = {
         "klines": len(klines),
