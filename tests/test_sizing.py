@@ -217,3 +217,7 @@ def test_a_quantity_is_split_into_as_few_parts_as_there_can_be(units: int, most:
     assert max(parts) <= most * step
     assert max(parts) - min(parts) <= step
     assert all(part % step == 0 for part in parts)
+
+
+def test_nothing_is_split_into_no_parts() -> None:
+    assert split_quantity(Decimal(0), Decimal(120), Decimal("0.001")) == []

@@ -1,5 +1,6 @@
 """`nt-run config`: what a run would be configured with. Heavy modules are imported inside the commands."""
 
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
@@ -26,9 +27,11 @@ def config_show(
     commands = cast("Any", ctx.find_root().command).commands
     params = commands["backtest"].make_context("nt-run config show", list(ctx.args)).params
     given = overrides(params)
-    explained = explain.explain_config(params["config"], given)
+    # Some versions of typer make a path of it only when the command itself is called.
+    file = None if params["config"] is None else Path(params["config"])
+    explained = explain.explain_config(file, given)
     if toml:
-        typer.echo(load_config(params["config"], given).to_toml(), nl=False)
+        typer.echo(load_config(file, given).to_toml(), nl=False)
     elif json:
         tables.print_json(explained)
     else:

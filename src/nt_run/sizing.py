@@ -171,8 +171,10 @@ def to_step(quantity: Decimal, step: Decimal, rounding: str = ROUND_FLOOR) -> De
 def split_quantity(quantity: Decimal, most: Decimal, step: Decimal) -> list[Decimal]:
     """Return a quantity in as few parts of at most `most` as there can be, on the step, the largest first.
 
-    The parts differ by one step at most, so that none is below a minimum that the others reach.
+    The parts differ by one step at most, so that none is below a minimum that the others reach. Nothing has no parts.
     """
+    if not quantity:
+        return []
     count = int((quantity / to_step(most, step)).to_integral_value(ROUND_CEILING))
     units, odd = divmod(quantity, step)
     parts = [step * (units // count + (number < units % count)) for number in range(count)]
