@@ -254,6 +254,19 @@ def test_spot_rows_from_the_first_row_on_are_found_by_the_tick_size_that_held_th
     assert (code, "4,320 rows move in finer steps than the tick size" in err) == (3, True)
 
 
+def test_the_tick_size_alone_is_not_said_to_prove_the_contract(
+    data: Run, exported: pl.DataFrame, tmp_path: Path
+) -> None:
+    assert data("specs", "--demo")[0] == 0
+    exported.write_parquet(tmp_path / "mine.parquet")
+    # No network, no klines, no mark prices: only the rules are there, and these steps are as coarse as theirs.
+    taken = of(data("data", "import", "mine.parquet", "--symbol", "BTCUSDT", "--demo", "--offline", "--json"))
+    assert taken["compared_with"] == ["the tick size 0.10"]
+    assert [text for text in taken["warnings"] if "no one says that these rows are BTCUSDT's own" in text]
+    online = of(data("data", "import", "mine.parquet", "--symbol", "BTCUSDT", "--demo", "--json"))
+    assert not [text for text in online["warnings"] if "no one says" in text]
+
+
 def test_without_rules_a_break_in_the_files_own_steps_is_found(
     data: Run, exported: pl.DataFrame, tmp_path: Path
 ) -> None:

@@ -207,6 +207,43 @@ def test_what_cannot_be_meant_is_refused_with_the_reason(
     assert refused.value.exit_code == 3
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "BTCUSDT-1m-2025-01.csv",
+        "spot-BTCUSDT-1m.csv",
+        "Binance_BTCUSDT_minute.csv",
+        "btcusdt-1m.csv",
+        "BTC_USDT_USDT-1m-futures.csv",
+        "BTC_USDT-1m.csv",
+    ],
+)
+def test_a_name_with_another_symbol_than_the_one_asked_for_is_a_contradiction(
+    read: Callable[..., ImportedFile], name: str
+) -> None:
+    with pytest.raises(ImportFileError, match="is named like one of BTCUSDT, and --symbol says ETHUSDT"):
+        read(csv(AS_MS), name, symbol="ETHUSDT")
+    assert read(csv(AS_MS), name, symbol="BTC/USDT:USDT").klines.symbol == "BTCUSDT"
+    inside = "date,symbol,open,high,low,close,volume\n" + "".join(f"{time},SOL/USDT,{PRICES}\n" for time in AS_MS)
+    with pytest.raises(ImportFileError, match="is named like one of BTCUSDT, and its rows say SOLUSDT"):
+        read(inside, name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my-export.csv",
+        "my-export-usdt-1m.csv",
+        "all_usdt.csv",
+        "klines in usdt.csv",
+        "USDT-1m.csv",
+        "ETHUSDT-BTCUSDT.csv",
+    ],
+)
+def test_a_name_that_names_no_other_symbol_says_nothing(read: Callable[..., ImportedFile], name: str) -> None:
+    assert read(csv(AS_MS), name, symbol="BTCUSDT").klines.symbol == "BTCUSDT"
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ImportFileError, match=r"BTCUSDT-1m\.csv is not there"):
         read_klines(tmp_path / "BTCUSDT-1m.csv", symbol=None, interval=None, now_ms=NOW)

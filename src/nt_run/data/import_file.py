@@ -24,6 +24,12 @@ from nt_run.model import Interval, format_time, parse_symbol
 
 _SYMBOL = re.compile(r"(?<![A-Z0-9])([A-Z0-9]+?)[_-]?(USDT|USDC|BUSD)(?:[_-]\2)?(?![A-Z0-9])")
 _INTERVAL = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(INTERVALS)})(?![A-Za-z0-9])")
+_AT_INTERVAL = rf"(?=[_-](?:{'|'.join(INTERVALS)})(?![A-Za-z0-9]))"
+_CLEARLY_NAMED = re.compile(
+    rf"(?<![A-Za-z0-9])(?:[A-Z0-9]+(?:USDT|USDC|BUSD)(?![A-Za-z0-9])|(?i:[A-Z0-9]+(?:USDT|USDC|BUSD)){_AT_INTERVAL}"
+    rf"|[A-Z0-9]+[_-](USDT|USDC|BUSD)(?:[_-]\1)?{_AT_INTERVAL})"
+)
+"""A symbol beyond doubt: `BTCUSDT`, `btcusdt-1m`, `BTC_USDT_USDT-1m`; `my-export-usdt` or `for_usdt-1m` name none."""
 # Whole words, also as the archive writes them: `market` is none, `markPriceKlines` is one.
 _OTHER = re.compile(r"(?<![a-z])(mark|funding|index|premium)([_-]?(price|rate|index|kline)s?)*(?![a-z])", re.IGNORECASE)
 
@@ -126,6 +132,10 @@ def _symbol_of(file: str, table: pl.DataFrame, told: str | None) -> str:
         raise ImportFileError(file, "does not say which symbol it is", "Add --symbol.")
     if inside and found[0] != _plain(str(inside[0])):
         raise ImportFileError(file, f"says that it is {inside[0]}, not {found[0]}", "Which one is right?")
+    if (clear := _clearly_named(file)) and found[0] not in clear:
+        source = "--symbol says" if told else "its rows say"
+        reason = f"is named like one of {clear[0]}, and {source} {found[0]}"
+        raise ImportFileError(file, reason, "Which one is right? If the name is wrong, rename the file.")
     return found[0]
 
 
@@ -134,6 +144,12 @@ def _plain(text: str) -> str:
         return parse_symbol(text)
     except UsageError:
         return parse_symbol(text.replace("/", "").replace("-", "").replace("_", ""))
+
+
+def _clearly_named(file: str) -> list[str]:
+    """Return the symbols that a file's name has beyond doubt."""
+    found = (_SYMBOL.search(one[0].upper()) for one in _CLEARLY_NAMED.finditer(file))
+    return [one[1] + one[2] for one in found if one]
 
 
 def _without_unclosed(text: pl.DataFrame, step: Interval, path: Path, now_ms: int) -> tuple[pl.DataFrame, list[str]]:

@@ -73,7 +73,11 @@ class CrossChecker:
         if not whole:
             # A source that covers only a part leaves the rest to the next one.
             self._compare_mark(klines, checked)
+            witnessed = bool(checked.against)
             self._compare_ticks(klines, checked, tick_size)
+            if checked.against and not witnessed:
+                words = "compared with the tick size alone, which finds finer steps and nothing else"
+                checked.remarks.append(f"{words}: no one says that these rows are {klines.symbol}'s own")
         checked.findings = narrowed(checked.findings, klines, tick_size, self._reference(klines).ms)
         if not checked.against:
             checked.remarks.append("compared with nothing: no one says that these rows are the perpetual's own")
