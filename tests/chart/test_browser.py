@@ -289,6 +289,32 @@ def test_a_hole_keeps_its_width_and_says_that_there_is_no_bar(browser: Browser, 
     assert browser.errors() == []
 
 
+def test_no_line_is_drawn_through_a_hole(browser: Browser, tmp_path: Path) -> None:
+    klines = make_klines(300)
+    whole = make_run(klines, trades=20)
+    klines = replace(klines, frame=pl.concat([klines.frame[:100], klines.frame[200:]]))
+    equity = pl.concat([whole.equity[:100], whole.equity[200:]])
+    # Without trades, whose lines lead from entry to exit whatever lies between them.
+    run = replace(whole, klines=klines, equity=equity, trades=whole.trades.clear(), fills=whole.fills.clear())
+    browser.open(saved(run, tmp_path))
+    wait_for(browser, interval="1m", candles="300")
+    browser.run("for (const each of document.querySelectorAll('.legend')) each.style.visibility = 'hidden'")
+    left, _, width = pane_of(browser)
+    top, bottom = browser.run(
+        "const box = document.querySelector('#chart').getBoundingClientRect();return [box.top, box.bottom]"
+    )
+    image = pixels(browser)[round(top) : round(bottom) - 30]
+    channels = np.stack([image >> 16, image >> 8 & 255, image & 255]).astype(int)
+    vivid = np.ptp(channels, axis=0) > 60
+    part = [
+        vivid[:, round(left + width * a) : round(left + width * b)] for a, b in ((0.1, 0.3), (0.36, 0.64), (0.7, 0.9))
+    ]
+    # The line of the last price alone, which is dotted and one or two pixels high.
+    assert part[1].any(axis=1).sum() <= 2
+    assert all(each.any(axis=1).sum() > 100 for each in (part[0], part[2]))
+    assert browser.errors() == []
+
+
 @pytest.mark.parametrize(("bars", "trades", "interval"), [(1, 0, "1m"), (2, 1, "1h"), (30, 0, "1d"), (14, 2, "1M")])
 def test_the_shortest_runs_have_a_page_too(
     browser: Browser, bars: int, trades: int, interval: str, tmp_path: Path

@@ -19,7 +19,7 @@ from nt_run.differences import differing
 from nt_run.formats import amount, percent, signed
 from nt_run.results import Run
 
-SCRIPTS = ("dom", "unpack", "palette", "compare")
+SCRIPTS = ("dom", "unpack", "palette", "lines", "compare")
 MOST_POINTS = 6_000
 """Points a curve has at most: no screen shows more of a whole run, and nobody trades on this page."""
 _DECIMALS = 6

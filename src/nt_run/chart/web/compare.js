@@ -42,7 +42,7 @@ class Curves {
     const made = [...curves.keys()].reverse().map((i) => {
       const series = this.chart.addSeries(LightweightCharts.LineSeries, { lastValueVisible: pane === 0 && !courses[i].market,
         priceLineVisible: false, lineWidth: courses[i].market || pane ? 1 : 2, priceFormat: format }, pane);
-      series.setData(this.times.map((time, at) => (Number.isNaN(curves[i][at]) ? { time } : { time, value: curves[i][at] })));
+      series.setData(linePoints(this.times, curves[i]));
       return [i, series];
     });
     return made.sort(([a], [b]) => a - b).map(([, series]) => series);

@@ -45,10 +45,10 @@ function seriesColours(palette, plots) {
       bottomLineColor: position[1], bottomFillColor1: fade(position[1], 0.37), bottomFillColor2: fade(position[1], 0.37),
     },
     equity: {
-      topLineColor: equity, bottomLineColor: equity, topFillColor1: fade(equity, 0.3), topFillColor2: fade(equity, 0.03),
+      crosshairMarkerBackgroundColor: equity, topLineColor: equity, bottomLineColor: equity, topFillColor1: fade(equity, 0.3), topFillColor2: fade(equity, 0.03),
       bottomFillColor1: fade(fall, 0.03), bottomFillColor2: fade(fall, 0.25),
     },
     ...Object.fromEntries(plots.map((plot, i) => [`plot${i}`, { color: palette[plotColour(plot)] }])),
-    drawdown: { lineColor: drawdown, topColor: fade(drawdown, 0.06), bottomColor: fade(drawdown, 0.38) },
+    drawdown: { crosshairMarkerBackgroundColor: drawdown, lineColor: drawdown, topColor: fade(drawdown, 0.06), bottomColor: fade(drawdown, 0.38) },
   };
 }

@@ -196,14 +196,13 @@ class View {
     const [up, down] = [fade(palette.rise, 0.28), fade(palette.fall, 0.28)];
     series.candles.setData(rows((i) => Object.fromEntries(DATA.map((name) => [name, loaded[name][i]]))));
     series.volume.setData(rows((i) => ({ value: loaded.volume[i], color: loaded.close[i] >= loaded.open[i] ? up : down })));
-    const draw = (name, values, shown) => {
-      const at = (i) => values[loaded.lastSlot[i]];
-      series[name]?.setData(shown ? rows((i) => (Number.isNaN(at(i)) ? {} : { value: at(i) })) : []);
-    };
-    for (const name of ["fast", "slow", "lower", "upper"]) draw(name, market[name], this.detailed());
-    market.plots.forEach((plot, i) => draw(`plot${i}`, plot.values, plot.own || this.detailed()));
-    for (const name of ["position", "equity"]) series[name].setData(rows((i) => ({ value: loaded[name][i] })));
-    series.drawdown.setData(rows((i) => ({ value: loaded.drawdown[i] * 100 })));
+    const draw = (name, values) => series[name]?.setData(values ? linePoints(loaded.time, values) : []);
+    const perCandle = (values) => Array.from(loaded.lastSlot, (slot) => (slot < 0 ? NaN : values[slot]));
+    const overlay = (name, values, shown) => draw(name, shown && values && perCandle(values));
+    for (const name of ["fast", "slow", "lower", "upper"]) overlay(name, market[name], this.detailed());
+    market.plots.forEach((plot, i) => overlay(`plot${i}`, plot.values, plot.own || this.detailed()));
+    for (const name of ["position", "equity"]) draw(name, loaded[name]);
+    draw("drawdown", loaded.drawdown.map((value) => value * 100));
     series.funding?.setData(this.#payments());
   }
 
