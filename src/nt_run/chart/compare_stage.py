@@ -8,9 +8,9 @@ from nt_run.chart import theme
 from nt_run.chart.captions import courses_caption, ink
 from nt_run.chart.compare import Comparison, Course
 from nt_run.chart.focus import Focus, range_span
+from nt_run.chart.header import Heading
 from nt_run.chart.items import Curve, Stroke
 from nt_run.chart.panes import PER_CENT, PER_CENT_DECIMALS, PaneSpec, add_line
-from nt_run.chart.plates import Heading
 from nt_run.chart.qt import pen
 from nt_run.chart.stage import Stage
 

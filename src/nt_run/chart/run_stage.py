@@ -8,11 +8,11 @@ from nt_run.chart import captions, theme
 from nt_run.chart.axes import Tag
 from nt_run.chart.flows import Diamonds, Payments, Steps
 from nt_run.chart.focus import Focus, find_span, next_trade, trade_span
+from nt_run.chart.header import Heading
 from nt_run.chart.items import Band, Candles, Curve, Overlay, Pane, Stroke
 from nt_run.chart.levels import Pyramid
 from nt_run.chart.marks import Marks
 from nt_run.chart.panes import add_line, pane_specs
-from nt_run.chart.plates import Heading
 from nt_run.chart.published import PRICE, PlotPane
 from nt_run.chart.qt import pen
 from nt_run.chart.rails import Rails

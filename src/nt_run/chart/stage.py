@@ -9,9 +9,10 @@ from nt_run.chart import theme
 from nt_run.chart.axes import Tag
 from nt_run.chart.bars import Bars
 from nt_run.chart.focus import Span
+from nt_run.chart.header import Header, Heading
 from nt_run.chart.items import Grid
 from nt_run.chart.panes import PaneSpec, dress
-from nt_run.chart.plates import Caption, Header, Heading
+from nt_run.chart.plates import Caption
 from nt_run.chart.qt import application, font, fplt
 from nt_run.chart.window import ChartWindow, set_theme
 from nt_run.model import format_time
@@ -87,6 +88,7 @@ class Stage:
         self.window.addItem(self.header, row=0, col=1)
         for place, plot in enumerate(self.plots):
             self.window.addItem(plot, row=place + 1, col=1)
+        self.window.fit_header = self.header.fit
         self.window.weights = [spec.weight for spec in self.specs]
 
     def _link_crosshair(self) -> None:

@@ -90,11 +90,12 @@ class Funding:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """A number of the header: its name, its text and the sign that colours it (0 is plain)."""
+    """A number of the header: name, text, the sign that colours it (0 is plain), and its name where room is short."""
 
     name: str
     text: str
     sign: int = 0
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,9 +274,9 @@ def _stats(summary: dict[str, Any]) -> tuple[Stat, ...]:
     return (
         Stat("Net PnL", f"{net:+,.2f}{share}", (net > 0) - (net < 0)),
         Stat("Trades", f"{summary.get('trades', 0):,}"),
-        Stat("Win rate", _number(metrics.get("win_rate"), ".1%")),
-        Stat("Profit factor", _number(metrics.get("profit_factor"), ".2f")),
-        Stat("Max drawdown", _number(drawdown, ".2%"), -1 if drawdown else 0),
+        Stat("Win rate", _number(metrics.get("win_rate"), ".1%"), short="Win"),
+        Stat("Profit factor", _number(metrics.get("profit_factor"), ".2f"), short="PF"),
+        Stat("Max drawdown", _number(drawdown, ".2%"), -1 if drawdown else 0, short="Max DD"),
         Stat("Fees", f"{fees:+,.2f}"),
         Stat("Funding", f"{funding:+,.2f}"),
     )

@@ -19,6 +19,8 @@ class ChartWindow(_Window):
     def __init__(self, title: str, size: tuple[int, int]) -> None:
         fplt.winx, fplt.winy, (fplt.winw, fplt.winh) = 0, 0, size
         self.weights: list[float] = []
+        self.fit_header: Callable[[float], int] | None = None
+        """Lays the header out over a width and returns its height."""
         self.keys: Callable[[QtGui.QKeyEvent], bool] | None = None
         """Sees every key first and says whether it was meant; finplot has the others."""
         _Window.__init__(self, title)
@@ -51,7 +53,10 @@ class ChartWindow(_Window):
         if ev is None or self.closing:
             # Called so by pyqtgraph's constructor, before there is anything to share out, and after its end.
             return
-        fixed = theme.HEADER_PX + theme.TIME_AXIS_PX + _MARGINS[1] + _MARGINS[3] + len(self.weights)
+        header = (
+            theme.HEADER_PX if self.fit_header is None else self.fit_header(self.width() - _MARGINS[0] - _MARGINS[2])
+        )
+        fixed = header + theme.TIME_AXIS_PX + _MARGINS[1] + _MARGINS[3] + len(self.weights)
         free = max(self.height() - fixed, 1)
         for place, (plot, weight) in enumerate(zip(self.axs, self.weights, strict=False)):
             own = theme.TIME_AXIS_PX if place == len(self.weights) - 1 else 0
