@@ -85,30 +85,68 @@ def test_no_run_says_what_to_do(tmp_path: Path, listed: Callable[[], list[str]])
     assert listed() == [f"There is no run in {tmp_path} yet. Start with: nt-run backtest --symbol BTCUSDT"]
 
 
-@pytest.mark.parametrize("columns", [40, 80, 100, 140])
-def test_a_line_fits_the_terminal(tmp_path: Path, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = keep(tmp_path, FIRST, strategy={"name": "donchian_breakout", "params": {}})
-    write_note(folder, "a note that is longer than any terminal is wide, " * 4)
-    monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    ours, theirs = pty.openpty()
-    with os.fdopen(theirs, "w", encoding="utf-8") as screen:
-        monkeypatch.setattr("sys.stdout", screen)
-        rows = run_rows(tmp_path)[0]
-        print_runs(rows, found=rows, runs=tmp_path)
-    text = os.read(ours, 10_000).decode()
-    os.close(ours)
-    lines = re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
-    assert text != "\n".join(lines), "a terminal has colours"
-    assert max(map(len, lines)) <= columns
-    # However narrow: which run it is, what it made, and that its market is synthetic.
-    what = ["donchian_breakout", "BTCUSDT", "1m"] if columns > 40 else ["-0.92", "%", "demo"]
-    assert lines[1].split()[:4] == ["20260701T080000", *what]
-    assert "-0.92 %" in lines[1]
-    assert " demo " in lines[1]
-    assert lines[1].endswith("…")
-    assert ("█" in lines[1]) is (columns >= 100)
+@pytest.fixture
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[str]]:
+    def lines(columns: int) -> list[str]:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        ours, theirs = pty.openpty()
+        with os.fdopen(theirs, "w", encoding="utf-8") as screen:
+            monkeypatch.setattr("sys.stdout", screen)
+            rows = run_rows(tmp_path)[0]
+            print_runs(rows, found=rows, runs=tmp_path)
+        text = os.read(ours, 10_000).decode()
+        os.close(ours)
+        plain = re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
+        assert text != "\n".join(plain), "a terminal has colours"
+        assert max(map(len, plain)) <= columns
+        return plain
+
+    return lines
+
+
+def keep_long_name(runs: Path) -> Path:
+    return keep(runs, FIRST, strategy={"name": "ideas/my_mean_reversion.py:MyMeanReversion", "params": {}})
+
+
+def test_a_long_name_gives_way_before_what_tells_a_good_run_from_a_bad_one(
+    tmp_path: Path, shown: Callable[[int], list[str]]
+) -> None:
+    write_note(keep_long_name(tmp_path), "a note that is longer than any terminal is wide, " * 4)
+    assert shown(80) == [
+        "run              strategy    symbol   bars   return  drawdown  equity      notes",
+        # 15 + 2 + 10 + 2 + 7 + 2 + 4 + 2 + 7 + 2 + 8 + 2 + 10 = 73: a gap and five columns are left for notes.
+        "20260701T080000  …MyMeanRe…  BTCUSDT  1m    -0.92 %   -0.95 %  █▇▆▆▅▄▃▃▂▁  demo…",
+    ]
+    # All columns but the name take 77, the class 16, the gap before the notes 2: 22 are left for them.
+    assert "  …MyMeanReversion  BTCUSDT  1m     7.5" in shown(117)[1]
+    assert shown(117)[1].endswith("  demo a note that is l…")
+
+
+def test_a_narrow_terminal_has_two_lines_for_a_run(tmp_path: Path, shown: Callable[[int], list[str]]) -> None:
+    keep_long_name(tmp_path)
+    assert shown(60) == [
+        "run              days   return  drawdown  trades  equity",
+        "20260701T080000   7.5  -0.92 %   -0.95 %     429  █▇▆▆▅▄▃▃▂▁",
+        "  my_mean_reversion.py:MyMeanReversion BTCUSDT 1m  demo",
+    ]
+    assert shown(40) == [
+        "run               return  equity",
+        "20260701T080000  -0.92 %  █▇▆▆▅▄▃▃▂▁",
+        "  …MyMeanReversion BTCUSDT 1m  demo",
+    ]
+
+
+@pytest.mark.parametrize("columns", range(34, 160, 7))
+def test_whatever_the_width_nothing_wraps_and_the_result_is_there(
+    tmp_path: Path, columns: int, shown: Callable[[int], list[str]]
+) -> None:
+    write_note(keep_long_name(tmp_path), "a note that is longer than any terminal is wide, " * 4)
+    keep(tmp_path, SECOND, symbol="1000SHIBUSDT", trades=123_456, total_return=-0.99, max_drawdown=-1.0)
+    text = "\n".join(shown(columns))
+    assert "-0.92 %" in text
+    assert "demo" in text
 
 
 @pytest.mark.parametrize(

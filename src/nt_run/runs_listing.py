@@ -16,40 +16,25 @@ from nt_run.tables import BAD, DIM, GOOD, WARN
 _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS = "_.-~=+*#"
 _GAP = "  "
-_LEAST_WORDS = 6
+_LEAST_STRATEGY, _LEAST_WORDS, _ENOUGH_WORDS = 10, 4, 20
+"""A long strategy's name gets more than its least after notes have got enough."""
+_EASILY_MISSED = 3
 _SECOND = len("20260701T000000")
 _MILLISECOND = len("20260701T000000000Z")
 
 
-def print_runs(rows: Sequence[RunRow], *, found: Sequence[RunRow], runs: Path) -> None:
-    """Print one line per run, or what to do when there is none of the `found` ones, or none at all in `runs`.
+_SECOND_LINE = ("strategy", "symbol", "bars")
+"""What goes below the figures where there is no room beside them."""
 
-    A run is named by the shortest start of its id that no other one of those found has: that start is enough for every
-    command. In a narrow terminal columns give way that can be read elsewhere.
-    """
-    console = Console(highlight=False)
-    if not rows:
-        start = f"There is no run in {runs} yet. Start with: nt-run backtest --symbol BTCUSDT"
-        sys.stdout.write(f"None of the {len(found):,} runs is like that.\n" if found else f"{start}\n")
-        return
-    columns = _columns(rows, _short_names([row.run_id for row in found]), plain=console.options.ascii_only)
-    width = console.width if console.is_terminal else None
-    while width is not None and _width(columns) + len(_GAP) + _LEAST_WORDS > width and _foregone(columns):
-        columns.remove(_foregone(columns)[0])
-    room = None if width is None else width - _width(columns) - len(_GAP)
-    words = [_words(row, room) for row in rows]
-    paint = _painter(console)
-    head = [column.padded(column.heading) for column in columns]
-    lines = [paint(_GAP.join([*head, "notes"] if any(words) else head).rstrip(), DIM)]
-    for number, row in enumerate(rows):
-        cells = [paint(column.padded(column.cells[number]), column.style(row)) for column in columns]
-        marks = paint(words[number], WARN if row.demo else DIM)
-        lines.append((_GAP.join(cells) + (_GAP + marks if marks else "")).rstrip())
-    sys.stdout.write("\n".join(lines) + "\n")
+type _Paint = Callable[[str, str], str]
+"""What puts a style around a text."""
 
 
 class _Column:
-    """A column of a listing; `yields` says how early it gives way where space is short, 0 for never."""
+    """A column of a listing; `yields` says how early it gives way where space is short, 0 for never.
+
+    Those above `_EASILY_MISSED` tell a good run from a bad one: they do not give way before a run has two lines.
+    """
 
     def __init__(
         self,
@@ -67,8 +52,68 @@ class _Column:
         self.width = max(map(len, (heading, *cells)))
         self._right = right
 
+    def shortened(self, width: int) -> "_Column":
+        """Return a column of names as one of `width`."""
+        return _Column(self.heading, [_short_strategy(cell, width) for cell in self.cells])
+
     def padded(self, text: str) -> str:
         return text.rjust(self.width) if self._right else text.ljust(self.width)
+
+
+def print_runs(rows: Sequence[RunRow], *, found: Sequence[RunRow], runs: Path) -> None:
+    """Print one line per run, or what to do when there is none of the `found` ones, or none at all in `runs`.
+
+    A run is named by the shortest start of its id that no other one of those found has: that start is enough for every
+    command. In a narrow terminal names are shortened and columns give way that can be read elsewhere; in one narrower
+    still a run has two lines.
+    """
+    console = Console(highlight=False)
+    if not rows:
+        start = f"There is no run in {runs} yet. Start with: nt-run backtest --symbol BTCUSDT"
+        sys.stdout.write(f"None of the {len(found):,} runs is like that.\n" if found else f"{start}\n")
+        return
+    columns = _columns(rows, _short_names([row.run_id for row in found]), plain=console.options.ascii_only)
+    words = [_words(row) for row in rows]
+    width = console.width if console.is_terminal else None
+    fitting = columns if width is None else _fitting(columns, max(map(len, words)), width)
+    if width is None or fitting:
+        lines = _one_line_each(rows, fitting, words, _painter(console), width)
+    else:
+        lines = _two_lines_each(rows, columns, words, _painter(console), width)
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _one_line_each(
+    rows: Sequence[RunRow], columns: Sequence[_Column], words: Sequence[str], paint: _Paint, width: int | None
+) -> list[str]:
+    room = None if width is None else width - _width(columns) - len(_GAP)
+    heads = [column.padded(column.heading) for column in columns]
+    if any(words) and (room is None or room >= len("notes")):
+        heads.append("notes")
+    lines = [paint(_GAP.join(heads).rstrip(), DIM)]
+    for number, row in enumerate(rows):
+        cells = [paint(column.padded(column.cells[number]), column.style(row)) for column in columns]
+        marks = paint(_cut(words[number], room), WARN if row.demo else DIM)
+        lines.append((_GAP.join(cells) + (_GAP + marks if marks else "")).rstrip())
+    return lines
+
+
+def _two_lines_each(
+    rows: Sequence[RunRow], columns: Sequence[_Column], words: Sequence[str], paint: _Paint, width: int
+) -> list[str]:
+    strategy, *names = [column for column in columns if column.heading in _SECOND_LINE]
+    figures = [column for column in columns if column.heading not in _SECOND_LINE]
+    while _width(figures) > width and _foregone(figures):
+        figures.remove(_foregone(figures)[0])
+    lines = [paint(_GAP.join(column.padded(column.heading) for column in figures).rstrip(), DIM)]
+    for number, row in enumerate(rows):
+        cells = [paint(column.padded(column.cells[number]), column.style(row)) for column in figures]
+        market = " ".join(column.cells[number] for column in names)
+        room = width - len(f"{_GAP} {market}{_GAP}") - min(len(words[number]), _LEAST_WORDS)
+        below = f"{_GAP}{_short_strategy(strategy.cells[number], max(room, _LEAST_STRATEGY))} {market}{_GAP}"
+        marks = _cut((below + words[number]).rstrip(), width)
+        lines += [_GAP.join(cells).rstrip(), paint(marks, WARN if row.demo else DIM)]
+    return lines
 
 
 def _columns(rows: Sequence[RunRow], names: Mapping[str, str], *, plain: bool) -> list[_Column]:
@@ -77,15 +122,36 @@ def _columns(rows: Sequence[RunRow], names: Mapping[str, str], *, plain: bool) -
     bars = _PLAIN_BARS if plain else _BARS
     return [
         _Column("run", [names[row.run_id] for row in rows]),
-        _Column("strategy", [row.strategy.rsplit("/", 1)[-1] for row in rows], yields=7),
-        _Column("symbol", [row.symbol for row in rows], yields=6),
-        _Column("bars", [row.interval for row in rows], yields=5),
+        _Column("strategy", [row.strategy.rsplit("/", 1)[-1] for row in rows]),
+        _Column("symbol", [row.symbol for row in rows]),
+        _Column("bars", [row.interval for row in rows], yields=3),
         _Column("days", [f"{row.days:,.1f}" for row in rows], right=True, yields=1),
         _Column("return", [percent(value, sign=True) for value in returns], right=True, style=_colour),
-        _Column("drawdown", [percent(value) for value in drawdowns], right=True, yields=2),
-        _Column("trades", [f"{row.trades:,}" for row in rows], right=True, yields=4),
-        _Column("equity", [sparkline(row.curve, bars) for row in rows], yields=3, style=_colour),
+        _Column("drawdown", [percent(value) for value in drawdowns], right=True, yields=4),
+        _Column("trades", [f"{row.trades:,}" for row in rows], right=True, yields=2),
+        _Column("equity", [sparkline(row.curve, bars) for row in rows], yields=5, style=_colour),
     ]
+
+
+def _fitting(columns: Sequence[_Column], words: int, width: int) -> list[_Column]:
+    """Return the columns of one line that fit, with notes as long as `words`; none where too many would go."""
+    kept = list(columns)
+    least = len(_GAP) + min(words, _LEAST_WORDS) if words else 0
+    enough = max(min(words, _ENOUGH_WORDS) - _LEAST_WORDS, 0)
+    strategy = next(column for column in kept if column.heading == "strategy")
+    short = strategy.shortened(min(strategy.width, _LEAST_STRATEGY))
+    for gone in [None, *(column for column in _foregone(kept) if column.yields <= _EASILY_MISSED)]:
+        kept = [column for column in kept if column is not gone]
+        rest = width - least - _width(kept) + strategy.width - short.width
+        if rest >= 0:
+            strategy_width = min(strategy.width, short.width + max(rest - enough, 0))
+            return [column.shortened(strategy_width) if column is strategy else column for column in kept]
+    return []
+
+
+def _short_strategy(name: str, width: int) -> str:
+    """Return a strategy's name, or where it is too long its class, or as much of it as fits."""
+    return name if len(name) <= width else _cut("…" + name.rsplit(":", 1)[1] if ":" in name else name, width)
 
 
 def sparkline(values: Sequence[float], bars: str = _BARS) -> str:
@@ -108,8 +174,11 @@ def _short_names(ids: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _words(row: RunRow, room: int | None) -> str:
-    text = " ".join([*(["demo"] if row.demo else []), *(f"#{tag}" for tag in row.tags), row.note]).strip()
+def _words(row: RunRow) -> str:
+    return " ".join([*(["demo"] if row.demo else []), *(f"#{tag}" for tag in row.tags), row.note]).strip()
+
+
+def _cut(text: str, room: int | None) -> str:
     return text if room is None or len(text) <= room else text[: room - 1] + "…"
 
 
@@ -126,7 +195,7 @@ def _colour(row: RunRow) -> str:
     return GOOD if made > 0 else BAD if made < 0 else ""
 
 
-def _painter(console: Console) -> Callable[[str, str], str]:
+def _painter(console: Console) -> _Paint:
     """Return what puts a style around a text, or leaves it alone where there are no colours."""
     if not console.is_terminal or console.color_system is None:
         return lambda text, _style: text

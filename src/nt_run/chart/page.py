@@ -22,7 +22,20 @@ from nt_run.chart.view import ChartData, chart_data
 from nt_run.chart.writing import check_target, write_whole
 from nt_run.results import Run
 
-SCRIPTS = ("dom", "unpack", "market", "palette", "lines", "shades", "marks", "legends", "view", "trades", "panels", "main")
+SCRIPTS = (
+    "dom",
+    "unpack",
+    "market",
+    "palette",
+    "lines",
+    "shades",
+    "marks",
+    "legends",
+    "view",
+    "trades",
+    "panels",
+    "main",
+)
 """Scripts of the page in the order they are put together."""
 BUTTONS = ("1m", "5m", "15m", "1h", "4h", "1d", "1w")
 """Lengths of candles one can choose besides the run's own interval."""
