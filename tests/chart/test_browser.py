@@ -315,6 +315,18 @@ def test_no_line_is_drawn_through_a_hole(browser: Browser, tmp_path: Path) -> No
     assert browser.errors() == []
 
 
+@pytest.mark.parametrize("weight", [400, 600])
+def test_the_font_of_the_page_can_write_the_name_of_the_market(browser: Browser, page: Path, weight: int) -> None:
+    browser.open(page)
+    width = browser.run(
+        "const context = document.createElement('canvas').getContext('2d');"
+        "context.font = `${arguments[0]} 100px Inter`; return context.measureText('Ⓢ').width",
+        weight,
+    )
+    # As wide as the font is high; what stands for an unknown character is not.
+    assert width == pytest.approx(100)
+
+
 @pytest.mark.parametrize(("bars", "trades", "interval"), [(1, 0, "1m"), (2, 1, "1h"), (30, 0, "1d"), (14, 2, "1M")])
 def test_the_shortest_runs_have_a_page_too(
     browser: Browser, bars: int, trades: int, interval: str, tmp_path: Path
