@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,10 +55,39 @@ def test_nothing_is_ever_overwritten(tmp_path: Path, existing: str) -> None:
     assert (tmp_path / existing).read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["", "1st", "a b", "class", "../up", "a.b"])
+@pytest.mark.parametrize("name", ["", "1st", "a b", "class", "true", "../up", "a.b", "__init__", "_"])
 def test_a_name_that_no_module_can_have_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="cannot name a strategy"):
         new_strategy(name, "ema", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("numpy", "`import numpy` would find numpy.py"),
+        ("Polars", "`import polars` would find polars.py"),
+        ("typing", "`import typing` would find typing.py"),
+        ("sys", "`import sys` would find sys.py"),
+        ("nt-run", "`import nt_run` would find nt_run.py"),
+        ("conftest", "pytest would take conftest.py for its own"),
+        ("test-idea", "pytest would take test_idea.py for its own"),
+        ("IdeaTest", "pytest would take idea_test.py for its own"),
+        ("bar", "its class Bar would hide another one"),
+        ("strategy", "its class Strategy would hide another one"),
+    ],
+)
+def test_a_name_that_stands_for_something_else_is_refused(tmp_path: Path, name: str, why: str) -> None:
+    with pytest.raises(
+        UsageError, match=rf"cannot name a strategy: .*{re.escape(why)}.* Choose another name, such as my_"
+    ):
+        new_strategy(name, "ema", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_that_name_takes_no_name_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ideas").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert len(new_strategy("ideas", "ema", tmp_path / "mine")) == 3
 
 
 def test_another_template_is_refused_with_the_nearest(tmp_path: Path) -> None:

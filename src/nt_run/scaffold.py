@@ -2,6 +2,8 @@
 
 import keyword
 import re
+import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from nt_run.errors import ResultsError, UsageError
@@ -80,17 +82,19 @@ def new_strategy(name: str, template: str, to: Path) -> list[Path]:
         to: Their folder.
 
     Raises:
-        UsageError: The name cannot be a module's, there is no such template, or one of the files exists.
+        UsageError: The name cannot be a module's, or is taken; there is no such template; or one of the files exists.
         ResultsError: The files cannot be written.
     """
     module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
-    if not module.isidentifier() or keyword.iskeyword(module):
+    title = "".join(part[:1].upper() + part[1:] for part in module.split("_"))
+    if not module.isidentifier() or module != module.strip("_") or {module, title} & set(keyword.kwlist):
         raise UsageError(f"{name!r} cannot name a strategy. Use letters, digits and _, as in my_idea.")
     if template not in TEMPLATES:
         raise UsageError(f"There is no template {template!r}.{nearest(template, TEMPLATES)} {_choices()}")
-    title = "".join(part[:1].upper() + part[1:] for part in module.split("_"))
-    strategy, config = to / f"{module}.py", to / f"{module}.toml"
     source = _source(template, title)
+    if taken := _taken(module, title, template):
+        raise UsageError(f"{name!r} cannot name a strategy: {taken}. Choose another name, such as my_{module}.")
+    strategy, config = to / f"{module}.py", to / f"{module}.toml"
     texts = {
         strategy: source,
         config: _CONFIG.format(title=title, config=config, strategy=strategy, params=_params(source)),
@@ -106,6 +110,20 @@ def new_strategy(name: str, template: str, to: Path) -> list[Path]:
     except OSError as exc:
         raise ResultsError(f"{to} cannot be written: {exc.strerror or exc}.") from exc
     return list(texts)
+
+
+def _taken(module: str, title: str, template: str) -> str:
+    """Return what a name stands for already where its files are imported or tested; nothing where it is free."""
+    if module == "conftest" or module.startswith("test_") or module.endswith("_test"):
+        return f"pytest would take {module}.py for its own"
+    spec = PathFinder.find_spec(module)
+    # A folder anybody may have is a module without an origin, and hides behind a file.
+    installed = spec is not None and spec.origin is not None
+    if installed or module in sys.stdlib_module_names:
+        return f"beside it, `import {module}` would find {module}.py in place of the module there is"
+    if re.search(rf"\b{title}\b", _source(template, "")):
+        return f"its class {title} would hide another one that it needs"
+    return ""
 
 
 def _choices() -> str:
