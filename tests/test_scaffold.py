@@ -84,10 +84,10 @@ def test_a_name_that_stands_for_something_else_is_refused(tmp_path: Path, name: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_that_name_takes_no_name_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "ideas").mkdir()
+def test_a_module_of_their_own_elsewhere_takes_no_name_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "idea.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    assert len(new_strategy("ideas", "ema", tmp_path / "mine")) == 3
+    assert len(new_strategy("idea", "ema", tmp_path / "mine")) == 3
 
 
 def test_another_template_is_refused_with_the_nearest(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import keyword
 import re
 import sys
+import sysconfig
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from nt_run.settings import nearest
 
 TEMPLATES = ("ema", "breakout", "mean-reversion", "blank")
 _FOLDER = Path(__file__).parent / "strategies" / "templates"
+_INSTALLED = [*(sysconfig.get_path(name) for name in ("purelib", "platlib")), str(Path(__file__).parents[1])]
+"""Where modules are that a strategy might need: not all of `sys.path`, which has folders of the users' own."""
 _CONFIG = """# {title}: what to run it on. Flags override single keys: --symbol ETHUSDT --days 90
 #   nt-run backtest {config} --demo     without --demo: on the exchange's own data
 #   nt-run check {config} --demo        does it know the future?
@@ -116,10 +119,7 @@ def _taken(module: str, title: str, template: str) -> str:
     """Return what a name stands for already where its files are imported or tested; nothing where it is free."""
     if module == "conftest" or module.startswith("test_") or module.endswith("_test"):
         return f"pytest would take {module}.py for its own"
-    spec = PathFinder.find_spec(module)
-    # A folder anybody may have is a module without an origin, and hides behind a file.
-    installed = spec is not None and spec.origin is not None
-    if installed or module in sys.stdlib_module_names:
+    if module in sys.stdlib_module_names or PathFinder.find_spec(module, _INSTALLED) is not None:
         return f"beside it, `import {module}` would find {module}.py in place of the module there is"
     if re.search(rf"\b{title}\b", _source(template, "")):
         return f"its class {title} would hide another one that it needs"
