@@ -11,7 +11,9 @@ import pytest
 
 from chart.made_up_runs import START_MS, make_klines, make_run
 from nt_run.chart.compare import compare
+from nt_run.chart.crowd import Crowd
 from nt_run.chart.focus import Focus
+from nt_run.chart.legend import legend
 from nt_run.chart.view import ChartData, chart_data
 from nt_run.model import TimeRange, format_iso
 from nt_run.results import Run
@@ -205,7 +207,11 @@ def test_every_sign_of_captions_and_help_is_in_the_bundled_font(data: ChartData)
     marked = replace(
         data, ambiguous=np.array([3]), fills=replace(data.fills, liquidation=np.ones_like(data.fills.opens))
     )
-    texts = [captions.price_caption(marked, 100, level="1m", detailed=True), *sum(keys.HELP, ())]
+    crowd = Crowd(marked.fills, marked.trades)
+    sights = [crowd.between(0, 180, size) for size in ((2000, 400), (15, 400))]
+    marks = [legend(marked, (0, 180), sight, {0, 1, 2}) for sight in sights]
+    texts = [captions.price_caption(marked, 100, each, level="1m", detailed=True) for each in marks]
+    texts += sum(keys.HELP, ())
     courses = compare([make_run(make_klines(50), trades=1)]).courses
     texts.append(captions.courses_caption(courses, [theme.TEXT] * len(courses), 3))
     folder = Path(captions.__file__).parent / "fonts"

@@ -9,6 +9,8 @@ import pytest
 
 from chart.made_up_runs import make_klines, make_run
 from nt_run.chart.captions import plot_caption, price_caption
+from nt_run.chart.crowd import Crowd
+from nt_run.chart.legend import legend
 from nt_run.chart.lines import LIQUIDATION
 from nt_run.chart.packing import Column
 from nt_run.chart.page import _columns, _facts
@@ -107,7 +109,9 @@ def test_each_position_has_the_price_at_which_it_would_have_been_liquidated(mode
     assert lines.end.tolist() == [data.trades.exit_slot[0], 39]
     text = price_caption(data, int(data.trades.exit_slot[0]), level="1m", detailed=True, trade=1)
     assert f"liquidation at {expected[0]:,.1f}" in text
-    assert "– liquidation price" in text
+    sight = Crowd(data.fills, data.trades).between(0, 39, (1000, 400))
+    marks = legend(data, (0, 39), sight, {LIQUIDATION})
+    assert "– liquidation price" in [entry.text for entry in marks]
 
 
 @pytest.mark.parametrize("summary", [{"margin": None}, {"margin": MARGIN | {"liquidation_prices": "not reachable"}}])

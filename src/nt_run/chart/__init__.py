@@ -8,8 +8,8 @@
     display     can a chart be drawn here?
     draw        the door: a window, or files
     scene       the door to Qt: `show_window`, `save_png`
-    stage       the finplot window with its panes; behind it panes, items, flows, marks, axes, header, plates,
-                captions, and qt, the door to the vendors
+    stage       the finplot window with its panes; behind it panes, items, flows, axes, marks and lane (trades;
+                crowd says how), header, plates, captions, legend, and qt, the door to the vendors
     page        the run as one HTML file: overview and sections (what it says beside the chart), packing (its
                 numbers), web/ (its scripts, style sheet and lightweight-charts)
     writing     files whole or not at all

@@ -8,7 +8,7 @@ import numpy as np
 
 from nt_run.chart import theme
 from nt_run.chart.compare import Course
-from nt_run.chart.lines import LIQUIDATION, STOP, TARGET
+from nt_run.chart.legend import Entry
 from nt_run.chart.published import PlotPane
 from nt_run.chart.view import ChartData
 
@@ -17,12 +17,15 @@ SYNTHETIC = "SYNTHETIC MARKET (demo)"
 _GAP = " &nbsp; "
 
 
-def price_caption(data: ChartData, row: int, *, level: str, detailed: bool, trade: int | None = None) -> str:
+def price_caption(
+    data: ChartData, row: int, marks: Sequence[Entry] = (), *, level: str, detailed: bool, trade: int | None = None
+) -> str:
     """Return the lines of the price pane: the bar, the averages and bands, the legend, the trade at the bar.
 
     Args:
         data: The chart.
         row: The bar.
+        marks: The legend.
         level: Name of the candles drawn, such as `5m`.
         detailed: Whether averages and bands are drawn at this level.
         trade: The trade one has asked for, told as long as the bar is one of its own.
@@ -31,8 +34,8 @@ def price_caption(data: ChartData, row: int, *, level: str, detailed: bool, trad
     if not detailed:
         what = "averages and bands" if data.price_plot is None else "the strategy's lines"
         lines[1] = ink(f"{what} are hidden at {level}", theme.DIM)
-    lines += [line for line in (_legend(data),) if line]
-    return "<br>".join(lines + _trade_line(data, row, trade))
+    lines.append(_GAP.join(ink(entry.text, entry.name) for entry in marks))
+    return "<br>".join([line for line in lines if line] + _trade_line(data, row, trade))
 
 
 def plot_caption(pane: PlotPane, row: int) -> str:
@@ -49,13 +52,13 @@ def position_caption(data: ChartData, row: int) -> str:
     return f"{ink('Position', theme.DIM)} {ink(f'{value:+,.{data.quantity_decimals}f}', theme.signed(value))}"
 
 
-def equity_caption(data: ChartData, row: int) -> str:
-    """Return the line of the equity pane: the amount, its change since the start, and the mark of funding."""
+def equity_caption(data: ChartData, row: int, *, marked: bool = True) -> str:
+    """Return the line of the equity pane: the amount, its change since the start, and funding where it is `marked`."""
     equity, start = _value(data.account.equity[row]), data.account.start
     parts = [ink("Equity", theme.DIM), ink(f"{equity:,.2f}", theme.EQUITY)]
     if start > 0:
         parts.append(ink(f"{equity / start - 1:+.2%}", theme.signed(equity - start)))
-    if len(data.funding.slot):
+    if marked:
         parts.append(f"&nbsp;{ink('◆', theme.FUNDING)} {ink('funding', theme.DIM)}")
     return " ".join(parts)
 
@@ -117,27 +120,6 @@ def _overlay_line(data: ChartData, row: int) -> str:
             ink(f"BB (20, 2) {edges}", theme.BANDS),
         )
     )
-
-
-def _legend(data: ChartData) -> str:
-    """Return what the marks mean, those that occur in the run."""
-    entries: list[tuple[str, str]] = []
-    if len(data.fills.slot):
-        entries += [(theme.BUY, "▲ buy"), (theme.SELL, "▼ sell"), (theme.TEXT, "○ exit")]
-        entries += [(theme.RISE, "– win"), (theme.FALL, "– loss")]
-    kinds = (
-        (STOP, theme.STOP, "– stop"),
-        (TARGET, theme.TARGET, "– target"),
-        (LIQUIDATION, theme.WARNING, "– liquidation price"),
-    )
-    entries += [(name, text) for kind, name, text in kinds if (data.lines.kind == kind).any()]
-    if data.fills.liquidation.any():
-        entries.append((theme.WARNING, "× liquidation"))
-    if len(data.bars.slot) < data.bars.slots:
-        entries.append((theme.DIM, "■ no data"))
-    if len(data.ambiguous):
-        entries.append((theme.DOUBT, "■ ambiguous bar"))
-    return _GAP.join(ink(text, name) for name, text in entries)
 
 
 def _trade_line(data: ChartData, row: int, wanted: int | None) -> list[str]:

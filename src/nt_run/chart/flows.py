@@ -7,7 +7,7 @@ from PyQt6 import QtCore, QtGui
 
 from nt_run.chart import theme
 from nt_run.chart.items import Item, Pane, View, pieces
-from nt_run.chart.levels import Floats
+from nt_run.chart.levels import Floats, Ints
 from nt_run.chart.qt import NO_PEN, SMOOTH, colour, draw_polyline, draw_rects, pen
 from nt_run.chart.view import Funding
 
@@ -83,18 +83,21 @@ class Diamonds(Item):
         self._slots = funding.slot
         self._values = values
 
+    def between(self, left: float, right: float) -> Ints:
+        """Return the slots of those that are drawn."""
+        start, stop = (int(place) for place in np.searchsorted(self._slots, (left, right)))
+        return self._slots[start : stop if stop - start <= _MAX_DIAMONDS else start]
+
     @override
     def draw(self, painter: QtGui.QPainter, view: View) -> None:
-        start, stop = (int(place) for place in np.searchsorted(self._slots, (view.left, view.right)))
-        if not 0 < stop - start <= _MAX_DIAMONDS:
-            return
+        shown = self.between(view.left, view.right)
         to_px = painter.transform()
         painter.save()
         painter.resetTransform()
         painter.setRenderHint(SMOOTH)
         painter.setPen(QtGui.QPen(colour(theme.BACKGROUND), 1))
         painter.setBrush(colour(theme.FUNDING))
-        for slot in self._slots[start:stop]:
+        for slot in shown:
             centre = to_px.map(QtCore.QPointF(float(slot), float(self._values[self.pane.bars.row(slot)])))
             corners = ((0, -_DIAMOND_PX), (_DIAMOND_PX, 0), (0, _DIAMOND_PX), (-_DIAMOND_PX, 0))
             painter.drawPolygon(QtGui.QPolygonF([centre + QtCore.QPointF(x, y) for x, y in corners]))

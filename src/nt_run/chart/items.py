@@ -18,7 +18,7 @@ from nt_run.chart.qt import NO_BRUSH, NO_PEN, SMOOTH, colour, draw_lines, draw_p
 
 _BODY = 0.72
 """Width of a candle as a share of its place."""
-_VOLUME = 0.17
+VOLUME = 0.17
 """Height of the highest volume bar as a share of the pane."""
 _POINTS_PER_PX = 1.5
 _BOLD_POINTS_PER_PX = 2.0
@@ -40,6 +40,11 @@ class View(NamedTuple):
     def height(self) -> float:
         """Height in values."""
         return self.top - self.bottom
+
+    @property
+    def size_px(self) -> tuple[float, float]:
+        """Width and height in pixels."""
+        return self.width_px, self.height_px
 
     @property
     def per_px(self) -> float:
@@ -128,7 +133,7 @@ class Candles(Item):
         first, last = slot[level.first[shown]].astype(float), slot[level.last[shown]].astype(float)
         opens, closes = level.open[shown], level.close[shown]
         middle, width = (first + last) / 2, (last - first + 1) * _BODY
-        volume = level.volume[shown] * (_VOLUME * view.height / (float(level.volume[shown].max(initial=0.0)) or 1.0))
+        volume = level.volume[shown] * (VOLUME * view.height / (float(level.volume[shown].max(initial=0.0)) or 1.0))
         body = np.maximum(np.abs(closes - opens), view.height / max(view.height_px, 1.0))
         painter.setRenderHint(SMOOTH, False)
         for name, side in ((theme.RISE, closes >= opens), (theme.FALL, closes < opens)):

@@ -1,6 +1,6 @@
 """Fills and trades on the candles: markers at the prices paid, lines from entry to exit, PnL labels.
 
-All are painted by one item, in pixels, with less detail the more of them are visible.
+All are painted by one item, in pixels; those too many for it are in the lane.
 """
 
 from typing import NamedTuple, override
@@ -9,16 +9,13 @@ import numpy as np
 from PyQt6 import QtCore, QtGui
 
 from nt_run.chart import theme
+from nt_run.chart.crowd import Crowd, Detail
 from nt_run.chart.items import Item, Pane, View
-from nt_run.chart.levels import Flags, Floats, Ints
+from nt_run.chart.levels import Floats, Ints
 from nt_run.chart.qt import NO_BRUSH, SMOOTH, colour, draw_lines, font, pen
 from nt_run.chart.view import Fills, Trades
 
 _FEW = 50
-_STRIP_TOP = 0.185
-"""The density strip stands right above the volume, as a share of the pane."""
-_STRIP_PX = 24.0
-_STRIP_BIN_PX = 2.0
 _CROSS_PX = 6.0
 """Half the width of the cross at a liquidation, which no zoom leaves out."""
 _LABEL_PX = 16.0
@@ -44,45 +41,34 @@ class _Pixels(NamedTuple):
 class Marks(Item):
     """Every fill and every trade of a run."""
 
-    def __init__(self, pane: Pane, fills: Fills, trades: Trades) -> None:
+    def __init__(self, pane: Pane, fills: Fills, trades: Trades, crowd: Crowd) -> None:
         super().__init__(pane, 20)
-        self._fills = fills
-        self._trades = trades
-        # Trades are in order of entry, and one of them ends before the next begins: exits are in order too.
-        self._exits = np.maximum.accumulate(trades.exit_slot) if len(trades.exit_slot) else trades.exit_slot
+        self._fills, self._trades, self._crowd = fills, trades, crowd
 
     @override
     def draw(self, painter: QtGui.QPainter, view: View) -> None:
-        start = int(np.searchsorted(self._exits, view.left))
-        shown = slice(start, max(int(np.searchsorted(self._trades.entry_slot, view.right)), start))
-        fills = slice(*(int(place) for place in np.searchsorted(self._fills.slot, (view.left, view.right))))
-        count = max(shown.stop - shown.start, (fills.stop - fills.start + 1) // 2)
+        sight = self._crowd.between(view.left, view.right, view.size_px)
         matrix = painter.transform()
         pixels = _Pixels(matrix.m11(), matrix.dx(), matrix.m22(), matrix.dy())
         painter.save()
         painter.resetTransform()
-        painter.setRenderHint(SMOOTH, count <= theme.ARROWED_TRADES)
-        if count > theme.TICKED_TRADES:
-            self._draw_strip(painter, view, pixels, shown)
-        else:
-            self._draw_lines(painter, pixels, shown, fine=count <= theme.ARROWED_TRADES)
-            if count <= theme.ARROWED_TRADES:
-                self._draw_fills(painter, pixels, fills, count)
-            else:
-                self._draw_ticks(painter, pixels, fills)
-        self._draw_liquidations(painter, pixels, fills)
-        if count <= min(theme.LABELLED_TRADES, view.width_px / theme.LABEL_ROOM_PX):
-            self._draw_labels(painter, pixels, shown, view)
+        painter.setRenderHint(SMOOTH)
+        if sight.detail >= Detail.ARROWS:
+            self._draw_lines(painter, pixels, sight.trades)
+            self._draw_fills(painter, pixels, sight.fills, sight.number)
+        self._draw_liquidations(painter, pixels, sight.fills)
+        if sight.detail == Detail.LABELS:
+            self._draw_labels(painter, pixels, sight.trades, view)
         painter.restore()
 
-    def _draw_lines(self, painter: QtGui.QPainter, pixels: _Pixels, shown: slice, *, fine: bool) -> None:
+    def _draw_lines(self, painter: QtGui.QPainter, pixels: _Pixels, shown: slice) -> None:
         trades = self._trades
         x0, x1 = pixels.x(trades.entry_slot[shown]), pixels.x(trades.exit_slot[shown])
         y0, y1 = pixels.y(trades.entry_price[shown]), pixels.y(trades.exit_price[shown])
         won = trades.pnl[shown] > 0
         painter.setBrush(NO_BRUSH)
         for name, side in ((theme.RISE, won), (theme.FALL, ~won)):
-            painter.setPen(pen(name, 1.3 if fine else 0, 215, (4, 3) if fine else ()))
+            painter.setPen(pen(name, 1.3, 215, (4, 3)))
             draw_lines(painter, x0[side], y0[side], x1[side], y1[side])
 
     def _draw_fills(self, painter: QtGui.QPainter, pixels: _Pixels, shown: slice, count: int) -> None:
@@ -109,34 +95,10 @@ class Marks(Item):
         rows = np.flatnonzero(self._fills.liquidation[shown]) + shown.start
         x, y = pixels.x(self._fills.slot[rows]), pixels.y(self._fills.price[rows])
         arm = _CROSS_PX
-        painter.setRenderHint(SMOOTH)
         for name, width in ((theme.BACKGROUND, 6.0), (theme.WARNING, 3.0)):
             painter.setPen(QtGui.QPen(colour(name), width))
             draw_lines(painter, x - arm, y - arm, x + arm, y + arm)
             draw_lines(painter, x - arm, y + arm, x + arm, y - arm)
-
-    def _draw_ticks(self, painter: QtGui.QPainter, pixels: _Pixels, shown: slice) -> None:
-        fills = self._fills
-        for name, side in ((theme.BUY, 1), (theme.SELL, -1)):
-            rows: Flags = (fills.sign[shown] == side) & fills.opens[shown]
-            x, y = pixels.x(fills.slot[shown][rows]), pixels.y(fills.price[shown][rows])
-            painter.setPen(QtGui.QPen(colour(name), 2))
-            draw_lines(painter, x, y + 2 * side, x, y + 9 * side)
-
-    def _draw_strip(self, painter: QtGui.QPainter, view: View, pixels: _Pixels, shown: slice) -> None:
-        origin = pixels.scale_x * view.left + pixels.shift_x
-        bins = int(view.width_px / _STRIP_BIN_PX) + 1
-        x = pixels.x(self._trades.exit_slot[shown])
-        place = np.clip(((x - origin) / _STRIP_BIN_PX).astype(np.int64), 0, bins - 1)
-        net: Floats = np.bincount(place, self._trades.pnl[shown], bins).astype(np.float64)
-        base = pixels.scale_y * (view.bottom + _STRIP_TOP * view.height) + pixels.shift_y
-        # The root keeps small days visible beside the largest.
-        height = _STRIP_PX * (np.abs(net) / (float(np.abs(net).max()) or 1.0)) ** 0.6
-        middle = origin + _STRIP_BIN_PX * (np.arange(bins, dtype=np.float64) + 0.5)
-        for name, side in ((theme.RISE, net > 0), (theme.FALL, net < 0)):
-            painter.setPen(QtGui.QPen(colour(name, 190), 1.6))
-            bottom = np.full(int(side.sum()), base)
-            draw_lines(painter, middle[side], bottom, middle[side], bottom - height[side])
 
     def _draw_labels(self, painter: QtGui.QPainter, pixels: _Pixels, shown: slice, view: View) -> None:
         trades, bars = self._trades, self.pane.bars

@@ -23,8 +23,6 @@ _FLAT = 1e-5
 """A pane never shows less than this share of its values: beyond it, floats run out of digits for pixels."""
 PER_CENT = 0.01
 """Unit of an axis whose values are fractions and shown as per cent."""
-_VOLUME_ROOM = 0.28
-"""Candles stay above the volume and the strip of results."""
 PER_CENT_DECIMALS = 4
 """Decimals of a fraction that make two of a per cent."""
 
@@ -33,8 +31,8 @@ PER_CENT_DECIMALS = 4
 class PaneSpec:
     """One pane: extremes per bar, its share of the height, how its values read.
 
-    `fill` is the share of the height its values take, `below` the room under them as a share of theirs; `axis_unit` is
-    what counts as 1 on its axis; `caption` is absent for the price pane, whose caption needs the level of detail too.
+    `fill` is the share of the height its values take; `axis_unit` is what counts as 1 on its axis; `caption` is absent
+    for the price pane, whose caption needs the level of detail too.
     """
 
     lows: Floats
@@ -42,7 +40,6 @@ class PaneSpec:
     weight: float
     fill: float
     decimals: int
-    below: float = 0.0
     caption: Callable[[int], str] | None = None
     axis_unit: float = 1.0
 
@@ -60,10 +57,10 @@ def pane_specs(data: ChartData) -> list[PaneSpec]:
         for pane in data.own_panes
     ]
     specs = [
-        PaneSpec(bars.low, bars.high, 6.2, 0.94, data.price_decimals, _VOLUME_ROOM),
+        PaneSpec(bars.low, bars.high, 6.2, 1.0, data.price_decimals),
         *own,
         PaneSpec(lows, highs, 1.0, 0.8, data.quantity_decimals, caption=partial(captions.position_caption, data)),
-        PaneSpec(account.equity, account.equity, 2.1, 0.86, 2, caption=partial(captions.equity_caption, data)),
+        PaneSpec(account.equity, account.equity, 2.1, 0.86, 2),
         PaneSpec(
             account.drawdown,
             np.zeros_like(account.drawdown),
@@ -102,12 +99,17 @@ class PaneSource(_DataSource):
         self._times = times
         self._bars = bars
         self._unit = 10.0**-spec.decimals
-        self._below = spec.below
+        self.room: Callable[[int, int], tuple[float, float]] = lambda _first, _last: (0.0, 0.0)
+        """Empty room below and above the values of the slots from first to last, as shares of their height."""
         self._extremes = Extremes(spec.lows, spec.highs)
         self.low, self.high = self._widened(*self._extremes.of(0, len(spec.lows)))
 
-    def _hilo(self, first: float, last: float) -> tuple[int, int, float, float, int]:
-        """Return first and last time (ns), highest, lowest and number of slots, as finplot asks for them."""
+    def hilo(self, first: float, last: float) -> tuple[int, int, float, float, int]:
+        """Return first and last time (ns), highest, lowest and number of slots, as finplot asks for them.
+
+        Always anew: the room depends on more than the slots, and finding extremes is no slower than remembering them.
+        """
+        first += 0.5 if first != last else 0.0
         start, stop = max(int(first), 0), min(int(last), self._bars.slots - 1) + 1
         if start >= stop:
             return 0, 0, 0.0, 0.0, 0
@@ -115,6 +117,8 @@ class PaneSource(_DataSource):
         # In a hole as wide as the window, the height of the bar before it.
         low, high = self._extremes.of(min(int(rows[0]), int(rows[1]) - 1), int(rows[1]))
         low, high = self._widened(low, high)
+        below, above = (share * (high - low) for share in self.room(start, stop - 1))
+        low, high = low - below, high + above
         return int(self._times[start]), int(self._times[stop - 1]), high, low, stop - start
 
     def _widened(self, low: float, high: float) -> tuple[float, float]:
@@ -123,7 +127,7 @@ class PaneSource(_DataSource):
         missing = max(self._unit, _FLAT * abs(high)) - (high - low)
         if missing > 0:
             low, high = low - missing / 2, high + missing / 2
-        return low - self._below * (high - low), high
+        return low, high
 
 
 def dress(plot: Any, spec: PaneSpec, bars: Bars) -> Pane:  # noqa: ANN401 – untyped vendor

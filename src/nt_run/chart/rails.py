@@ -23,12 +23,18 @@ class Rails(Item):
         # Lines are in order of their start; those that end early do not make the ones before them visible.
         self._ends = np.maximum.accumulate(lines.end) if len(lines.end) else lines.end
 
+    def kinds(self, left: float, right: float) -> set[int]:
+        """Return the kinds that are drawn between two slots."""
+        return set(self._lines.kind[self._between(left, right)].tolist())
+
+    def _between(self, left: float, right: float) -> slice:
+        first = int(np.searchsorted(self._ends, left))
+        last = max(int(np.searchsorted(self._lines.start, right)), first)
+        return slice(first, last if last - first <= theme.ARROWED_TRADES else first)
+
     @override
     def draw(self, painter: QtGui.QPainter, view: View) -> None:
-        lines = self._lines
-        shown = slice(int(np.searchsorted(self._ends, view.left)), int(np.searchsorted(lines.start, view.right)))
-        if not 0 < shown.stop - shown.start <= theme.ARROWED_TRADES:
-            return
+        lines, shown = self._lines, self._between(view.left, view.right)
         painter.setRenderHint(SMOOTH, False)
         left, right = (edge[shown].astype(np.float64) + 0.5 for edge in (lines.start, lines.end))
         price, kind = lines.price[shown], lines.kind[shown]

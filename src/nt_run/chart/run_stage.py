@@ -6,10 +6,13 @@ import numpy as np
 
 from nt_run.chart import captions, theme
 from nt_run.chart.axes import Tag
+from nt_run.chart.crowd import Crowd
 from nt_run.chart.flows import Diamonds, Payments, Steps
 from nt_run.chart.focus import Focus, find_span, next_trade, trade_span
 from nt_run.chart.header import Heading
-from nt_run.chart.items import Band, Candles, Curve, Overlay, Pane, Stroke
+from nt_run.chart.items import VOLUME, Band, Candles, Curve, Overlay, Pane, Stroke, View
+from nt_run.chart.lane import Lane
+from nt_run.chart.legend import legend
 from nt_run.chart.levels import Pyramid
 from nt_run.chart.marks import Marks
 from nt_run.chart.panes import add_line, pane_specs
@@ -19,6 +22,12 @@ from nt_run.chart.rails import Rails
 from nt_run.chart.shades import Holes, Spotlight, Stripes
 from nt_run.chart.stage import Stage
 from nt_run.chart.view import ChartData
+
+_ABOVE_PX, _BELOW_PX = 12.0, 18.0
+"""Air above the candles, and between them and what is below."""
+_LEAST_PX = 60.0
+_LEAST_CANDLES = 0.4
+"""Candles have this share of the height whatever else needs room."""
 
 
 class RunStage(Stage):
@@ -55,13 +64,19 @@ class RunStage(Stage):
             self.show_trade(number)
 
     @override
-    def caption(self, row: int) -> None:
-        super().caption(row)
+    def told(self, place: int, row: int) -> str:
         view = self.panes[0].view()
+        if self.panes[place] is self._equity:
+            marked = len(self._diamonds.between(view.left, view.right)) > 0
+            return captions.equity_caption(self.data, row, marked=marked)
+        return super().told(place, row) if place else self._price_told(view, row)
+
+    def _price_told(self, view: View, row: int) -> str:
         factor = self.pyramid.pick(view.right - view.left, view.width_px)
         level, detailed = self.pyramid.level(factor).name, factor < theme.DETAIL_FACTOR
-        text = captions.price_caption(self.data, row, level=level, detailed=detailed, trade=self.trade)
-        self.captions[0].say(text)
+        sight = self.crowd.between(view.left, view.right, view.size_px)
+        marks = legend(self.data, (view.left, view.right), sight, self._rails.kinds(view.left, view.right))
+        return captions.price_caption(self.data, row, marks, level=level, detailed=detailed, trade=self.trade)
 
     @override
     def fill(self) -> None:
@@ -82,13 +97,26 @@ class RunStage(Stage):
             Overlay(pane, pyramid, lines.fast, Stroke(theme.FAST, 1.6))
         if self.data.price_plot is not None:
             self._fill_plot(pane, self.data.price_plot)
-        Rails(pane, self.data.lines)
-        Marks(pane, self.data.fills, self.data.trades)
+        self._rails = Rails(pane, self.data.lines)
+        self.crowd = Crowd(self.data.fills, self.data.trades)
+        self._lane = Lane(pane, self.data.fills, self.data.trades, self.crowd)
+        Marks(pane, self.data.fills, self.data.trades, self.crowd)
+        pane.plot.vb.datasrc.room = self._room
         last = float(bars.close[-1])
         name = theme.RISE if last >= bars.open[-1] else theme.FALL
         add_line(pane.plot, last, pen(name, 1, 150, (2, 3)))
         tag = Tag(pane.plot, "right", name, theme.BACKGROUND)
         tag.show_at(last, f"{last:,.{self.data.price_decimals}f}")
+
+    def _room(self, first: int, last: int) -> tuple[float, float]:
+        """Return how much room volume and lane take below the candles, and how much is left above them."""
+        view = self.panes[0].view()
+        height = max(view.height_px, _LEAST_PX)
+        below = VOLUME * height + _BELOW_PX
+        below += self._lane.height_px(self.crowd.between(first, last, view.size_px).detail, height)
+        above = _ABOVE_PX
+        candles = max(height - below - above, _LEAST_CANDLES * height)
+        return below / candles, above / candles
 
     def _fill_plot(self, pane: Pane, plot: PlotPane) -> None:
         # The first line lies on top of the others.
@@ -107,7 +135,7 @@ class RunStage(Stage):
         Steps(position, account.position)
         Curve(equity, account.equity, Stroke(theme.EQUITY, 1.7, base=account.start, fill=34))
         add_line(equity.plot, account.start, pen(theme.GRID, 1, 110, (3, 4)))
-        Diamonds(equity, funding, account.equity)
+        self._equity, self._diamonds = equity, Diamonds(equity, funding, account.equity)
         Curve(drawdown, account.drawdown, Stroke(theme.DRAWDOWN, 1.3, base=0.0, fill=60))
         for pane in rest:
             Payments(pane, funding)

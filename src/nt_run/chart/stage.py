@@ -53,6 +53,8 @@ class Stage:
             plot.vb.sigRangeChanged.connect(_place)
         for change in (self.plots[0].vb.sigXRangeChanged, self.plots[0].vb.sigResized):
             change.connect(self._again)
+        # The room around the values depends on the height of the pane.
+        self.plots[0].vb.sigResized.connect(_fit)
         self.caption(self._row)
 
     def fill(self) -> None:
@@ -65,9 +67,13 @@ class Stage:
     def caption(self, row: int) -> None:
         """Let every pane tell of the bar in `row`."""
         self._row = row
-        for spec, plate in zip(self.specs, self.captions, strict=True):
-            if spec.caption is not None:
-                plate.say(spec.caption(row))
+        for place, plate in enumerate(self.captions):
+            plate.say(self.told(place, row))
+
+    def told(self, place: int, row: int) -> str:
+        """Return what the pane at `place` says of a bar, as rich text."""
+        caption = self.specs[place].caption
+        return "" if caption is None else caption(row)
 
     def look_at(self, span: Span) -> None:
         """Show a stretch of the time axis, with the heights that belong to it, and tell of its last bar."""
@@ -110,6 +116,10 @@ class Stage:
             return "", ""
 
         return follow
+
+
+def _fit(box: Any, *_: object) -> None:  # noqa: ANN401 – untyped vendor
+    box.update_y_zoom()
 
 
 def _place(box: Any, *_: object) -> None:  # noqa: ANN401 – untyped vendor

@@ -47,9 +47,13 @@ FINE_POINTS: Final = 700
 LABEL_ROOM_PX: Final = 24.0
 """While every visible trade has this much width, each shows its PnL."""
 LABELLED_TRADES: Final = 90
-"""More than this many trades show no PnL however wide the window; the next two limit arrows and ticks."""
+"""More than this many trades show no PnL however wide the window."""
+ARROW_ROOM_PX: Final = 12.0
 ARROWED_TRADES: Final = 250
-TICKED_TRADES: Final = 900
+"""With less room for each, or with more than this many, trades are not marked on the candles but in a lane below."""
+TICK_ROOM_PX: Final = 3.0
+TICKS_FROM_PX: Final = 220.0
+"""With less room for each, or in a lower pane, the lane has results only."""
 
 
 def plot_colour(number: int) -> str:
