@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from nt_run.__main__ import main
+from nt_run.demo import DemoExchange, Fault
+from nt_run.model import parse_time
 
 RANGE = ["--start", "2026-05-01", "--end", "2026-05-04"]
 
@@ -195,3 +197,32 @@ def test_bad_input_ends_with_its_code(data: Run, arguments: tuple[str, ...], cod
     got, out, err = data(*arguments)
     assert (got, out) == (code, "")
     assert words in err
+
+
+def test_settlements_that_no_source_has_stop_a_run_or_are_listed(data: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = parse_time("2026-05-02T08:00")
+
+    def lose(rows: list[Any]) -> list[Any]:
+        return [one for one in rows if abs(one["fundingTime"] - lost) > 60_000]
+
+    with DemoExchange([Fault("/fundingRate?", "rows", times=None, edit=lose)]) as exchange:
+        monkeypatch.setenv("NT_RUN_REST_URL", exchange.rest_url)
+        code, out, err = data("backtest", *RANGE, "--quiet")
+        assert (code, out, "the settlement between 2026-05-02 00:00 and 2026-05-02 16:00" in err) == (3, "", True)
+        # 8 of 9 are 0.888…
+        run = of(data("backtest", *RANGE, "--min-completeness", "0.88", "--json"))
+        _, out, _ = data("runs", "show")
+        found = of(data("data", "certificate", "--json"))
+        _, listed, _ = data("data", "certificate")
+        audited = data("audit")[0]
+    gap = {
+        "start": "2026-05-02T00:00:00Z",
+        "end": "2026-05-02T16:00:00Z",
+        "count": 1,
+        "status": "confirmed_absent",
+    }
+    assert (run["data"]["missing_settlements"], run["data"]["completeness"]) == ([gap], 1.0)
+    row = next(line.split() for line in out.splitlines() if "settlements" in line)
+    assert row[1:5] == ["settlements", "8", "of", "9"]
+    assert (found["same"], found["now"]["missing_settlements"], audited) == (True, [gap], 0)
+    assert "1 settlement 2026-05-02T00:00:00Z" in listed

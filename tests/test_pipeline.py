@@ -243,6 +243,8 @@ def test_seven_years_of_hours_run_across_the_tick_change(
         )
         run = backtest(config, cache_dir=tmp_path, save=False)
     assert run.summary["bars"] == {"expected": 58_623, "loaded": 58_623, "fed": 58_623, "skipped": 0}
+    # The contract began on 2019-09-08 and was settled from 2019-09-10 08:00 on: what was not due is not missing.
+    assert run.summary["data"]["missing_settlements"] == []
     assert run.klines.floats()["close"].to_list() == frame["close"].to_list()
     # Today's tick is 0.10; the data of 2019 to 2022 moves in 0.01, so two checks of six differ, and it is said.
     differing = [check["name"] for check in run.summary["specs"]["checks"] if not check["same"]]
@@ -258,7 +260,7 @@ def test_rules_of_the_range_make_an_old_run_exact(
 ) -> None:
     # In 2025 BTCUSDT has tick size 0.10 and min notional 100; in March 2021 it had 0.01 and 5.
     frame = recorded(recordings, "BTCUSDT-1h-2019-2026.feather").head(15_000)
-    market = RecordedMarket("BTCUSDT", frame, interval="1h")
+    market = RecordedMarket("BTCUSDT", frame, interval="1h", funding=recorded_funding(recordings))
     with DemoExchange(market=market, exchange_info=recorded_exchange_info) as exchange:
         where = {"exchange.rest_url": exchange.rest_url, "interval": "1h", "start": "2021-03-01", "end": "2021-03-08"}
         SnapshotStore(market_root(load_config(None, where), tmp_path)).keep(
@@ -286,7 +288,8 @@ def test_a_delisted_contract_runs_over_a_time_when_it_traded(
         pl.col("open_time") < pl.datetime(2024, 7, 1, time_zone="UTC")
     )
     frame = frame.with_columns((pl.col(name) / 1000).round(4) for name in prices)
-    market = RecordedMarket("WAVESUSDT", frame.tail(5000), interval="1h", exponents=Exponents(4, 3, 7))
+    funding, digits = recorded_funding(recordings), Exponents(4, 3, 7)
+    market = RecordedMarket("WAVESUSDT", frame.tail(5000), interval="1h", exponents=digits, funding=funding)
     with DemoExchange(market=market, exchange_info=recorded_exchange_info) as exchange:
         where = {"exchange.rest_url": exchange.rest_url, "interval": "1h", "symbol": "WAVESUSDT", "specs.at": "range"}
         run = backtest(load_config(None, {**where, "start": "2024-05-01", "end": "2024-05-08"}), cache_dir=tmp_path)
@@ -301,7 +304,8 @@ def test_spot_rows_in_a_perpetuals_file_are_named(
 ) -> None:
     # 575 spot bars stand in the file from 2025-02-18 10:30; the perpetual moves in 0.10, spot in 0.01.
     frame = recorded(recordings, "BTCUSDT-5m-contaminated-with-spot.feather")
-    market = RecordedMarket("BTCUSDT", frame, interval="5m", exponents=Exponents(2, 5, 7))
+    funding, digits = recorded_funding(recordings), Exponents(2, 5, 7)
+    market = RecordedMarket("BTCUSDT", frame, interval="5m", exponents=digits, funding=funding)
     with DemoExchange(market=market, exchange_info=recorded_exchange_info) as exchange:
         config = load_config(
             None,

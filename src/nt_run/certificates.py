@@ -22,6 +22,7 @@ from nt_run.summary import data_object
 _CHECKED = ("fingerprint", "expected", "loaded", "completeness", "gaps", "sources", "zero_volume_runs")
 _LATER = ("mark_fingerprint", "settlements", "rules")
 """What only newer runs tell."""
+_MISSING = "missing_settlements"
 
 
 def certificate(run: str | None, cache_dir: Path) -> dict[str, Any]:
@@ -36,17 +37,19 @@ def certificate(run: str | None, cache_dir: Path) -> dict[str, Any]:
     """
     kept = load_run(run, cache_dir / "runs")
     with open_market(kept.config, cache_dir=cache_dir, offline=True) as market:
-        now = _klines(market, kept) | {
-            "mark_fingerprint": _marks(market, kept),
-            "settlements": _settlements(market, kept),
-            "rules": _rules(market, kept),
-        }
+        now = (
+            _klines(market, kept)
+            | {"mark_fingerprint": _marks(market, kept), "rules": _rules(market, kept)}
+            | _settlements(market, kept)
+        )
     then = kept.summary["data"] | {
         "settlements": _kept_settlements(kept),
         "rules": kept.summary["specs"].get("snapshot"),
     }
     differ = [name for name in _CHECKED if then.get(name) != now[name]]
     differ += [name for name in _LATER if then.get(name) is not None and then[name] != now[name]]
+    if now[_MISSING] is not None and then.get(_MISSING, now[_MISSING]) != now[_MISSING]:
+        differ.append(_MISSING)
     return {
         "demo": kept.config.demo,
         "run_id": kept.run_id,
@@ -86,14 +89,19 @@ def _marks(market: MarketData, kept: Run) -> str | None:
     return loaded.certificate.fingerprint
 
 
-def _settlements(market: MarketData, kept: Run) -> str | None:
-    """What was settled after the first open and up to the last close, or what is wrong with it."""
-    span = kept.klines.range
+def _settlements(market: MarketData, kept: Run) -> dict[str, Any]:
+    """What was settled after the first open and up to the last close, or what is wrong with it; and what is missing."""
+    span, asked = kept.klines.range, kept.config.time_range(0)
+    held = TimeRange(asked.start_ms + 1, asked.end_ms + 1)
     try:
-        rates = market.load_funding(kept.config.symbol, TimeRange(span.start_ms + 1, span.end_ms + 1)).rates
+        loaded = market.load_funding(kept.config.symbol, held, min_completeness=0.0)
     except DataError as exc:
-        return _reason(exc)
-    return _digest((rate.slot_ms * MS, rate.rate, rate.mark_price) for rate in rates)
+        return {"settlements": _reason(exc), _MISSING: None}
+    inside = [rate for rate in loaded.rates if span.start_ms < rate.slot_ms <= span.end_ms]
+    return {
+        "settlements": _digest((rate.slot_ms * MS, rate.rate, rate.mark_price) for rate in inside),
+        _MISSING: [one.as_object() for one in loaded.missing],
+    }
 
 
 def _kept_settlements(kept: Run) -> str | None:

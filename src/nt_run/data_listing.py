@@ -154,6 +154,10 @@ def print_certificate(found: Mapping[str, Any]) -> None:
         table.add_row("mark prices", now["mark_fingerprint"])
     for gap in now["gaps"]:
         table.add_row("hole", f"{gap['start']} → {gap['end']}, {gap['status']}")
+    for gap in now["missing_settlements"] or ():
+        table.add_row(
+            "missing", f"{counted(gap['count'], 'settlement')} {gap['start']} → {gap['end']}, {gap['status']}"
+        )
     verdict = Text("the same as when it ran", style=GOOD)
     if not found["same"]:
         words = (f"{name} was {found['then'].get(name)}" for name in found["differ"])

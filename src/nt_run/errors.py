@@ -114,12 +114,14 @@ class NoSnapshotError(DataError):
 
 
 class IncompleteDataError(DataError):
-    """Klines are missing and no source has them; `reasons` maps a source to what it said.
+    """Klines or settlements are missing and no source has them; `reasons` maps a source to what it said.
 
-    `completeness` is the share of the bars that are there, a fraction.
+    `completeness` is the share that is there, a fraction; `instead` names another way out: `--no-funding charges none`.
     """
 
-    def __init__(self, what: str, missing: Sequence[str], reasons: Mapping[str, str], completeness: float) -> None:
+    def __init__(
+        self, what: str, missing: Sequence[str], reasons: Mapping[str, str], completeness: float, instead: str = ""
+    ) -> None:
         self.what = what
         self.completeness = completeness
         self.missing = tuple(missing)
@@ -128,6 +130,7 @@ class IncompleteDataError(DataError):
         super().__init__(
             f"{what}: no source has {_some(self.missing)}.{story}\n"
             f"Nothing is filled in. Choose a range without the hole{_allowing(completeness)}."
+            + (f" {instead}." if instead else "")
         )
 
 

@@ -44,6 +44,13 @@ class Inputs:
         loaded = (self.specs, self.klines, self.funding, self.margin)
         return [*(text for one in loaded for text in one.warnings), *self.remarks]
 
+    def data(self) -> dict[str, Any]:
+        """Return what is certified about the data as one object."""
+        return data_object(self.klines.certificate) | {
+            "mark_fingerprint": self.margin.mark_fingerprint,
+            "missing_settlements": [one.as_object() for one in self.funding.missing],
+        }
+
 
 def load_inputs(market: MarketData, config: RunConfig, progress: ProgressDisplay | None = None) -> Inputs:
     """Load rules, klines and funding rates of a run's range.

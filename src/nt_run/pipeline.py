@@ -41,7 +41,7 @@ from nt_run.running import run_market
 from nt_run.sizing import BY_STOP
 from nt_run.steps import find_finer, in_words
 from nt_run.strategies.resolver import StrategySpec, check_params, resolve_strategy
-from nt_run.summary import Facts, data_object, exchange_warning, specs_object, summarize
+from nt_run.summary import Facts, exchange_warning, specs_object, summarize
 
 _CENT = 0.01
 
@@ -170,7 +170,7 @@ def _facts(
         margin=margin_object(margin, inputs.klines.klines, config.account.leverage, output.liquidations),
         metrics=metrics,
         benchmark=benchmark,
-        data=data_object(inputs.klines.certificate) | {"mark_fingerprint": inputs.margin.mark_fingerprint},
+        data=inputs.data(),
         crossings=find_crossings(inputs.klines.klines, inputs.time_range, trades, output.fills, output.payments),
         risk=_risk(config, inputs, output, trades),
         costs=_costs(config, inputs, output),

@@ -96,6 +96,7 @@ def _checks(summary: Mapping[str, Any]) -> RenderableType:
             f"{bars['fed']:,} of {bars['loaded']:,}",
             f"{bars['skipped']:,} skipped",
         ),
+        *_settlement_rows(summary),
         *_size_rows(summary),
         *_risk_rows(summary),
         *_ambiguity_rows(summary),
@@ -105,6 +106,17 @@ def _checks(summary: Mapping[str, Any]) -> RenderableType:
         mark = Text("·", style=DIM) if good is None else Text("✓", style=GOOD) if good else Text("!", style=ALARM)
         table.add_row(mark, name, value, note)
     return table
+
+
+def _settlement_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, str]]:
+    # Reports of earlier versions have none.
+    missing, funding = summary["data"].get("missing_settlements"), summary.get("funding")
+    if not missing or funding is None:
+        return []
+    lost = sum(each["count"] for each in missing)
+    confirmed = sum(each["count"] for each in missing if each["status"] == "confirmed_absent")
+    there = funding["settlements"]
+    return [(False, "settlements", f"{there:,} of {there + lost:,}", f"{lost:,} missing ({confirmed:,} confirmed)")]
 
 
 def _size_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, str]]:

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import pytest
 from nt_run.data.funding import SCHEMA, FundingStore, find_missing, parse_funding
 from nt_run.data.loader import MarketData
 from nt_run.demo import DEMO_NOW_MS, DEMO_START_MS, DemoExchange, Fault
+from nt_run.demo.market import SyntheticMarket
 from nt_run.errors import IncompleteDataError, InvalidKlinesError, SourceError
 from nt_run.model import FundingRate, TimeRange, parse_time
 
@@ -241,18 +242,98 @@ def test_a_settlement_that_rest_lacks_comes_from_the_month_of_the_archive(open_d
     assert next(rate for rate in loaded.rates if rate.slot_ms == LOST).mark_price is None
 
 
-def test_a_settlement_that_no_source_has_is_told_and_not_asked_for_again(open_data: Open) -> None:
-    faults = [Fault("/fundingRate?", "rows", times=None, edit=lose), Fault("/fundingRate/", "404", times=None)]
-    with DemoExchange(faults) as exchange:
-        # The file of a month that ended 52 days ago does not come any more.
-        exchange.clock_ms = MAY.end_ms + 52 * DAY
+LACKING = [Fault("/fundingRate?", "rows", times=None, edit=lose), Fault("/fundingRate/", "404", times=None)]
+OVERDUE = MAY.end_ms + 52 * DAY
+"""The file of a month that ended 52 days ago does not come any more."""
+
+
+def test_a_settlement_that_no_source_has_stops_a_run_and_is_not_asked_for_again(open_data: Open) -> None:
+    with DemoExchange(LACKING) as exchange:
+        exchange.clock_ms = OVERDUE
         data = open_data(exchange.rest_url, archive_url=exchange.archive_url)
-        first, asked = data.load_funding("BTCUSDT", MAY), len(exchange.requests)
-        again = data.load_funding("BTCUSDT", MAY)
+        # 92 of 93 are 0.98924…
+        expected = (
+            "BTCUSDT funding rates: no source has the settlement between 2026-05-10 00:00 and 2026-05-10 16:00.\n"
+            "  rest: was asked twice and has none\n"
+            "  archive_monthly: was asked and has none\n"
+            "Nothing is filled in. Choose a range without the hole, or allow it and have it listed: "
+            "--min-completeness 0.989. --no-funding charges none at all."
+        )
+        for _ in range(2):
+            with pytest.raises(IncompleteDataError) as caught:
+                data.load_funding("BTCUSDT", MAY)
+            assert str(caught.value) == expected
+        asked = len(exchange.requests)
+        with pytest.raises(IncompleteDataError):
+            data.load_funding("BTCUSDT", MAY)
+        some = data.load_funding("BTCUSDT", MAY, min_completeness=0.98)
         assert len(exchange.requests) == asked
     words = "no settlement between 2026-05-10 00:00 and 2026-05-10 16:00, and no source has one"
-    assert [words in text for text in first.warnings] == [True]
-    assert again.warnings == first.warnings
+    assert [words in text for text in some.warnings] == [True]
+    assert [(one.count, one.status) for one in some.missing] == [(1, "confirmed_absent")]
+    # Offline the same holes are known, and no more is missing.
+    assert open_data(offline=True).load_funding("BTCUSDT", MAY, min_completeness=0.98).missing == some.missing
+
+
+def test_whether_settlements_are_missing_does_not_depend_on_the_age_of_their_month(open_data: Open) -> None:
+    # Neither source has any: 28 days of 3 in a month of which the file may still come, and in one that is overdue.
+    no_rows = Fault("/fundingRate?", "rows", times=None, edit=lambda _: [])
+    faults = [no_rows, Fault("/fundingRate/", "404", times=None)]
+    first = parse_time("2026-05-01")
+    held = TimeRange(first + 1, first + 28 * DAY + 1)
+    for clock in (parse_time("2026-06-01T12:00"), OVERDUE):
+        with DemoExchange(faults) as exchange:
+            exchange.clock_ms = clock
+            data = open_data(exchange.rest_url, archive_url=exchange.archive_url)
+            words = "no source has 84 settlements between 2026-05-01 00:00 and 2026-05-29 00:00"
+            with pytest.raises(IncompleteDataError, match=words) as caught:
+                data.load_funding("BTCUSDT", held)
+            assert caught.value.completeness == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "count"),
+    [
+        # 08:00 and 16:00; the one at the end of the range belongs to it if the range holds the next millisecond.
+        ("07:00", "17:00", 2),
+        ("00:00:00.001", "16:00:00.001", 2),
+        ("00:00:00.001", "16:00", 1),
+        ("00:30", "07:30", 0),
+        ("08:00:00.001", "16:00", 0),
+        ("08:00", "08:00:00.001", 1),
+    ],
+)
+def test_as_many_are_missing_as_have_their_slot_in_the_range(start: str, end: str, count: int) -> None:
+    hours = TimeRange(*(parse_time(f"2026-05-01T{time}") for time in (start, end)))
+    assert sum(one.count for one in find_missing([], hours)) == count
+
+
+BEGAN = parse_time("2026-04-20T16:00")
+
+
+class Young(SyntheticMarket):
+    """A contract whose settlements begin later than its klines."""
+
+    def funding(self, start_ms: int, end_ms: int) -> Sequence[FundingRate]:
+        return [one for one in super().funding(start_ms, end_ms) if one.slot_ms >= BEGAN]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_before_the_very_first_settlement_none_is_missing(open_data: Open, listed: bool) -> None:
+    # 2026-04-18 … 2026-04-22: of 12 slots those from 2026-04-20 16:00 on, 16:00, 00:00, 08:00, 16:00.
+    spring = TimeRange(parse_time("2026-04-18"), parse_time("2026-04-22"))
+    unlisted = Fault("/fundingRate?", "rows", times=None, edit=lambda _: [])
+    faults = [Fault("BTCUSDT-fundingRate-2026-03", "404", times=None), *([] if listed else [unlisted])]
+    with DemoExchange(faults, market=Young("BTCUSDT")) as exchange:
+        exchange.clock_ms = OVERDUE
+        data = open_data(exchange.rest_url, archive_url=exchange.archive_url)
+        loaded = data.load_funding("BTCUSDT", spring)
+        asked = len(exchange.requests)
+        assert data.load_funding("BTCUSDT", spring) == loaded
+        assert len(exchange.requests) == asked
+    assert [rate.slot_ms for rate in loaded.rates] == [BEGAN + number * 8 * HOUR for number in range(4)]
+    assert (loaded.missing, loaded.warnings) == ([], [])
+    assert open_data(offline=True).load_funding("BTCUSDT", spring) == loaded
 
 
 @pytest.mark.parametrize("failing", ["404", "503"])

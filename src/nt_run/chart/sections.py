@@ -107,6 +107,9 @@ def _data_rows(data: Summary, bars: Summary) -> Rows:
         for each in spans[:5]:
             status = f" ({_words(each['status'])})" if "status" in each else ""
             rows.append([f"· {title}", f"{short_time(each['start'])} → {short_time(each['end'])}{status}"])
+    for each in data.get("missing_settlements", ()):
+        where = f"{short_time(each['start'])} → {short_time(each['end'])} ({_words(each['status'])})"
+        rows.append([f"{each['count']:,} settlements missing", where])
     across = data.get("across_holes", {})
     if across.get("crossings"):
         rows.append(["made across holes", f"{signed(across['price'])} in {len(across['crossings']):,} positions"])

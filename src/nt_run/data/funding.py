@@ -22,7 +22,8 @@ from nt_run.data.ranges import join, subtract
 from nt_run.data.rest import FUNDING_LIMIT, RestClient
 from nt_run.data.store import Series
 from nt_run.errors import InvalidKlinesError
-from nt_run.model import FundingRate, TimeRange, format_time
+from nt_run.klines import GapStatus
+from nt_run.model import FundingRate, TimeRange, format_iso, format_time
 
 KIND = "fundingRate"
 JITTER_MS = 60_000
@@ -60,6 +61,22 @@ class FundingStore:
         due = range(rates[-1].slot_ms + step, time_range.end_ms, step)
         lacking = self.lacking(time_range)
         return [slot for slot in due if any(part.start_ms <= slot < part.end_ms for part in lacking)]
+
+    def first_ms(self) -> int | None:
+        """Return the slot of the contract's very first settlement; `None` if nobody asked for it, or it has none."""
+        manifest = self.series.manifest()
+        if manifest.first_ms is None:
+            return None
+        return min([manifest.first_ms, *(one.first_ms for one in manifest.partitions.values())])
+
+    def set_first(self, slot_ms: int) -> None:
+        """Keep the slot of the contract's very first settlement."""
+        with self.series.writing() as manifest:
+            manifest.first_ms = slot_ms
+
+    def has_before(self, time_ms: int) -> bool:
+        """Return whether a settlement before a time is stored."""
+        return any(one.first_ms < time_ms for one in self.series.manifest().partitions.values())
 
     def read(self, time_range: TimeRange) -> list[FundingRate]:
         """Return the stored settlements with start ≤ slot < end, verified."""
@@ -187,10 +204,11 @@ def _archive_rows(text: bytes, what: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingSettlements:
-    """`count` settlements that seem to be missing in `range`, after the one before and before the next."""
+    """`count` settlements that are missing in `range`, after the one before and before the next."""
 
     range: TimeRange
     count: int
+    status: GapStatus = "unverified"
 
     def __str__(self) -> str:
         return f"no settlement {self._where}"
@@ -200,11 +218,20 @@ class MissingSettlements:
         what = "the settlement" if self.count == 1 else f"{self.count:,} settlements"
         return f"{what} {self._where}"
 
+    def as_object(self) -> dict[str, Any]:
+        """Return it as a report keeps it."""
+        start, end = self._minutes
+        return {"start": format_iso(start), "end": format_iso(end), "count": self.count, "status": self.status}
+
     @property
     def _where(self) -> str:
+        start, end = self._minutes
+        return f"between {format_time(start)} and {format_time(end)}"
+
+    @property
+    def _minutes(self) -> tuple[int, int]:
         # The range begins a millisecond after the settlement before.
-        start = self.range.start_ms // 60_000 * 60_000
-        return f"between {format_time(start)} and {format_time(self.range.end_ms // 60_000 * 60_000)}"
+        return self.range.start_ms // 60_000 * 60_000, self.range.end_ms // 60_000 * 60_000
 
 
 def find_missing(rates: Sequence[FundingRate], time_range: TimeRange) -> list[MissingSettlements]:
@@ -212,7 +239,8 @@ def find_missing(rates: Sequence[FundingRate], time_range: TimeRange) -> list[Mi
 
     A step is odd when it is longer than eight hours, the longest interval the exchange has, or longer than both its
     neighbours: `4 h, 8 h, 4 h` lacks one, `4 h, 8 h, 8 h` is a change of interval. Two missing at a change of interval
-    can go unnoticed. How many are missing follows from the shorter of the neighbours.
+    can go unnoticed. Before the first and after the last, one is missing at a slot of eight hours (00:00, 08:00, 16:00
+    UTC): every interval has those. How many are missing follows from the shorter of the neighbours.
     """
     slots = [rate.slot_ms for rate in rates]
     steps = [later - earlier for earlier, later in pairwise(slots)]
@@ -223,13 +251,18 @@ def find_missing(rates: Sequence[FundingRate], time_range: TimeRange) -> list[Mi
             found.append(_lost(slots[at] + 1, slots[at + 1], beside))
     edges = [time_range.start_ms, *slots, time_range.end_ms]
     ends = {(edges[0], edges[1], *steps[:1]), (edges[-2] + (1 if slots else 0), edges[-1], *steps[-1:])}
-    found += [_lost(start, end, beside) for start, end, *beside in ends if end - start > _LONGEST_INTERVAL_MS - 1]
+    found += [_lost(start, end, beside) for start, end, *beside in ends if _slots(start, end, _LONGEST_INTERVAL_MS)]
     return sorted(found, key=lambda one: one.range)
 
 
 def _lost(start: int, end: int, beside: Sequence[int]) -> MissingSettlements:
     usual = min([*beside, _LONGEST_INTERVAL_MS])
-    return MissingSettlements(range=TimeRange(start, end), count=max(1, (end - start) // usual))
+    return MissingSettlements(range=TimeRange(start, end), count=max(1, _slots(start, end, usual)))
+
+
+def _slots(start: int, end: int, step: int) -> int:
+    """How many full multiples of a step since midnight UTC lie in `[start, end)`."""
+    return max(0, -(-end // step) - -(-start // step))
 
 
 def _merge(

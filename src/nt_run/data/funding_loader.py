@@ -1,14 +1,17 @@
 """Funding rates of one contract: from the cache, and what the cache lacks from REST, asked twice, and the archive.
 
-A settlement that is missing between others is a hole like one in klines: if all sources were asked and none has it, it
-counts as known not to exist; else its range stays unknown, so that the next run asks again.
+A settlement that is missing is a hole like one in klines: if all sources were asked and none has it, it counts as known
+not to exist; else its range stays unknown, so that the next run asks again. Either way it is missing, and stops a run
+that is to be complete. Before the contract's very first settlement none is due.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
-from nt_run.data.archive import file_range
+from nt_run.data.archive import ArchiveFile, file_range
+from nt_run.data.days import day_name
 from nt_run.data.files import download_lock
-from nt_run.data.funding import FundingStore, MissingSettlements, find_missing
+from nt_run.data.funding import KIND, FundingStore, MissingSettlements, find_missing, parse_funding
 from nt_run.data.loaded import LoadedFunding
 from nt_run.data.ranges import in_words, join, subtract
 from nt_run.data.sources import Sources
@@ -20,12 +23,19 @@ from nt_run.errors import (
     SourceError,
     UnknownSymbolError,
 )
-from nt_run.model import FundingRate, TimeRange, format_time
+from nt_run.klines import GapStatus
+from nt_run.model import FundingRate, TimeRange, format_time, parse_time
 
 _ONLINE = "Run once without --offline to fetch it."
 _OVERDUE_MS = timedelta(days=45) // timedelta(milliseconds=1)
 """A month's file appears on the first Monday of the next; one as old as this does not come any more."""
 _PUBLISHED_AFTER_MS = 600_000
+_OPENED_MS = parse_time("2019-09-01")
+"""Before any contract's first settlement: the exchange opened its perpetuals on 2019-09-08."""
+_FATES: dict[GapStatus, str] = {
+    "confirmed_absent": "and no source has one",
+    "unverified": "though one is due: nothing is charged, and the next run asks again",
+}
 
 
 class FundingLoader:
@@ -48,17 +58,15 @@ class FundingLoader:
                 with download_lock(store.series.folder, lambda: self._sources.say(waiting)):
                     # Another run may have done the work meanwhile.
                     self._fetch(time_range, store.lacking(time_range))
-        rates = store.read(time_range)
+        rates, missing = store.read(time_range), self._missing(time_range)
+        self._refuse_incomplete(rates, missing, min_completeness)
         told = [
             f"{store.symbol} funding: the settlement of {format_time(slot)} was not published yet and is not charged."
             for slot in store.unpublished(time_range, rates)
             if slot >= self._settled_until(time_range)
         ]
-        missing = self._missing(time_range)
-        unexplained = [one for one in missing if store.lacking(one.range)]
-        self._refuse_incomplete(rates, unexplained, min_completeness)
-        told += [f"{store.symbol} funding: {one}, {_fate(known=one not in unexplained)}." for one in missing]
-        return LoadedFunding(rates=rates, warnings=[*store.series.warnings, *told])
+        told += [f"{store.symbol} funding: {one}, {_FATES[one.status]}." for one in missing]
+        return LoadedFunding(rates=rates, missing=missing, warnings=[*store.series.warnings, *told])
 
     def _refuse_unasked(self, time_range: TimeRange, lacking: list[TimeRange], min_completeness: float) -> None:
         """Offline: what was asked for and is unexplained may be allowed, what was never asked for is not cached."""
@@ -68,13 +76,19 @@ class FundingLoader:
             raise NotCachedError(self._what, in_words(unasked), _ONLINE)
 
     def _refuse_incomplete(
-        self, rates: list[FundingRate], unexplained: list[MissingSettlements], min_completeness: float
+        self, rates: list[FundingRate], missing: list[MissingSettlements], min_completeness: float
     ) -> None:
-        lost = sum(one.count for one in unexplained)
+        lost = sum(one.count for one in missing)
         completeness = len(rates) / (len(rates) + lost) if lost else 1.0
-        if completeness < min_completeness:
-            words = [one.in_full() for one in unexplained]
-            raise IncompleteDataError(self._what, words, self._reasons, completeness)
+        if completeness >= min_completeness:
+            return
+        if any(one.status == "confirmed_absent" for one in missing):
+            self._reasons.setdefault("rest", "was asked twice and has none")
+            if self._sources.archive_url is not None:
+                self._reasons.setdefault("archive_monthly", "was asked and has none")
+        words = [one.in_full() for one in missing]
+        instead = "--no-funding charges none at all"
+        raise IncompleteDataError(self._what, words, self._reasons, completeness, instead)
 
     def _fetch(self, time_range: TimeRange, lacking: list[TimeRange]) -> None:
         if not lacking:
@@ -105,7 +119,8 @@ class FundingLoader:
             return
         if failure is None:
             try:
-                self._ask(missing, now_ms)
+                self._learn_first(time_range, now_ms)
+                self._ask([one.range for one in self._missing(time_range)], now_ms)
             except UnknownSymbolError as exc:
                 self._note_rest(exc)
             except SourceError as exc:
@@ -113,10 +128,36 @@ class FundingLoader:
                 self._note_rest(exc)
             missing = [one.range for one in self._missing(time_range)]
         heard = self._archived(missing, now_ms)
+        self._learn_archived_first(time_range, now_ms)
         missing = [one.range for one in self._missing(time_range)]
         if failure is None:
             missing = subtract(missing, heard) if self._sources.archive_url else []
         self._store.forget(missing)
+
+    def _learn_first(self, time_range: TimeRange, now_ms: int) -> None:
+        """Ask for the very first settlement, where there is none at the start of a range."""
+        store = self._store
+        if self._begins_known(time_range):
+            return
+        rows = self._sources.rest().funding_rates(store.symbol, TimeRange(_OPENED_MS, now_ms), limit=1)
+        first, _ = parse_funding(rows, f"{self._what} from REST")
+        if not first.is_empty():
+            store.set_first(int(first["slot"].to_physical()[0]))
+
+    def _learn_archived_first(self, time_range: TimeRange, now_ms: int) -> None:
+        """The same where REST does not say, as of a contract that is gone: the archive lacks the month before."""
+        store = self._store
+        month = file_range(ArchiveFile(KIND, store.symbol, "", day_name(time_range.start_ms)[:7]))
+        rates = store.read(month)
+        if rates and not self._begins_known(time_range):
+            before = TimeRange(month.start_ms - 1, month.start_ms)
+            if self._archived([before], now_ms) and not store.has_before(month.start_ms):
+                store.set_first(rates[0].slot_ms)
+
+    def _begins_known(self, time_range: TimeRange) -> bool:
+        missing, start = self._missing(time_range), time_range.start_ms
+        at_start = bool(missing) and missing[0].range.start_ms == start
+        return not at_start or self._store.first_ms() is not None or self._store.has_before(start)
 
     def _archived(self, ranges: list[TimeRange], now_ms: int) -> list[TimeRange]:
         """Ask the archive for the ended months of ranges, and return those that had their say."""
@@ -135,9 +176,17 @@ class FundingLoader:
         return join(heard)
 
     def _missing(self, time_range: TimeRange) -> list[MissingSettlements]:
-        until = max(self._settled_until(time_range), time_range.start_ms + 1)
-        part = TimeRange(time_range.start_ms, until)
-        return find_missing(self._store.read(part), part)
+        """What is missing of a range, and whether every source was asked for it."""
+        store = self._store
+        start = max(time_range.start_ms, store.first_ms() or 0)
+        until = self._settled_until(time_range)
+        if start >= until:
+            return []
+        part = TimeRange(start, until)
+        return [
+            one if store.lacking(one.range) else replace(one, status="confirmed_absent")
+            for one in find_missing(store.read(part), part)
+        ]
 
     def _settled_until(self, time_range: TimeRange) -> int:
         """Up to when every settlement is published; a cache that knows all of a range has no need of a clock."""
@@ -151,7 +200,3 @@ class FundingLoader:
         if self._sources.archive_url is None or isinstance(exc, UnknownSymbolError):
             return exc
         return AllSourcesError(self._what, in_words(left), self._reasons, exc.hint)
-
-
-def _fate(*, known: bool) -> str:
-    return "and no source has one" if known else "though one is due: nothing is charged, and the next run asks again"

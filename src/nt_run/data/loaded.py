@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from nt_run.data.funding import MissingSettlements
 from nt_run.klines import DataCertificate, Klines
 from nt_run.margin import MarginRules
 from nt_run.model import FundingRate
@@ -41,6 +42,8 @@ class LoadedFunding:
 
     rates: list[FundingRate]
     warnings: list[str]
+    missing: list[MissingSettlements] = field(default_factory=list[MissingSettlements])
+    """Those that are due and not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -198,13 +198,12 @@ class MarketData:
         return self._kline_loader(symbol, interval, MARK_KLINES).load(time_range, min_completeness)
 
     def load_funding(self, symbol: str, time_range: TimeRange, *, min_completeness: float = 1.0) -> LoadedFunding:
-        """Return the settlements with start ≤ slot < end; a settlement that is missing is told, not invented.
+        """Return the settlements with start ≤ slot < end; none is invented, and before the very first none is missing.
 
         Raises:
             NotCachedError: Offline, and a part of the range was never fetched.
             SourceError: The exchange gave no usable answer.
-            IncompleteDataError: Less than `min_completeness` (a fraction) of the settlements came, and what is missing
-                is unexplained.
+            IncompleteDataError: Less than `min_completeness` (a fraction) of the settlements exist in any source.
             InvalidKlinesError: The exchange's rows contradict themselves, or rows stored before.
         """
         store = FundingStore(self.root, symbol, repair=not self.offline)
@@ -231,7 +230,8 @@ class MarketData:
         """Fetch again what `verify` found wrong, and return in words what was done and what failed; see `Mender`."""
         key = self.credentials
         fetch_brackets = None if key is None else partial(self._fetch_brackets, key)
-        return Mender(self.root, self._sources, self.load_funding, prefer, fetch_brackets).mend(problems)
+        load_funding = partial(self.load_funding, min_completeness=0.0)
+        return Mender(self.root, self._sources, load_funding, prefer, fetch_brackets).mend(problems)
 
     def import_file(self, order: ImportOrder) -> Imported:
         """Take klines from a user's own file; see `importing.import_klines`."""
