@@ -37,3 +37,11 @@ def test_notes_that_cannot_be_read_are_none(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="cannot be written"):
         write_note(tmp_path / "gone", "x")
+
+
+def test_a_note_and_tags_typed_without_utf_8_are_those_that_were_typed(tmp_path: Path) -> None:
+    # Python hands the bytes of an argument on like this where the locale does not say what they are.
+    assert write_note(tmp_path, "fr\udcc3\udcbch").note == "früh"
+    assert write_tags(tmp_path, ["fr\udcc3\udcbch"]).tags == ("früh",)
+    assert write_tags(tmp_path, [], ["fr\udcc3\udcbch"]).tags == ()
+    assert write_note(tmp_path, "\udcff no UTF-8 at all").note == "\ufffd no UTF-8 at all"

@@ -369,15 +369,30 @@ def test_damaged_runs_are_told_and_the_others_listed(warm: Run, tmp_path: Path) 
     assert warm("runs", "show", damaged.name).code == 6
 
 
-def test_a_terminal_without_utf_8_is_no_error(warm: Run, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "nt_run", "specs", "--demo", "--offline"],
-        cwd=tmp_path,
-        env=os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
+def test_a_terminal_without_utf_8_spells_signs_out(warm: Run, tmp_path: Path) -> None:
+    def said(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "nt_run", *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"},
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        return done.stdout.decode("ascii")
+
+    specs = said("specs", "--demo", "--offline")
+    assert "?" not in specs
+    assert "0.001 ... 1000 BTC" in specs
+    assert "Binance USDS-M fee schedule" in specs
+    report = said("runs", "show", "--plot")
+    assert "?" not in report
+    assert "+ specification accuracy" in report
+    assert "2026-06-01 00:00 -> " in report
+    assert warm("runs", "note", "latest", "zu früh 😀").code == 0
+    assert said("runs", "list").endswith("  demo zu fruh ?\n")
+    # What a program reads is never spelled otherwise.
+    assert json.loads(said("runs", "list", "--json"))["runs"][-1]["note"] == "zu früh 😀"
 
 
 def test_shares_may_be_said_in_per_cent(nt_run: Run) -> None:

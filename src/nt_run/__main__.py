@@ -1,12 +1,12 @@
 """The process boundary: errors become one message and an exit code."""
 
 import errno
-import io
 import os
 import sys
 import traceback
 
 from nt_run.errors import NtRunError
+from nt_run.signs import write_plainly
 
 USAGE, RESULTS, BUG, INTERRUPTED = 2, 6, 70, 130
 
@@ -18,8 +18,7 @@ def main() -> int:
     from nt_run.cli import app  # noqa: PLC0415
 
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows "?" and no traceback
+        write_plainly(stream)
     try:
         code = int(app(prog_name="nt-run", standalone_mode=False) or 0)
     except NtRunError as exc:

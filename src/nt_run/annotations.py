@@ -35,7 +35,7 @@ def write_note(folder: Path, note: str) -> Annotations:
     Raises:
         ResultsError: The folder cannot be written.
     """
-    return _write(folder, msgspec.structs.replace(read_annotations(folder), note=" ".join(note.split())))
+    return _write(folder, msgspec.structs.replace(read_annotations(folder), note=" ".join(_typed(note).split())))
 
 
 def write_tags(folder: Path, add: Sequence[str], remove: Sequence[str] = ()) -> Annotations:
@@ -45,11 +45,17 @@ def write_tags(folder: Path, add: Sequence[str], remove: Sequence[str] = ()) -> 
         UsageError: A tag has other characters than letters, digits and `_.+-`, or more than 40.
         ResultsError: The folder cannot be written.
     """
+    add, remove = [_typed(tag) for tag in add], [_typed(tag) for tag in remove]
     if strange := [tag for tag in add if not _TAG.fullmatch(tag)]:
         raise UsageError(f"{strange[0]!r} is no tag. A tag is up to 40 letters, digits and the signs _ . + -")
     before = read_annotations(folder)
     tags = sorted({*before.tags, *add} - set(remove))
     return _write(folder, msgspec.structs.replace(before, tags=tuple(tags)))
+
+
+def _typed(text: str) -> str:
+    """Return what was typed where a locale without UTF-8 hands its bytes on undecoded."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _write(folder: Path, annotations: Annotations) -> Annotations:

@@ -102,7 +102,9 @@ def _terminal() -> dict[str, Any]:
     if encoding.startswith("utf"):
         return _finding("terminal", "ok", "UTF-8")
     hint = "export LC_ALL=C.UTF-8"
-    return _finding("terminal", "note", f"{encoding or 'no encoding'}: some signs show as ?", hint)
+    return _finding(
+        "terminal", "note", f"{encoding or 'no encoding'}: signs are spelled out, curves drawn with *", hint
+    )
 
 
 def _network(config: RunConfig, cache_dir: Path, *, offline: bool) -> list[dict[str, Any]]:

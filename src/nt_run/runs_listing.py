@@ -80,7 +80,9 @@ def print_runs(rows: Sequence[RunRow], *, found: Sequence[RunRow], runs: Path) -
         lines = _one_line_each(rows, fitting, words, _painter(console), width)
     else:
         lines = _two_lines_each(rows, columns, words, _painter(console), width)
-    sys.stdout.write("\n".join(lines) + "\n")
+    text = "\n".join(lines) + "\n"
+    # One sign for one, so that the line stays as long as it is.
+    sys.stdout.write(text.replace("…", "~") if console.options.ascii_only else text)
 
 
 def _one_line_each(

@@ -1,5 +1,7 @@
 """What every table shares: colours, width, the banner of the demo, JSON."""
 
+import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,12 +16,16 @@ WIDTH = 99
 NARROWEST = 60
 _GAP = 3
 SYNTHETIC = "SYNTHETIC MARKET (demo): prices, volumes and funding are invented"
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 GOOD, BAD, DIM, WARN, ALARM = "green", "red", "bright_black", "yellow", "bold yellow"
 
 
 def print_json(value: object) -> None:
-    """Print exactly one JSON object to stdout."""
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())  # noqa: T201 - this is the output
+    """Print exactly one JSON object to stdout, all of it in any encoding."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    if not (sys.stdout.encoding or "").lower().startswith("utf"):
+        text = _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    print(text)  # noqa: T201 - this is the output
 
 
 def show(*parts: RenderableType, narrowest: int = NARROWEST) -> None:
