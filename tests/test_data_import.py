@@ -75,6 +75,25 @@ def test_an_imported_file_is_compared_kept_and_shown_in_certificates(
     assert data("data", "verify", "--demo", "--remote")[0] == 0
 
 
+def test_imported_klines_alone_run_offline_where_no_funding_is_charged(
+    data: Run, exported: pl.DataFrame, tmp_path: Path
+) -> None:
+    assert data("specs", "--demo")[0] == 0
+    exported.write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    assert data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--offline")[0] == 0
+    code, _, err = data("backtest", "--demo", "--offline", *RANGE)
+    assert (code, "does not have BTCUSDT funding rates" in err) == (3, True)
+    code, out, _ = data("backtest", "--demo", "--offline", *RANGE, "--no-funding")
+    assert (code, "none charged" in out, "Funding was left out (--no-funding)" in out) == (0, True, True)
+    assert not list(tmp_path.glob("data_cache/demo/v1/binance/um/fundingRate/*"))
+    assert of(data("audit", "--json"))["violations"] == []
+    assert of(data("runs", "replay", "--offline", "--json"))["identical"]
+    certified = of(data("data", "certificate", "--json"))
+    assert (certified["same"], certified["now"]["settlements"]) == (True, None)
+    assert "none, for none was charged" in data("data", "certificate")[1]
+    assert data("chart", "--html", "run.html")[0] == 0
+
+
 def test_rows_without_all_columns_run_and_give_way_to_the_exchanges(
     data: Run, exported: pl.DataFrame, tmp_path: Path
 ) -> None:

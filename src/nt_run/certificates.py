@@ -91,6 +91,8 @@ def _marks(market: MarketData, kept: Run) -> str | None:
 
 def _settlements(market: MarketData, kept: Run) -> dict[str, Any]:
     """What was settled after the first open and up to the last close, or what is wrong with it; and what is missing."""
+    if not kept.config.funding:
+        return {"settlements": None, _MISSING: []}
     span, asked = kept.klines.range, kept.config.time_range(0)
     held = TimeRange(asked.start_ms + 1, asked.end_ms + 1)
     try:
@@ -105,7 +107,7 @@ def _settlements(market: MarketData, kept: Run) -> dict[str, Any]:
 
 
 def _kept_settlements(kept: Run) -> str | None:
-    if kept.settlements is None:
+    if kept.settlements is None or not kept.config.funding:
         return None
     frame = kept.settlements.with_columns(pl.col("time").dt.epoch("ns"))
     # Without a mark price the price is that of a kline, and klines are compared on their own.

@@ -148,8 +148,8 @@ def print_certificate(found: Mapping[str, Any]) -> None:
     table.add_row("fingerprint", now["fingerprint"])
     table.add_row("sources", ", ".join(f"{name} {percent(share)}" for name, share in now["sources"].items()))
     table.add_row("bars", f"{now['loaded']:,} of {now['expected']:,}, {percent(now['completeness'])}")
-    for name in ("settlements", "rules"):
-        table.add_row(name, now[name])
+    table.add_row("settlements", now["settlements"] or "none, for none was charged")
+    table.add_row("rules", now["rules"])
     if now["mark_fingerprint"]:
         table.add_row("mark prices", now["mark_fingerprint"])
     for gap in now["gaps"]:

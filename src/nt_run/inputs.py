@@ -65,18 +65,25 @@ def load_inputs(market: MarketData, config: RunConfig, progress: ProgressDisplay
     klines = market.load_klines(
         config.symbol, Interval(config.interval), time_range, min_completeness=float(config.min_completeness)
     )
-    # Positions are held from the first open up to the last close: the settlement at the end is theirs, the one at the
-    # start is not.
-    held = TimeRange(time_range.start_ms + 1, time_range.end_ms + 1)
-    funding = market.load_funding(config.symbol, held, min_completeness=float(config.min_completeness))
+    funding = _load_funding(market, config, time_range)
     margin = load_margin(market, config, brackets, klines.klines, funding.rates)
     if progress is not None:
         sources = ", ".join(f"{kind} {share:.0%}" for kind, share in klines.certificate.sources.items())
         progress.detail(f"rules {specs.snapshot}, as of {format_iso(specs.specs.as_of_ms)} from {specs.specs.source}")
         progress.detail(f"klines {time_range}: {len(klines.klines):,} from {sources}, {market.root}")
-        progress.detail(f"funding: {len(funding.rates):,} settlements")
+        progress.detail(f"funding: {len(funding.rates):,} settlements" if config.funding else "funding: none charged")
     told = market.remarks()
     return Inputs(time_range=time_range, specs=specs, klines=klines, funding=funding, margin=margin, remarks=told)
+
+
+def _load_funding(market: MarketData, config: RunConfig, time_range: TimeRange) -> LoadedFunding:
+    """Load the settlements of a run; one that charges none has no need of them."""
+    if not config.funding:
+        return LoadedFunding(rates=[], warnings=[])
+    # Positions are held from the first open up to the last close: the settlement at the end is theirs, the one at the
+    # start is not.
+    held = TimeRange(time_range.start_ms + 1, time_range.end_ms + 1)
+    return market.load_funding(config.symbol, held, min_completeness=float(config.min_completeness))
 
 
 @contextmanager

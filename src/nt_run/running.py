@@ -98,7 +98,7 @@ def engine_input(
     return EngineInput(
         specs=specs,
         klines=klines,
-        funding=inputs.funding.rates if config.funding else (),
+        funding=inputs.funding.rates,
         fees=config.trading_fees(),
         sizing=replace(config.sizing_rules(), max_notional=max_notional),
         margin=margin.plan(config),
