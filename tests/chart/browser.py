@@ -11,8 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PyQt6.QtGui import QImage
+
+from nt_run.chart.page import save_page
+from nt_run.results import Run
 
 PROGRAMS = ("chromium", "chromedriver")
 PATIENCE = 60
@@ -102,6 +106,46 @@ class Browser:
         image = QImage.fromData(base64.b64decode(self.cdp("Page.captureScreenshot", format="png")["data"]))
         assert not image.isNull()
         return image
+
+
+def saved(run: Run, folder: Path) -> Path:
+    save_page(run, folder / "run.html")
+    return folder / "run.html"
+
+
+def pixels(browser: Browser) -> Any:
+    """What is on the screen as 0xRRGGBB, shape (height, width)."""
+    image = browser.shot().convertToFormat(QImage.Format.Format_RGB32)
+    values = np.frombuffer(image.constBits().asarray(image.sizeInBytes()), dtype=np.uint32)
+    return values.reshape(image.height(), image.width()) & 0xFFFFFF
+
+
+def vivid(image: Any) -> Any:
+    """Which pixels have a colour of their own, other than ground, grid, text and hatching."""
+    channels = np.stack([image >> 16, image >> 8 & 255, image & 255]).astype(int)
+    return np.ptp(channels, axis=0) > 60
+
+
+def colours(browser: Browser) -> dict[str, int]:
+    """How often each colour is on the screen, by `#rrggbb`."""
+    names, counts = np.unique(pixels(browser), return_counts=True)
+    return {f"#{name:06x}": int(count) for name, count in zip(names, counts, strict=True)}
+
+
+def wait_for(browser: Browser, **expected: str) -> dict[str, str]:
+    """Return what the chart says it shows as soon as that is what is expected."""
+    return browser.until(lambda: shown if expected.items() <= (shown := browser.chart()).items() else None)
+
+
+def pane_of(browser: Browser) -> tuple[float, float, float]:
+    """Where the candles are: left, top and width in pixels."""
+    return browser.run(
+        "const box = document.querySelector('#chart canvas').getBoundingClientRect(); return [box.x, box.y, box.width]"
+    )
+
+
+def hide_legends(browser: Browser) -> None:
+    browser.run("for (const each of document.querySelectorAll('.legend')) each.style.visibility = 'hidden'")
 
 
 @contextmanager

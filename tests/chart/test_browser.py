@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from PyQt6.QtGui import QColor, QImage
+from PyQt6.QtGui import QColor
 
-from chart.browser import Browser, open_browser
+from chart.browser import Browser, colours, hide_legends, open_browser, pane_of, pixels, saved, vivid, wait_for
 from chart.made_up_runs import START_MS, make_klines, make_run
 from nt_run.chart import theme
 from nt_run.chart.focus import Focus
@@ -44,36 +44,6 @@ def page(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "run.html"
     save_page(run, path)
     return path
-
-
-def saved(run: Run, folder: Path) -> Path:
-    save_page(run, folder / "run.html")
-    return folder / "run.html"
-
-
-def pixels(browser: Browser) -> Any:
-    """What is on the screen as 0xRRGGBB, shape (height, width)."""
-    image = browser.shot().convertToFormat(QImage.Format.Format_RGB32)
-    values = np.frombuffer(image.constBits().asarray(image.sizeInBytes()), dtype=np.uint32)
-    return values.reshape(image.height(), image.width()) & 0xFFFFFF
-
-
-def colours(browser: Browser) -> dict[str, int]:
-    """How often each colour is on the screen, by `#rrggbb`."""
-    names, counts = np.unique(pixels(browser), return_counts=True)
-    return {f"#{name:06x}": int(count) for name, count in zip(names, counts, strict=True)}
-
-
-def wait_for(browser: Browser, **expected: str) -> dict[str, str]:
-    """Return what the chart says it shows as soon as that is what is expected."""
-    return browser.until(lambda: shown if expected.items() <= (shown := browser.chart()).items() else None)
-
-
-def pane_of(browser: Browser) -> tuple[float, float, float]:
-    """Where the candles are: left, top and width in pixels."""
-    return browser.run(
-        "const box = document.querySelector('#chart canvas').getBoundingClientRect(); return [box.x, box.y, box.width]"
-    )
 
 
 def test_the_page_gets_ready_without_a_complaint_and_asks_nobody(browser: Browser, page: Path) -> None:
@@ -298,16 +268,15 @@ def test_no_line_is_drawn_through_a_hole(browser: Browser, tmp_path: Path) -> No
     run = replace(whole, klines=klines, equity=equity, trades=whole.trades.clear(), fills=whole.fills.clear())
     browser.open(saved(run, tmp_path))
     wait_for(browser, interval="1m", candles="300")
-    browser.run("for (const each of document.querySelectorAll('.legend')) each.style.visibility = 'hidden'")
+    hide_legends(browser)
     left, _, width = pane_of(browser)
     top, bottom = browser.run(
         "const box = document.querySelector('#chart').getBoundingClientRect();return [box.top, box.bottom]"
     )
     image = pixels(browser)[round(top) : round(bottom) - 30]
-    channels = np.stack([image >> 16, image >> 8 & 255, image & 255]).astype(int)
-    vivid = np.ptp(channels, axis=0) > 60
+    seen = vivid(image)
     part = [
-        vivid[:, round(left + width * a) : round(left + width * b)] for a, b in ((0.1, 0.3), (0.36, 0.64), (0.7, 0.9))
+        seen[:, round(left + width * a) : round(left + width * b)] for a, b in ((0.1, 0.3), (0.36, 0.64), (0.7, 0.9))
     ]
     # The line of the last price alone, which is dotted and one or two pixels high.
     assert part[1].any(axis=1).sum() <= 2
@@ -391,10 +360,10 @@ def test_prices_that_waited_and_bars_in_doubt_are_drawn_and_explained(
         browser.click("tr[data-trade='2']")
         wait_for(browser, trade="2", interval="1m")
         told = set(browser.texts(".legend span"))
-        browser.run("for (const each of document.querySelectorAll('.legend')) each.style.visibility = 'hidden'")
+        hide_legends(browser)
         left, top, width = (round(each) for each in pane_of(browser))
         shots.append(pixels(browser)[top : top + 300, left : left + width])
-    assert {"– stop", "– target", "▮ ambiguous bar"} <= told
+    assert {"– stop", "– target", "■ ambiguous bar"} <= told
     changed = shots[0] != shots[1]
     # The bar in doubt is shaded from top to bottom, where the trade ends; a line at each price leads there.
     stripe = np.flatnonzero(changed.mean(axis=0) > 0.9)
@@ -422,8 +391,8 @@ def test_a_liquidation_is_marked_where_it_happened(browser: Browser, run: Run, d
         browser.click("tr[data-trade='2']")
         shown = wait_for(browser, trade="2", interval="1m")
         # Legends tell of it, too, and are not what is looked for.
-        assert ("× liquidated" in browser.texts(".legend")[0]) == (kind == "liquidation")
-        browser.run("for (const each of document.querySelectorAll('.legend')) each.style.visibility = 'hidden'")
+        assert ("× liquidation" in browser.texts(".legend")[0]) == (kind == "liquidation")
+        hide_legends(browser)
         left, top, width = (round(each) for each in pane_of(browser))
         shots.append(pixels(browser)[top : top + 300, left : left + width])
     exit_ms = data.bars.time_ms(int(data.trades.exit_slot[1])) + MINUTE / 2

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nt_run.chart import theme
 from nt_run.chart.focus import Focus, find_span
 from nt_run.chart.levels import SPANS, Ints
 from nt_run.chart.overview import banners, cards, returns
@@ -23,19 +24,9 @@ from nt_run.chart.writing import check_target, write_whole
 from nt_run.results import Run
 
 SCRIPTS = (
-    "dom",
-    "unpack",
-    "market",
-    "palette",
-    "lines",
-    "shades",
-    "marks",
-    "legends",
-    "view",
-    "trades",
-    "panels",
+    "dom", "unpack", "market", "palette", "lines", "shades", "marks", "series", "legends", "view", "trades", "panels",
     "main",
-)
+)  # fmt: skip
 """Scripts of the page in the order they are put together."""
 BUTTONS = ("1m", "5m", "15m", "1h", "4h", "1d", "1w")
 """Lengths of candles one can choose besides the run's own interval."""
@@ -115,6 +106,15 @@ def _facts(run: Run, data: ChartData) -> dict[str, Any]:
         "slots": bars.slots,
         "holes": _holes(bars.slot),
         "levels": levels(data),
+        "limits": {
+            "detail": theme.DETAIL_FACTOR,
+            "labelRoom": theme.LABEL_ROOM_PX,
+            "labelled": theme.LABELLED_TRADES,
+            "arrowRoom": theme.ARROW_ROOM_PX,
+            "arrowed": theme.ARROWED_TRADES,
+            "tickRoom": theme.TICK_ROOM_PX,
+            "tickHeight": theme.TICKS_FROM_PX,
+        },
         "start": data.account.start,
         "decimals": {
             "price": data.price_decimals,

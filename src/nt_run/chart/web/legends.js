@@ -1,54 +1,65 @@
 // What every pane says about the candle under the crosshair, or about the last one.
 
 class Legends {
-  constructor(view, market, frame) {
+  constructor(view, market) {
     this.view = view;
     this.market = market;
-    this.boxes = view.chart.panes().map(() => frame.appendChild(element("div", { class: "legend" })));
-    this.frame = frame;
+    this.boxes = view.chart.panes().map(() => element("div", { class: "legend" }));
   }
 
-  /** Put every legend at the top of its pane; panes can be resized by hand. */
+  /** Hang every legend into its pane, which has its element from the first frame on, and leave room for it there. */
   place() {
-    const top = this.frame.getBoundingClientRect().top;
     this.view.chart.panes().forEach((pane, i) => {
-      const row = pane.getHTMLElement();
-      if (row) this.boxes[i].style.top = row.getBoundingClientRect().top - top + 3 + "px";
+      const cell = pane.getHTMLElement()?.cells[1].firstElementChild;
+      if (cell && this.boxes[i].parentElement !== cell) cell.append(this.boxes[i]);
     });
+    this.view.makeRoom(this.boxes.map((box) => box.offsetHeight));
   }
 
   /** Tell of the candle at a logical place of the chart. */
   show(candle) {
     const slot = this.view.lastSlot(candle);
-    const lines = slot < 0 ? this.boxes.map((_, i) => (i ? [] : [[["no bar", "dim"]]]))
-      : [this.#price(candle, slot), ...this.market.ownPanes.map((pane) => [this.#plots(pane, slot)]),
-        this.#position(slot), this.#equity(slot), this.#drawdown(candle), this.#funding(candle)];
-    this.boxes.forEach((box, i) => {
-      box.replaceChildren(...lines[i].map((parts) => element("div", {},
-        ...parts.flatMap(([text, classes]) => [element("span", { text, class: classes }), " "]))));
-    });
+    const rows = slot < 0 ? this.boxes.map((_, i) => (i ? [] : [[[["no bar", "dim"]]]]))
+      : [this.#price(candle, slot), ...this.market.ownPanes.map((pane) => [[this.#plots(pane, slot)]]),
+        ...[this.#position(slot), this.#equity(slot), this.#drawdown(candle), this.#funding(candle)].map((each) => [[each]])];
+    this.boxes.forEach((box, i) => box.replaceChildren(...rows[i].map((groups) => element("div", {},
+      ...groups.map((parts) => element("span", { class: "group" },
+        ...parts.flatMap(([text, classes]) => [element("span", { text, class: classes }), " "])))))));
   }
 
+  /** Rows of groups of texts, each with its class: the candle and its trade, then the averages and what marks mean. */
   #price(candle, slot) {
-    const { market, view } = this;
-    const { price, quantity } = market.facts.decimals;
-    const [open, high, low, close, volume] = view.valuesAt(candle);
+    return [[this.#candle(candle), this.#trade(candle, slot)], [this.#averages(slot), this.#key()]]
+      .map((groups) => groups.filter((parts) => parts.length));
+  }
+
+  #candle(candle) {
+    const { price, quantity } = this.market.facts.decimals;
+    const { level } = this.view;
+    const [open, high, low, close, volume] = this.view.valuesAt(candle);
     const side = close >= open ? "rise" : "fall";
     const part = (name, value) => [[name, "dim small"], [number(value, price), side]];
-    const lines = [[[view.level.name, "strong"], ...part("O", open), ...part("H", high), ...part("L", low),
-      ...part("C", close), [signedPercent(close / open - 1), side], ["Vol", "dim small"], [number(volume, quantity), side]]];
-    if (!view.detailed()) {
-      const what = market.facts.overlays ? "averages and bands" : "the strategy’s lines";
-      lines.push([[`${what} are hidden at ${view.level.name}`, "dim"]]);
-    } else if (!market.facts.overlays) {
-      lines.push(this.#plots("price", slot));
-    } else {
-      const { fast, slow, bands } = market.facts.overlays;
-      lines.push([[`EMA ${fast} ${number(market.fast[slot], price)}`, "fast"],
-        [`EMA ${slow} ${number(market.slow[slot], price)}`, "slow"],
-        [`BB (${bands}) ${number(market.lower[slot], price)} – ${number(market.upper[slot], price)}`, "bands"]]);
+    return [[level.name, "strong"], ...(level.base ? [] : [["candle", "dim wide"]]), ...part("O", open), ...part("H", high),
+      ...part("L", low), ...part("C", close), [signedPercent(close / open - 1), side],
+      ["Vol", "dim small"], [number(volume, quantity), side]];
+  }
+
+  /** What is drawn over the candles has a value per bar of the run: over longer ones the bar is told, too. */
+  #averages(slot) {
+    const { facts, fast, slow, lower, upper } = this.market;
+    const { level } = this.view;
+    if (!this.view.detailed()) {
+      return [[`${facts.overlays ? "averages and bands" : "the strategy’s lines"} are hidden at ${level.name}`, "dim"]];
     }
-    return [...lines, ...this.#trades(candle, slot)];
+    const of = level.base ? [] : [[`of ${facts.levels[0].name} bars`, "dim"]];
+    if (!facts.overlays) {
+      const lines = this.#plots("price", slot);
+      return lines.length ? [...lines, ...of] : [];
+    }
+    const { price } = facts.decimals;
+    return [[`EMA ${facts.overlays.fast} ${number(fast[slot], price)}`, "fast"],
+      [`EMA ${facts.overlays.slow} ${number(slow[slot], price)}`, "slow"],
+      [`BB (${facts.overlays.bands}) ${number(lower[slot], price)} – ${number(upper[slot], price)}`, "bands"], ...of];
   }
 
   /** The lines the strategy publishes for a pane. */
@@ -57,54 +68,68 @@ class Legends {
       .map((plot) => [`${plot.name} ${number(plot.values[slot], plot.decimals)}`, plotColour(plot)]);
   }
 
-  /** What the marks mean, those that occur in the run. */
+  /** What the marks mean: those that are drawn, no others. */
   #key() {
-    const { ambiguous, facts, fills, lines } = this.market;
-    const entries = fills.slot.length
-      ? [["▲ buy", "buy"], ["▼ sell", "sell"], ["○ exit", ""], ["– win", "rise"], ["– loss", "fall"]] : [];
-    if (lines.kind.includes(0)) entries.push(["– stop", "stop"]);
-    if (lines.kind.includes(1)) entries.push(["– target", "target"]);
-    if (lines.kind.includes(2)) entries.push(["– liquidation price", "warning"]);
-    if (fills.liquidates.includes(1)) entries.push(["× liquidated", "warning"]);
-    if (facts.holes.length) entries.push(["▨ no data", "dim"]);
-    if (ambiguous.length) entries.push(["▮ ambiguous bar", "doubt"]);
-    return entries;
+    const { market, view } = this;
+    const { ambiguous, facts, fills, lines } = market;
+    const { trades, fills: [first, stop], detail, lane } = view.marks.crowd();
+    const [from, to] = view.visibleSlots();
+    const filled = (test) => { for (let i = first; i < stop; i++) if (test(i)) return true; return false; };
+    const entered = (sign) => detail !== "results" && filled((i) => fills.opens[i] && fills.sign[i] === sign);
+    const kinds = lines.kind.subarray(...view.shades.linesShown());
+    const doubt = lowerBound(ambiguous, from);
+    return [
+      [!market.trades.length, "no trades", "dim"],
+      [entered(1), "▲ buy", "buy"], [entered(-1), "▼ sell", "sell"],
+      [!lane && filled((i) => !fills.opens[i]), "○ exit", ""],
+      [trades.some((trade) => trade.pnl > 0), lane ? "■ net win" : "– win", "rise"],
+      [trades.some((trade) => trade.pnl <= 0), lane ? "■ net loss" : "– loss", "fall"],
+      [lane, "where trades closed", "dim"],
+      [kinds.includes(0), "– stop", "stop"], [kinds.includes(1), "– target", "target"],
+      [kinds.includes(2), "– liquidation price", "warning"],
+      [filled((i) => fills.liquidates[i]), "× liquidation", "warning"],
+      [facts.holes.some(([start, length]) => start <= to && start + length > from), "▨ no data", "dim"],
+      [ambiguous[doubt] <= to, "■ ambiguous bar", "doubt"],
+    ].filter(([drawn]) => drawn).map(([, text, colour]) => [text, colour]);
   }
 
-  #trades(candle, slot) {
+  #trade(candle, slot) {
     const { market, view } = this;
-    const lines = [this.#key()];
     const start = market.slotOf(candle, view.level);
     const over = (trade) => trade && trade.entrySlot <= slot && trade.exitSlot >= start;
     // The trade entered last is the one that can still be open here; one that is marked comes first.
     const latest = market.trades[lowerBound(view.marks.entries, slot + 1) - 1];
     const trade = over(view.selected) ? view.selected : latest;
-    if (over(trade)) {
-      const { price, quantity, money } = market.facts.decimals;
-      const route = `${number(trade.entry, price)} → ${number(trade.exit, price)}${trade.open ? " (open)" : ""}`;
-      lines.push([[`Trade ${trade.number}`, "dim"],
-        [`${trade.sign > 0 ? "long" : "short"} ${number(trade.quantity, quantity)} @ ${route}`, ""],
-        [signed(trade.pnl, money), "strong " + tone(trade.pnl)],
-        ...(trade.liquidation ? [[`liquidation at ${number(trade.liquidation, price)}`, "warning"]] : [])]);
-    }
-    return lines;
+    if (!over(trade)) return [];
+    const { price, quantity, money } = market.facts.decimals;
+    const route = `${number(trade.entry, price)} → ${number(trade.exit, price)}${trade.open ? " (open)" : ""}`;
+    return [[`Trade ${trade.number}`, "dim"],
+      [`${trade.sign > 0 ? "long" : "short"} ${number(trade.quantity, quantity)} @ ${route}`, ""],
+      [signed(trade.pnl, money), "strong " + tone(trade.pnl)],
+      ...(trade.liquidation ? [[`liquidation at ${number(trade.liquidation, price)}`, "warning"]] : [])];
   }
+
+  /** What a value of an account is of, where a candle is longer than a bar. */
+  #when(text) { return this.view.level.base ? [] : [[text, "dim wide"]]; }
 
   #position(slot) {
     const value = this.market.position[slot];
-    return [[["Position", "dim"], [signed(value, this.market.facts.decimals.quantity), tone(value)]]];
+    return [["Position", "dim"], [signed(value, this.market.facts.decimals.quantity), tone(value)],
+      ...this.#when("at its end")];
   }
 
   #equity(slot) {
     const { facts, equity } = this.market;
     const parts = [["Equity", "dim"], [number(equity[slot], facts.decimals.money), "equity"]];
     if (facts.start > 0) parts.push([signedPercent(equity[slot] / facts.start - 1), tone(equity[slot] - facts.start)]);
-    return [this.market.funding.slot.length ? [...parts, ["◆", "funding small"], ["funding", "dim"]] : parts];
+    parts.push(...this.#when("at its end"));
+    const [first, stop] = this.view.marks.paymentsShown();
+    return stop > first ? [...parts, ["◆", "funding small"], ["funding", "dim"]] : parts;
   }
 
   #drawdown(candle) {
     const value = this.view.drawdownAt(candle);
-    return [[["Drawdown", "dim"], [percent(value), tone(value)]]];
+    return [["Drawdown", "dim"], [percent(value), tone(value)], ...this.#when("deepest in it")];
   }
 
   #funding(candle) {
@@ -113,7 +138,7 @@ class Legends {
     const to = lowerBound(funding.slot, this.market.slotOf(candle + 1, this.view.level));
     const sum = (stop) => (stop ? paid[stop - 1] : 0);
     const here = sum(to) - sum(from);
-    return [[["Funding", "dim"], [signed(here, facts.decimals.money), tone(here)], ["in all", "dim"],
-      [signed(sum(to), facts.decimals.money), ""]]];
+    return [["Funding", "dim"], [signed(here, facts.decimals.money), tone(here)], ["in all", "dim"],
+      [signed(sum(to), facts.decimals.money), ""]];
   }
 }

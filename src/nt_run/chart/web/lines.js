@@ -1,8 +1,8 @@
 // Lines that end where their values do: left to itself the chart joins the points on both sides of a hole.
 
 /** What makes the piece of a line that begins at a point invisible, for every kind of line. */
-const UNSEEN = Object.fromEntries(["color", "lineColor", "topColor", "bottomColor", "topLineColor", "bottomLineColor",
-  "topFillColor1", "topFillColor2", "bottomFillColor1", "bottomFillColor2"].map((name) => [name, "transparent"]));
+const UNSEEN = Object.fromEntries(["color", "topLineColor", "bottomLineColor", "topFillColor1", "topFillColor2",
+  "bottomFillColor1", "bottomFillColor2"].map((name) => [name, "transparent"]));
 
 /** Return the points of a line; a value that is no number is a hole, over which nothing is drawn. */
 function linePoints(times, values) {

@@ -47,10 +47,15 @@ function listenToTheChart(view, legends) {
   view.chart.subscribeCrosshairMove(({ logical }) => {
     pointed = logical === undefined ? null : Math.round(logical);
     show();
+  });
+  view.listeners.push(() => {
+    show();
     legends.place();
   });
-  view.listeners.push(show);
-  new ResizeObserver(() => requestAnimationFrame(() => legends.place())).observe(view.box);
+  new ResizeObserver(() => {
+    view.refit();
+    requestAnimationFrame(() => legends.place());
+  }).observe(view.box);
 }
 
 function listenToTheTheme(facts, view) {
@@ -78,7 +83,7 @@ async function start() {
   // What is drawn on a canvas does not wait for its font by itself.
   await Promise.all([400, 600].map((weight) => document.fonts.load(`${weight} 12px Inter`)));
   const view = new View(byId("chart"), market, palette);
-  const legends = new Legends(view, market, byId("frame"));
+  const legends = new Legends(view, market);
   fillIntervals(market, view);
   listenToKeys(market, view);
   listenToTheChart(view, legends);

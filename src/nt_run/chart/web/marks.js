@@ -1,7 +1,9 @@
 // What is painted over the candles: fills, trades, funding. With less detail the more of it is visible.
 
-const LABELLED_TRADES = 90, ARROWED_TRADES = 250, TICKED_TRADES = 900, LABEL_ROOM = 24, FEW = 50;
-const STRIP_HEIGHT = 24, STRIP_BIN = 2, STRIP_TOP = 0.8, WHOLE_AMOUNT = 1000;
+const FEW = 50, MOST_PAYMENTS = 120, WHOLE_AMOUNT = 1000;
+/** The lane, in pixels: results in bins, each at least so high, and above them ticks up and down for entries. */
+const BIN = 2, LEAST_RESULT = 2, TICK = 8, LANE_GAP = 6, RESULTS = 26, LEAST_RESULTS = 10, RESULTS_SHARE = 0.08;
+const resultsHeight = (pane) => Math.min(RESULTS, Math.max(RESULTS_SHARE * pane, LEAST_RESULTS));
 
 class Marks {
   constructor(view, market) {
@@ -14,14 +16,19 @@ class Marks {
     view.series.equity.attachPrimitive(new Painter("top", (...space) => this.payments(...space)));
   }
 
+  /** Return [first, stop) of the payments of funding on the screen; none where each would cover the next. */
+  paymentsShown() {
+    const [from, to] = this.view.visibleSlots();
+    const { slot } = this.market.funding;
+    const first = lowerBound(slot, from), stop = lowerBound(slot, to + 1);
+    return stop - first > MOST_PAYMENTS ? [first, first] : [first, stop];
+  }
+
   payments(context) {
     const { market, view } = this;
-    const [from, to] = view.visibleSlots();
     const { slot } = market.funding;
-    const first = lowerBound(slot, from), stop = lowerBound(slot, to + 1);
-    if (stop - first > 120) return;
     context.fillStyle = view.palette.funding;
-    for (let i = first; i < stop; i++) {
+    for (let [i, stop] = this.paymentsShown(); i < stop; i++) {
       const x = view.x(slot[i]), y = view.series.equity.priceToCoordinate(view.equityAt(slot[i]));
       if (y === null) continue;
       context.beginPath();
@@ -30,24 +37,45 @@ class Marks {
     }
   }
 
-  trades(context, size) {
+  /** Return the trades on the screen, which fills those are, how many trades that makes, and what is drawn of them.
+   *
+   * Labels and arrows stand at the prices that were paid. Where they would hide the candles, entries and results have a
+   * lane below them; results alone where even entries would run together. */
+  crowd() {
     const { market, view } = this;
-    const [from, to] = view.visibleSlots();
+    const { limits } = market.facts;
+    const [from, to] = view.visibleSlots(), [width, height] = view.size();
     const first = lowerBound(market.exits, from);
-    const stop = Math.max(lowerBound(this.entries, to + 1), first);
-    const firstFill = lowerBound(market.fills.slot, from), stopFill = lowerBound(market.fills.slot, to + 1);
-    const shown = market.trades.slice(first, stop);
-    const count = Math.max(shown.length, (stopFill - firstFill + 1) >> 1);
+    const trades = market.trades.slice(first, Math.max(lowerBound(this.entries, to + 1), first));
+    const fills = [lowerBound(market.fills.slot, from), lowerBound(market.fills.slot, to + 1)];
+    const count = Math.max(trades.length, (fills[1] - fills[0] + 1) >> 1);
+    const fit = (most, room) => count <= Math.min(most, width / room);
+    const detail = fit(limits.labelled, limits.labelRoom) ? "labels" : fit(limits.arrowed, limits.arrowRoom) ? "arrows"
+      : fit(Infinity, limits.tickRoom) && height >= limits.tickHeight ? "entries" : "results";
+    return { trades, fills, count, detail, lane: detail === "entries" || detail === "results" };
+  }
+
+  /** The height of the lane in a pane so high, gaps included; none without one. */
+  laneHeight(pane) {
+    const { detail, lane } = this.crowd();
+    return lane ? LANE_GAP + resultsHeight(pane) + (detail === "entries" ? LANE_GAP + 2 * TICK : 0) : 0;
+  }
+
+  trades(context, size) {
+    const { trades, fills, count, detail, lane } = this.crowd();
+    const { selected } = this.view;
     this.#selected(context, size);
-    if (count > TICKED_TRADES) {
-      this.#strip(context, size, shown);
-      return;
+    if (lane) {
+      const base = size.height * VOLUME_TOP - LANE_GAP;
+      this.#results(context, size.width, base, resultsHeight(size.height), trades);
+      if (detail === "entries") this.#entries(context, size.width, base - resultsHeight(size.height) - LANE_GAP - TICK, fills);
+      if (selected) this.#lines(context, [selected]);
+    } else {
+      this.#lines(context, trades);
+      this.#fills(context, fills, count);
     }
-    this.#lines(context, shown, count <= ARROWED_TRADES);
-    if (count <= ARROWED_TRADES) this.#fills(context, firstFill, stopFill, count);
-    else this.#ticks(context, firstFill, stopFill);
-    this.#liquidations(context, firstFill, stopFill);
-    if (count <= Math.min(LABELLED_TRADES, size.width / LABEL_ROOM)) this.#labels(context, size, shown);
+    this.#liquidations(context, fills);
+    if (detail === "labels") this.#labels(context, size, trades);
   }
 
   #selected(context, size) {
@@ -59,11 +87,11 @@ class Marks {
     context.fillRect(left, 0, right - left, size.height);
   }
 
-  #lines(context, shown, fine) {
+  #lines(context, shown) {
     const { palette, selected } = this.view;
-    context.setLineDash(fine ? [4, 3] : []);
+    context.setLineDash([4, 3]);
     for (const trade of shown) {
-      context.lineWidth = trade === selected ? 2.4 : fine ? 1.3 : 1;
+      context.lineWidth = trade === selected ? 2.4 : 1.3;
       context.strokeStyle = fade(trade.pnl > 0 ? palette.rise : palette.fall, 0.85);
       context.beginPath();
       context.moveTo(this.view.x(trade.entrySlot), this.y(trade.entry));
@@ -73,7 +101,7 @@ class Marks {
     context.setLineDash([]);
   }
 
-  #fills(context, first, stop, count) {
+  #fills(context, [first, stop], count) {
     const { fills } = this.market;
     const { palette } = this.view;
     const size = count < FEW ? 11 : 8, radius = count < FEW ? 3.6 : 2.8;
@@ -99,8 +127,8 @@ class Marks {
     }
   }
 
-  /** A cross where the exchange closed a position, at every level of detail that shows single fills. */
-  #liquidations(context, first, stop) {
+  /** A cross where the exchange closed a position, at every level of detail. */
+  #liquidations(context, [first, stop]) {
     const { fills } = this.market;
     const { background, warning } = this.view.palette;
     for (let i = first; i < stop; i++) {
@@ -119,35 +147,38 @@ class Marks {
     }
   }
 
-  #ticks(context, first, stop) {
+  /** A tick up for every entry that bought, down for one that sold. */
+  #entries(context, width, middle, [first, stop]) {
     const { fills } = this.market;
-    context.lineWidth = 2;
+    this.#rule(context, width, middle);
     for (let i = first; i < stop; i++) {
       if (!fills.opens[i]) continue;
-      const x = this.view.x(fills.slot[i]), y = this.y(fills.price[i]);
-      context.strokeStyle = fills.sign[i] > 0 ? this.view.palette.buy : this.view.palette.sell;
-      context.beginPath();
-      context.moveTo(x, y + 2 * fills.sign[i]);
-      context.lineTo(x, y + 9 * fills.sign[i]);
-      context.stroke();
+      context.fillStyle = fills.sign[i] > 0 ? this.view.palette.buy : this.view.palette.sell;
+      context.fillRect(Math.round(this.view.x(fills.slot[i])) - 1, Math.round(middle), BIN, -TICK * fills.sign[i]);
     }
   }
 
-  /** Net PnL of the trades that ended in two pixels, as bars above the volume. */
-  #strip(context, size, shown) {
-    const net = new Float64Array(Math.ceil(size.width / STRIP_BIN) + 1);
+  /** Net PnL of the trades that ended in two pixels, as bars. */
+  #results(context, width, base, highest, shown) {
+    const net = new Float64Array(Math.ceil(width / BIN) + 1);
     for (const trade of shown) {
-      const bin = Math.floor(this.view.x(trade.exitSlot) / STRIP_BIN);
-      net[Math.min(Math.max(bin, 0), net.length - 1)] += trade.pnl;
+      const bin = Math.floor(this.view.x(trade.exitSlot) / BIN);
+      if (bin >= 0 && bin < net.length) net[bin] += trade.pnl;
     }
     const most = net.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0) || 1;
-    const base = size.height * STRIP_TOP;
+    this.#rule(context, width, base);
     net.forEach((value, bin) => {
-      // The root keeps small days visible beside the largest.
-      const height = STRIP_HEIGHT * (Math.abs(value) / most) ** 0.6;
-      context.fillStyle = fade(value > 0 ? this.view.palette.rise : this.view.palette.fall, 0.75);
-      context.fillRect(bin * STRIP_BIN, base - height, STRIP_BIN - 0.4, height);
+      if (!value) return;
+      // The root keeps small results visible beside the largest.
+      const height = Math.max(highest * (Math.abs(value) / most) ** 0.6, LEAST_RESULT);
+      context.fillStyle = value > 0 ? this.view.palette.rise : this.view.palette.fall;
+      context.fillRect(bin * BIN, base - height, BIN - 0.4, height);
     });
+  }
+
+  #rule(context, width, y) {
+    context.fillStyle = fade(this.view.palette.grid, 0.27);
+    context.fillRect(0, Math.round(y), width, 1);
   }
 
   #labels(context, size, shown) {
@@ -162,7 +193,7 @@ class Marks {
       const width = context.measureText(text).width + 10;
       const end = view.x(trade.exitSlot);
       if (end > size.width + 1) continue;
-      const x = Math.min(end, size.width - width / 2 - 2);
+      const x = Math.max(Math.min(end, size.width - width / 2 - 2), width / 2 + 2);
       const top = this.#freePlace(x, width, height, trade, taken);
       if (top === null) continue;
       taken.push([x - width / 2, top, x + width / 2, top + height]);
@@ -181,11 +212,12 @@ class Marks {
   #freePlace(x, width, height, trade, taken) {
     const [high, low] = this.view.extremesAt(trade.exitSlot).map(this.y);
     const above = [high - 9 - height, high - 27 - height], below = [low + 9, low + 27];
+    const ceiling = (this.view.headroom[0] ?? 0) + LANE_GAP;
     const [one, other] = trade.pnl > 0 ? [above, below] : [below, above];
     for (const top of [one[0], other[0], one[1], other[1]]) {
       const free = ([left, upper, right, lower]) =>
         x - width / 2 >= right || x + width / 2 <= left || top >= lower || top + height <= upper;
-      if (top >= 0 && taken.every(free)) return top;
+      if (top >= ceiling && taken.every(free)) return top;
     }
     return null;
   }

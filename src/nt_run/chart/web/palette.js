@@ -49,6 +49,9 @@ function seriesColours(palette, plots) {
       bottomFillColor1: fade(fall, 0.03), bottomFillColor2: fade(fall, 0.25),
     },
     ...Object.fromEntries(plots.map((plot, i) => [`plot${i}`, { color: palette[plotColour(plot)] }])),
-    drawdown: { crosshairMarkerBackgroundColor: drawdown, lineColor: drawdown, topColor: fade(drawdown, 0.06), bottomColor: fade(drawdown, 0.38) },
+    drawdown: {
+      crosshairMarkerBackgroundColor: drawdown, topLineColor: drawdown, bottomLineColor: drawdown,
+      bottomFillColor1: fade(drawdown, 0.06), bottomFillColor2: fade(drawdown, 0.38),
+    },
   };
 }

@@ -106,13 +106,18 @@ class Shades {
     }
   }
 
-  /** Each price as long as it stood; gone when there would be too many. */
+  /** Return [first, stop) of the lines on the screen; none where there would be too many. */
+  linesShown() {
+    const [from, to] = this.view.visibleSlots();
+    const first = lowerBound(this.ends, from), stop = lowerBound(this.market.lines.start, to + 1);
+    return stop - first > MOST_LINES ? [first, first] : [first, stop];
+  }
+
+  /** Each price as long as it stood. */
   lines(context) {
     const { market, view } = this;
     const { start, end, price, kind } = market.lines;
-    const [from, to] = view.visibleSlots();
-    const first = lowerBound(this.ends, from), stop = lowerBound(start, to + 1);
-    if (stop - first > MOST_LINES) return;
+    const [first, stop] = this.linesShown();
     context.lineWidth = 1.2;
     for (let i = first; i < stop; i++) {
       const [name, dashes] = LINES[kind[i]];

@@ -1,9 +1,11 @@
-// The chart: panes, series, and which candles of which level are loaded. Never all of them: a year of minutes would
+// The chart: what is visible, and which candles of which level are loaded. Never all of them: a year of minutes would
 // take half a minute, so candles are put together per level and long levels are loaded in a window that moves along.
 
 const WINDOW = 20_000, WHOLE = 30_000, MARGIN = 50;
-const MIN_CANDLE = 3, TOO_NARROW = 2.3, TOO_WIDE = 13, DETAIL_FACTOR = 60, COARSE_FACTOR = 15, VALUE_AXIS = 78, NARROW = 600, NARROW_AXIS = 58;
-const PRICE_PANE = 5.2, OWN_PANE = 1.2, ACCOUNT_PANES = [1, 2, 1.1, 0.9];
+const LEGEND_GAP = 6, MOST_HEADROOM = 0.45, FOOTROOM = 0.06;
+/** How far outside of the candles a stop or target may lie and be shown, in heights of theirs. */
+const OWN_LINE = 3, ANY_LINE = 0.3;
+const MIN_CANDLE = 3, TOO_NARROW = 2.3, TOO_WIDE = 13;
 const DATA = ["open", "high", "low", "close"];
 
 class View {
@@ -13,13 +15,14 @@ class View {
     this.palette = palette;
     this.auto = true;
     this.selected = null;
-    this.chart = this.#chart();
-    this.series = this.#series();
-    const shares = [PRICE_PANE, ...market.ownPanes.map(() => OWN_PANE), ...ACCOUNT_PANES];
-    this.chart.panes().forEach((pane, i) => pane.setStretchFactor(shares[i]));
+    this.chart = makeChart(box, palette);
+    this.series = addSeries(this.chart, market, palette);
     this.shades = new Shades(this, market);
     this.marks = new Marks(this, market);
+    this.series.candles.applyOptions({ autoscaleInfoProvider: (own) => this.#withLines(own()) });
     this.listeners = [];
+    this.headroom = [];
+    this.fitted = box.clientWidth;
   }
 
   // Places -----------------------------------------------------------------------------------------------------------
@@ -67,12 +70,13 @@ class View {
   }
 
   /** Whether averages and bands are drawn: at coarse levels they would belong to no candle on the screen. */
-  detailed() { return this.level.ms < DETAIL_FACTOR * this.market.facts.stepMs || this.level.base; }
+  detailed() { return this.level.base || this.level.ms < this.market.facts.limits.detail * this.market.facts.stepMs; }
 
   // What is shown ----------------------------------------------------------------------------------------------------
 
   /** Show slots [from, to]; the level follows unless one was chosen by hand. */
   show(from, to, level = this.#fitting(to - from + 1)) {
+    this.span = [from, to];
     this.#load(level, from, to);
     const place = (slot) => this.market.candleOf(slot, level) - this.first;
     // A candle of room at both ends keeps the first and the last from being cut in halves.
@@ -126,7 +130,8 @@ class View {
   /** Follow what the user did: another level when candles became too narrow or too wide, another window at its end. */
   follow() {
     const range = this.chart.timeScale().getVisibleLogicalRange();
-    if (!range || this.pressed) return;
+    // What a change of the window's width did to the chart is no wish of the user.
+    if (!range || this.pressed || this.box.clientWidth !== this.fitted) return;
     const spacing = this.candleWidth();
     const [from, to] = this.visibleSlots();
     const whole = range.from <= 0.5 && range.to >= this.loaded.count - 1.5;
@@ -150,16 +155,61 @@ class View {
     this.tell();
   }
 
+  /** Keep values from lying under the legends, which are so many pixels high, and candles from lying over the lane of
+   * trades. Room that was needed once is kept: a scale that moves with the crosshair cannot be read. */
+  makeRoom(heights) {
+    const { series, chart } = this;
+    const own = this.market.ownPanes.map((name) => `plot${this.market.plots.findIndex((plot) => plot.pane === name)}`);
+    this.headroom = heights.map((height, i) => Math.max(height, this.headroom[i] ?? 0));
+    ["candles", ...own, "position", "equity", "drawdown", "funding"].forEach((name, i) => {
+      const height = chart.panes()[i]?.getHeight();
+      if (!height || !series[name]) return;
+      const lane = i ? 0 : this.marks.laneHeight(height);
+      const bottom = lane ? 1 - VOLUME_TOP + (lane + LEGEND_GAP) / height : FOOTROOM;
+      const top = Math.min((this.headroom[i] + LEGEND_GAP) / height, MOST_HEADROOM);
+      const scale = series[name].priceScale(), { scaleMargins: now } = scale.options();
+      if (now.top !== top || now.bottom !== bottom) scale.applyOptions({ scaleMargins: { top, bottom } });
+    });
+  }
+
+  /** Show the same slots as before in a box of another width. */
+  refit() {
+    if (this.box.clientWidth === this.fitted) return;
+    this.fitted = this.box.clientWidth;
+    this.headroom = [];
+    this.chart.applyOptions(sizes(this.box));
+    if (this.span) this.show(...this.span, this.auto ? undefined : this.level);
+  }
+
   tell() {
     if (!this.loaded) return;
-    const [from, to] = this.visibleSlots();
+    const [from, to] = this.span = this.visibleSlots();
     Object.assign(this.box.dataset, { interval: this.level.name, from: this.market.timeOf(Math.max(from, 0)),
       to: this.market.timeOf(Math.min(to, this.market.slots - 1) + 1), candles: this.loaded.count,
       auto: this.auto, trade: this.selected?.number ?? "" });
     this.listeners.forEach((listener) => listener());
   }
 
+  /** Width and height of the pane of the candles. */
+  size() { return [this.width(), this.chart.panes()[0].getHeight()]; }
+
   width() { return this.chart.timeScale().width() || this.box.clientWidth - VALUE_AXIS; }
+
+  /** Widen a range of prices to the stops and targets on the screen; far for those of a trade that is marked. */
+  #withLines(info) {
+    if (!info?.priceRange) return info;
+    const { start, end, price, kind } = this.market.lines;
+    let { minValue: low, maxValue: high } = info.priceRange;
+    const height = high - low;
+    for (let [i, stop] = this.shades.linesShown(); i < stop; i++) {
+      const own = this.selected && start[i] <= this.selected.exitSlot && end[i] >= this.selected.entrySlot;
+      const most = height * (own ? OWN_LINE : ANY_LINE);
+      if (kind[i] > 1 || price[i] < info.priceRange.minValue - most || price[i] > info.priceRange.maxValue + most) continue;
+      low = Math.min(low, price[i]);
+      high = Math.max(high, price[i]);
+    }
+    return { ...info, priceRange: { minValue: low, maxValue: high } };
+  }
 
   // Loading ----------------------------------------------------------------------------------------------------------
 
@@ -182,11 +232,6 @@ class View {
     }
     this.first = first;
     this.loaded = market.candles(level, first, stop);
-    // They follow coarse candles so closely that thick ones would cover them.
-    const coarse = level.ms >= COARSE_FACTOR * market.facts.stepMs;
-    for (const name of ["fast", "slow", ...market.plots.flatMap((plot, i) => (plot.own ? [] : [`plot${i}`]))]) {
-      this.series[name]?.applyOptions({ lineWidth: coarse ? 1 : 1.5 });
-    }
     this.#fill();
   }
 
@@ -215,63 +260,5 @@ class View {
     });
     return [...sums].map(([place, value]) =>
       ({ time: loaded.time[place], value, color: value >= 0 ? palette.rise : palette.fall }));
-  }
-
-  // Building ---------------------------------------------------------------------------------------------------------
-
-  #chart() {
-    const narrow = this.box.clientWidth < NARROW;
-    const chart = LightweightCharts.createChart(this.box, {
-      autoSize: true,
-      layout: { fontFamily: "Inter, system-ui, sans-serif", fontSize: narrow ? 10 : 11, attributionLogo: false,
-        panes: { enableResize: true } },
-      crosshair: { mode: LightweightCharts.CrosshairMode.Normal },
-      // A finger that moves up or down scrolls the page.
-      handleScroll: { vertTouchDrag: false },
-      rightPriceScale: { minimumWidth: narrow ? NARROW_AXIS : VALUE_AXIS },
-      timeScale: { timeVisible: true, secondsVisible: false, minBarSpacing: 0.02, fixLeftEdge: true,
-        fixRightEdge: true },
-      localization: { locale: "en-GB", dateFormat: "yyyy-MM-dd" },
-    });
-    chart.applyOptions(chartColours(this.palette));
-    return chart;
-  }
-
-  #series() {
-    const { money, price, quantity } = this.market.facts.decimals;
-    const format = (decimals, unit = "") => ({ type: "custom", minMove: 10 ** -decimals,
-      formatter: (value) => number(value, decimals) + unit });
-    const { overlays } = this.market.facts;
-    const { plots, ownPanes } = this.market;
-    const colours = seriesColours(this.palette, plots);
-    const below = 1 + ownPanes.length;
-    const add = (kind, name, pane, options = {}) => this.chart.addSeries(LightweightCharts[kind], {
-      lastValueVisible: false, priceLineVisible: false, ...colours[name], ...options }, pane);
-    const hair = { crosshairMarkerVisible: false, lineWidth: 1, priceFormat: format(price) };
-    const series = {
-      volume: add("HistogramSeries", "volume", 0, { priceScaleId: "volume", priceFormat: { type: "volume" } }),
-      ...(overlays && { lower: add("LineSeries", "lower", 0, hair), upper: add("LineSeries", "upper", 0, hair) }),
-      candles: add("CandlestickSeries", "candles", 0, { borderVisible: false, lastValueVisible: true,
-        priceLineVisible: true, priceFormat: format(price) }),
-      ...(overlays && { slow: add("LineSeries", "slow", 0, { ...hair, lineWidth: 1.5 }),
-        fast: add("LineSeries", "fast", 0, { ...hair, lineWidth: 1.5 }) }),
-      ...Object.fromEntries(plots.map((plot, i) => [`plot${i}`, add("LineSeries", `plot${i}`,
-        plot.own ? 1 + ownPanes.indexOf(plot.pane) : 0, { ...hair, lineWidth: plot.colour < 0 ? 1 : 1.5,
-          lineStyle: LightweightCharts.LineStyle[plot.colour < 0 ? "Dashed" : "Solid"],
-          priceFormat: format(plot.decimals) })])),
-      position: add("BaselineSeries", "position", below, { baseValue: { type: "price", price: 0 }, lineWidth: 1,
-        lineType: LightweightCharts.LineType.WithSteps, priceFormat: format(quantity) }),
-      equity: add("BaselineSeries", "equity", below + 1, { lineWidth: 1.5, priceFormat: format(money),
-        baseValue: { type: "price", price: this.market.facts.start } }),
-      drawdown: add("AreaSeries", "drawdown", below + 2, { lineWidth: 1, invertFilledArea: true, priceFormat: format(2, "%") }),
-    };
-    if (this.market.funding.slot.length) {
-      series.funding = add("HistogramSeries", "funding", below + 3, { priceFormat: format(money) });
-    }
-    series.volume.priceScale().applyOptions({ scaleMargins: { top: 0.83, bottom: 0 } });
-    // Room for what the legend says, which takes more lines where it is narrow.
-    const top = this.box.clientWidth < NARROW ? 0.22 : 0.1;
-    series.candles.priceScale().applyOptions({ scaleMargins: { top, bottom: 0.06 } });
-    return series;
   }
 }
