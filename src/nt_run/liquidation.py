@@ -59,11 +59,12 @@ class MarginPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extremes:
-    """Lowest and highest price per bar that decide on liquidation, scaled by 10^`exponent`.
+    """Lowest and highest price per bar that decide on liquidation, scaled by 10^`exponent`; when it ends in UTC ms.
 
     `source` names where they are from; `missing` counts bars without a mark kline, which have their own extremes.
     """
 
+    closed: NDArray[np.int64]
     low: NDArray[np.int64]
     high: NDArray[np.int64]
     exponent: int
@@ -74,13 +75,16 @@ class Extremes:
 def find_extremes(klines: Klines, marks: Klines | None) -> Extremes:
     """Return the deciding extremes of each bar: those of its mark kline, or where there is none its own."""
     low, high = (klines.frame[name].to_numpy() for name in ("low", "high"))
+    closed = klines.close_times()
     if marks is None:
-        return Extremes(low=low, high=high, exponent=klines.exponents.price, source=BAR_EXTREMES, missing=len(klines))
+        own, missing = klines.exponents.price, len(klines)
+        return Extremes(closed=closed, low=low, high=high, exponent=own, source=BAR_EXTREMES, missing=missing)
     exponent = max(klines.exponents.price, marks.exponents.price)
     own, theirs = 10 ** (exponent - klines.exponents.price), 10 ** (exponent - marks.exponents.price)
     mark = marks.frame.select("open_time", mark_low=pl.col("low") * theirs, mark_high=pl.col("high") * theirs)
     joined = klines.frame.select("open_time").join(mark, on="open_time", how="left", maintain_order="left")
     return Extremes(
+        closed=closed,
         low=joined["mark_low"].fill_null(pl.Series(low * own)).to_numpy(),
         high=joined["mark_high"].fill_null(pl.Series(high * own)).to_numpy(),
         exponent=exponent,
@@ -104,11 +108,12 @@ def match_extremes(klines: Klines, fine: Klines | None, plan: MarginPlan) -> Ext
     up, up_finer = 10 ** (exponent - whole.exponent), 10 ** (exponent - finer.exponent)
     low, high = finer.low * up_finer, finer.high * up_finer
     if plan.marks is not None and plan.fine_marks is None:
-        last = np.isin(fine.close_times(), klines.close_times()[~kept])
+        last = np.isin(finer.closed, whole.closed[~kept])
         low[last] = np.minimum(low[last], whole.low[~kept] * up)
         high[last] = np.maximum(high[last], whole.high[~kept] * up)
     order = np.argsort(np.concatenate([klines.open_times()[kept], fine.open_times()]))
     return Extremes(
+        closed=np.concatenate([whole.closed[kept], finer.closed])[order],
         low=np.concatenate([whole.low[kept] * up, low])[order],
         high=np.concatenate([whole.high[kept] * up, high])[order],
         exponent=exponent,

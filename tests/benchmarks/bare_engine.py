@@ -1,6 +1,6 @@
 """What the main job's benchmark is held against: the same bars and strategy given to the engine, and nothing else.
 
-    python tests/benchmarks/bare_engine.py KLINES.parquet QUANTITY
+    python tests/benchmarks/bare_engine.py KLINES.parquet QUANTITY DIGITS
 
 No store, no checks, no funding, no sizing, no books, no report: read the run's klines, build the instrument, run.
 """
@@ -71,8 +71,8 @@ def instrument() -> CryptoPerpetual:
     )
 
 
-def batches(path: str) -> pa.Table:
-    """Klines of a run folder (scaled integers) in the wrangler's schema."""
+def batches(path: str, price_digits: int) -> pa.Table:
+    """Klines of a run folder (prices scaled by 10^digits) in the wrangler's schema."""
     table = pq.read_table(path)
     close_time = pa.compute.add(table["open_time"].cast(pa.int64()), 60_000)
     stamps = pa.compute.multiply(close_time, 1_000_000).cast(TIME)
@@ -81,12 +81,12 @@ def batches(path: str) -> pa.Table:
         whole = table[name].cast(pa.decimal128(19, 0))
         return pa.compute.divide(whole.cast(pa.decimal128(24, 0)), pa.scalar(Decimal(10**digits))).cast(DECIMAL)
 
-    digits = {"open": 2, "high": 2, "low": 2, "close": 2, "volume": 3}
+    digits = dict.fromkeys(("open", "high", "low", "close"), price_digits) | {"volume": 3}
     columns = [exact(name, digits[name]) for name in digits]
     return pa.table([*columns, stamps, stamps], names=[*digits, "ts_event", "ts_init"])
 
 
-def main(path: str, quantity: str) -> None:
+def main(path: str, quantity: str, digits: str) -> None:
     engine = BacktestEngine(BacktestEngineConfig(logging=LoggerConfig(bypass_logging=True)))
     engine.add_venue(
         Venue("BINANCE"),
@@ -100,7 +100,7 @@ def main(path: str, quantity: str) -> None:
     engine.add_instrument(instrument())
     wrangler = BarDataWrangler(BAR_TYPE, 1, 3)
     bars = 0
-    for batch in batches(path).to_batches(max_chunksize=CHUNK):
+    for batch in batches(path, int(digits)).to_batches(max_chunksize=CHUNK):
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, batch.schema) as writer:
             writer.write_batch(batch)

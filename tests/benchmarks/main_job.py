@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from nt_run.results import load_run
+
 NT_RUN = [sys.executable, "-m", "nt_run"]
 END = "2026-06-30"
 
@@ -51,7 +53,12 @@ def prepare(cache: Path, days: int) -> tuple[list[str], list[str]]:
     print(f"{summary['bars']['fed']:,} bars, {summary['fills']:,} fills, data {summary['data']['fingerprint'][:12]}")
     klines = cache / "runs" / summary["run_id"] / "klines.parquet"
     bare = [sys.executable, str(Path(__file__).with_name("bare_engine.py")), str(klines)]
-    return [*NT_RUN, "backtest", *options, "--offline", "-q"], [*bare, summary["sizing"]["first"]["quantity"]]
+    digits = load_run(summary["run_id"], cache / "runs").klines.exponents.price
+    bare += [summary["sizing"]["first"]["quantity"], str(digits)]
+    orders = subprocess.run(bare, capture_output=True, check=True, text=True).stdout.split()[-2]
+    if int(orders) != summary["fills"]:
+        sys.exit(f"the bare script sends {orders} orders: it is not the same work")
+    return [*NT_RUN, "backtest", *options, "--offline", "-q"], bare
 
 
 def main() -> None:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nautilus_trader.model import OrderSide
 
 from nt_run.ambiguity import Booked, find_ambiguities
+from nt_run.engine import lookout
 from nt_run.engine.run import EngineOutput
 from nt_run.execution import Execution, Slippage
 from nt_run.frames import orders_frame
@@ -64,6 +66,7 @@ class Case:
     execution: Execution
     funding: str
     orders: list[tuple[int, bool, Decimal, str, int, bool]]
+    stretch: int
 
     def script(self, closes: Any, kit: Any) -> dict[int, list[Any]]:
         script: dict[int, list[Any]] = {}
@@ -96,6 +99,7 @@ cases = st.builds(
     ),
     funding=st.sampled_from(["0.002", "-0.002"]),
     orders=st.lists(order, min_size=1, max_size=14),
+    stretch=st.sampled_from([1, 7, 512]),
 )
 
 
@@ -107,14 +111,16 @@ def test_the_engine_liquidates_when_and_where_the_definition_does(
     klines = random_market(120, seed=case.seed, sigma=0.01)
     marks = random_market(120, seed=case.seed + 1, sigma=0.01) if case.marked else None
     plan, leverage = MarginPlan(mode=case.mode, rules=RULES, marks=marks), D(case.leverage)
-    output = run(
-        klines,
-        case.script(klines.column("close"), kit),
-        sizing=SizingRules(leverage=leverage),
-        margin=plan,
-        funding=[kit.rate(case.funding, None, kit.SLOT)],
-        execution=case.execution,
-    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lookout, "MOST_ROWS", case.stretch)
+        output = run(
+            klines,
+            case.script(klines.column("close"), kit),
+            sizing=SizingRules(leverage=leverage),
+            margin=plan,
+            funding=[kit.rate(case.funding, None, kit.SLOT)],
+            execution=case.execution,
+        )
     listed = find_ambiguities(
         Booked(
             bars=match_bars(klines),

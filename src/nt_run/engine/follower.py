@@ -7,13 +7,11 @@ from typing import Any
 from nautilus_trader.backtest import BacktestEngine
 from nautilus_trader.model import BarType, CryptoPerpetual
 
-from nt_run.engine.bars import execution_type_name
 from nt_run.engine.charges import ChargeModel
 from nt_run.engine.guard import Guard
 from nt_run.engine.instrument import ensure_currency
 from nt_run.engine.liquidation import Liquidator
 from nt_run.engine.prices import PriceModel
-from nt_run.engine.watcher import Watcher
 from nt_run.errors import BooksError
 from nt_run.liquidation import Extremes, Liquidation, MarginPlan
 from nt_run.model import LIQUIDATION, MS, Fees, Fill, Settlement, format_time
@@ -47,19 +45,16 @@ class Follower:
             settlements=settlements,
             force=self._force,
         )
-        self._watcher = Watcher()
-        self._watcher.bar_type = BarType.from_str(execution_type_name(specs.instrument_id))
 
     def hooks(self, _bar_type: BarType) -> dict[str, Callable[..., None]]:
         """Return what is to be called ahead of the strategy's callbacks."""
         return self._liquidator.hooks()
 
     def install(self, engine: BacktestEngine, prices: PriceModel, guard: Guard) -> None:
-        """Watch the bars the engine matches orders with."""
+        """Let the liquidator see the bars the engine matches orders with."""
         self._prices = prices
         prices.liquidation = self._liquidator
-        self._watcher.look = guard.wrap(self._liquidator.look)
-        engine.add_actor(self._watcher)
+        self._liquidator.install(engine, guard)
 
     def told(self, fills: Sequence[Fill]) -> dict[str, Any]:
         """Return what the output of a run has of liquidation: the positions it closed, and those it might have.
@@ -71,7 +66,7 @@ class Follower:
 
     def release(self) -> None:
         """Let go of everything that must be freed on the thread it was made on."""
-        self._watcher.look = self._prices = None
+        self._prices = None
         self._liquidator.release()
 
     def _events(self, fills: Sequence[Fill]) -> list[Liquidation]:

@@ -1,8 +1,9 @@
-"""Follows the open position bar by bar and closes it where the exchange would.
+"""Follows the open position and closes it where the exchange would.
 
-An actor beside the strategy gets each execution bar once the engine has matched it and before the strategy sees its
-own bar. If the deciding extreme has crossed the liquidation price, the strategy's open orders are cancelled and a
-reduce-only market order closes the position at exactly that price, rounded to the tick against the trader:
+Where a bar to come can liquidate it, an actor beside the strategy gets each execution bar once the engine has matched
+it and before the strategy sees its own bar. If the deciding extreme has crossed the liquidation price, the strategy's
+open orders are cancelled and a reduce-only market order closes the position at exactly that price, rounded to the tick
+against the trader:
 
 - isolated: the position's margin is lost, whole. Its margin is notional ÷ leverage of what was opened, less its share
   of what was closed, with the funding of the position since. What the loss of price leaves of it is charged.
@@ -14,11 +15,16 @@ from collections.abc import Callable, Sequence
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 from typing import Any, cast
 
-from nautilus_trader.model import Bar, CryptoPerpetual, OrderFilled, OrderSide, OrderType, Quantity
+from nautilus_trader.backtest import BacktestEngine
+from nautilus_trader.model import Bar, BarType, CryptoPerpetual, OrderFilled, OrderSide, OrderType, Quantity
 from nautilus_trader.trading import Strategy
 
+from nt_run.engine.bars import execution_type_name
+from nt_run.engine.guard import Guard
 from nt_run.engine.instrument import ensure_currency
+from nt_run.engine.lookout import Lookout
 from nt_run.engine.venue import VENUE
+from nt_run.engine.watcher import Watcher
 from nt_run.liquidation import Extremes, Liquidation, MarginPlan
 from nt_run.margin import liquidation_price
 from nt_run.model import Settlement, Side
@@ -32,6 +38,7 @@ type Force = Callable[[str, Decimal, Decimal, Decimal], None]
 ZERO = Decimal(0)
 _CENT = Decimal("1e-8")
 _NEVER = 1 << 62
+"""No price of a bar comes near it."""
 
 
 class Liquidator:
@@ -59,9 +66,10 @@ class Liquidator:
         self._instrument = instrument
         self._leverage = leverage
         self._force: Force | None = force
-        self._low, self._high = extremes.low.tolist(), extremes.high.tolist()
+        self._lookout = Lookout(extremes, [one.time_ns for one in settlements])
+        self._watcher = Watcher()
+        self._bar_type = BarType.from_str(execution_type_name(specs.instrument_id))
         self._scale = Decimal(1).scaleb(extremes.exponent)
-        self._row, self._seen_ns = -1, 0
         self._due = [(one.time_ns, one.rate * one.price) for one in settlements]
         self._settled = 0
         self._position, self._entry, self._margin, self._cash = ZERO, ZERO, ZERO, balance
@@ -69,22 +77,26 @@ class Liquidator:
         """Whether `_limit` is that of the position as it is."""
         self._exact: Decimal | None = None
         self._limit = 0
-        """Liquidation price in the extremes' scale, on the side where crossing it is a comparison of integers."""
+        self._next = 0
+        """The bar it is woken ahead of."""
         self._strategy: Strategy | None = None
 
     def hooks(self) -> dict[str, Callable[..., None]]:
         """Return what is to be called ahead of the strategy's callbacks."""
         return {"on_start": self._bind, "on_order_filled": self._filled}
 
+    def install(self, engine: BacktestEngine, guard: Guard) -> None:
+        """Put the watcher beside the strategy."""
+        watcher = self._watcher
+        watcher.bar_type = self._bar_type
+        watcher.begin, watcher.wake = guard.wrap(self._wake_later), guard.wrap(self._wake)
+        watcher.look = guard.wrap(self._look)
+        engine.add_actor(watcher)
+
     def release(self) -> None:
         """Let go of the strategy and of what forces its fills, which must be freed on the thread they were made on."""
         self._strategy = self._force = None
-
-    def look(self, bar: Bar) -> None:
-        """Close the position if the bar just matched took it beyond its liquidation price."""
-        self._row, self._seen_ns = self._row + 1, bar.ts_event
-        if self._position and self._is_crossed(self._row, bar.ts_event):
-            self._liquidate(bar.ts_event)
+        self._watcher.release()
 
     def comes_first(self, order: Any, opened: Decimal, now_ns: int) -> bool:  # noqa: ANN401 - any order of the engine
         """Tell whether the bar that is matched liquidates the position before it reaches a resting order.
@@ -93,36 +105,69 @@ class Liquidator:
         between the open and its liquidation price; a short only the latter. A bar that opens beyond the liquidation
         price meets nothing before it.
         """
-        row = self._row + 1
-        # What fills once the bar was looked at is not matched against a path any more.
-        if not self._position or now_ns <= self._seen_ns or row >= len(self._low):
-            return False
-        if not self._is_crossed(row, now_ns) or self._exact is None:
+        exact = self._crossed_in_matching(now_ns)
+        if exact is None:
             return False
         price: Decimal = (getattr(order, "trigger_price", None) or order.price).as_decimal()
         if self._position > 0:
-            return opened <= self._exact or price < self._exact
-        return opened >= self._exact or price > self._exact or price < opened
+            return opened <= exact or price < exact
+        return opened >= exact or price > exact or price < opened
 
-    def is_gone_by_open(self, row: int, opened: Decimal) -> bool:
+    def is_gone_by_open(self, row: int, opened: Decimal, now_ns: int) -> bool:
         """Tell whether the position is liquidated by the time the bar `row`, yet to come, opens at `opened`.
 
         The gap from the last close to that open counts: the price went through all of it.
         """
-        if not self._position or row >= len(self._low):
+        if not self._position or row >= len(self._lookout):
             return False
-        if any(self._is_crossed(between, self._seen_ns) for between in range(self._row + 1, row)):
+        begun = self._lookout.row(now_ns)
+        first = begun + 1 if self._is_matched(now_ns) else begun
+        if any(self._is_crossed(between, now_ns) for between in range(first, row)):
             return True
-        if not self._is_crossed(row, self._seen_ns) or self._exact is None:
+        if not self._is_crossed(row, now_ns) or self._exact is None:
             return False
         return opened <= self._exact if self._position > 0 else opened >= self._exact
 
+    def _wake_later(self, row: int = 0) -> None:
+        """Ask to be woken ahead of the first bar of the next stretch."""
+        self._next = self._lookout.next_start(row)
+        if self._next < len(self._lookout):
+            self._watcher.wake_at(self._lookout.end(self._next) - 1)
+
+    def _wake(self) -> None:
+        row = self._next
+        self._settle(self._lookout.end(row))
+        self._look_out(row)
+        self._wake_later(row)
+
+    def _look_out(self, row: int) -> None:
+        """Watch the bars if one of this stretch, from `row` on, liquidates the position."""
+        crossed = self._position and self._lookout.is_crossed_from(row, self._find_limit(), long=self._position > 0)
+        self._watcher.watch(on=bool(crossed))
+
+    def _look(self, bar: Bar) -> None:
+        """Close the position if the bar just matched took it beyond its liquidation price."""
+        if self._position and self._is_crossed(self._lookout.row(bar.ts_event), bar.ts_event):
+            self._liquidate(bar.ts_event)
+
     def _is_crossed(self, row: int, now_ns: int) -> bool:
-        """Tell whether the extreme of a bar that ends at `now_ns` is at the liquidation price or beyond it."""
+        """Tell whether the extreme of a bar is at the liquidation price that holds at `now_ns`, or beyond it."""
         self._settle(now_ns)
-        if not self._fresh:
-            self._find_limit()
-        return self._low[row] <= self._limit if self._position > 0 else self._high[row] >= self._limit
+        return self._lookout.is_crossed(row, self._find_limit(), long=self._position > 0)
+
+    def _is_matched(self, now_ns: int) -> bool:
+        """Tell whether orders were matched on the bar of this time, so that what fills now is not inside it."""
+        if self._strategy is None:
+            return False
+        bar = cast("Any", self._strategy).cache.bar(self._bar_type)
+        return bar is not None and bar.ts_event >= now_ns
+
+    def _crossed_in_matching(self, now_ns: int) -> Decimal | None:
+        """Return the exact liquidation price if the bar orders are being matched on reaches it."""
+        row = self._lookout.row(now_ns)
+        if not self._position or row >= len(self._lookout) or not self._is_crossed(row, now_ns):
+            return None
+        return None if self._is_matched(now_ns) else self._exact
 
     def _bind(self, strategy: Strategy) -> None:
         self._strategy = strategy
@@ -158,14 +203,14 @@ class Liquidator:
         commission = event.commission
         self._cash -= commission.as_decimal() if commission is not None else ZERO
         self._fresh = False
+        self._look_out(self._lookout.row(event.ts_event))
 
     def _note_threat(self, event: OrderFilled) -> None:
         """Remember an exit of the strategy's own in a bar that reaches the liquidation price."""
-        row, now_ns = self._row + 1, event.ts_event
-        # What fills once the bar was looked at is not matched against a path any more.
-        if now_ns <= self._seen_ns or row >= len(self._low) or not self._is_crossed(row, now_ns) or self._exact is None:
+        exact = self._crossed_in_matching(event.ts_event)
+        if exact is None:
             return
-        price, _, charge = self._terms(self._exact, self._cash)
+        price, _, charge = self._terms(exact, self._cash)
         order_id = event.client_order_id.value
         self.threats.append(Threat(order_id=order_id, quantity=abs(self._position), price=price, charge=charge))
 
@@ -173,15 +218,20 @@ class Liquidator:
         """Return what stands behind the position, its unrealised profit aside."""
         return self._cash if self._plan.mode == "cross" else min(self._margin, self._cash)
 
-    def _find_limit(self) -> None:
-        side = Side.BUY if self._position > 0 else Side.SELL
-        price = liquidation_price(side, abs(self._position), self._entry, self._wallet(), self._plan.rules)
-        self._exact, self._fresh = price, True
+    def _find_limit(self) -> int:
+        """Return the liquidation price scaled, rounded to the side where crossing it is a comparison of integers."""
+        if not self._fresh:
+            side = Side.BUY if self._position > 0 else Side.SELL
+            price = liquidation_price(side, abs(self._position), self._entry, self._wallet(), self._plan.rules)
+            self._exact, self._fresh = price, True
+            self._limit = self._scaled(price, side)
+        return self._limit
+
+    def _scaled(self, price: Decimal | None, side: Side) -> int:
         if price is None:
-            self._limit = -1 if side is Side.BUY else _NEVER
-            return
+            return -1 if side is Side.BUY else _NEVER
         rounding = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
-        self._limit = int((price * self._scale).to_integral_value(rounding))
+        return min(int((price * self._scale).to_integral_value(rounding)), _NEVER)
 
     def _liquidate(self, time_ns: int) -> None:
         strategy, instrument, quantity = self._strategy, self._instrument, abs(self._position)

@@ -41,7 +41,7 @@ class Foreseen(Protocol):
         """Tell it of a resting order, in the bar that ends at `now_ns` and opened at `opened`."""
         ...
 
-    def is_gone_by_open(self, row: int, opened: Decimal) -> bool:
+    def is_gone_by_open(self, row: int, opened: Decimal, now_ns: int) -> bool:
         """Tell it of the open of a bar to come."""
         ...
 
@@ -141,7 +141,7 @@ class PriceModel(FillModel):
                 self._reasons[order.client_order_id.value] = NO_NEXT_OPEN
                 return None
             opened = self._bars.price("open", row)
-            if self.liquidation is not None and self.liquidation.is_gone_by_open(row, opened):
+            if self.liquidation is not None and self.liquidation.is_gone_by_open(row, opened, self._now_ns()):
                 # The next look at the bars closes the position, and the order would open another one.
                 self._reasons[order.client_order_id.value] = GONE_BY_OPEN
                 return None
@@ -171,9 +171,12 @@ class PriceModel(FillModel):
         return bisect_left(self._bars.opened, time_ms)
 
     def _now_ms(self) -> int:
+        return -(-self._now_ns() // MS)
+
+    def _now_ns(self) -> int:
         if self._clock is None:
             raise RuntimeError("the price model was not given the engine's clock")
-        return -(-self._clock.timestamp_ns() // MS)
+        return self._clock.timestamp_ns()
 
     def _book(self, price: Decimal) -> OrderBook:
         book = OrderBook(self._instrument.id, BookType.L2_MBP)
