@@ -1,4 +1,5 @@
 import datetime as dt
+import re
 from array import array
 from dataclasses import replace
 from decimal import Decimal
@@ -17,6 +18,8 @@ from nt_run.frames import fills_frame, funding_frame, plots_frame, settlements_f
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import Fill, FundingPayment, Interval, Liquidity, PlotLine, Plots, Settlement, Side
 from nt_run.results import (
+    LATER_FRAMES,
+    MARKS,
     REQUIRED,
     Run,
     load_run,
@@ -173,13 +176,26 @@ def test_no_run_yet_says_how_to_start(tmp_path: Path) -> None:
         load_run(None, tmp_path / "runs")
 
 
-@pytest.mark.parametrize("file", ["summary.json", "klines.parquet", "equity.parquet", "config.toml"])
-def test_a_damaged_run_is_named(tmp_path: Path, file: str) -> None:
+@pytest.mark.parametrize("damage", [b"damaged {\xff", b"", None])
+def test_whatever_file_of_a_run_is_damaged_or_missing_is_named_in_one_line(
+    tmp_path: Path, damage: bytes | None
+) -> None:
     run = save_run(make_run(), tmp_path)
     assert run.path is not None
-    (run.path / file).write_bytes(b"damaged")
-    with pytest.raises(ResultsError, match="is not a whole run"):
-        load_run(run.run_id, tmp_path)
+    files = sorted(run.path.iterdir())
+    assert len(files) >= 8
+    for file in files:
+        whole = file.read_bytes()
+        file.unlink()
+        if damage is not None:
+            file.write_bytes(damage)
+        if damage is not None or file.stem not in (*LATER_FRAMES, "detail", *MARKS):
+            with pytest.raises(ResultsError, match=re.escape(f"{run.path} is not a whole run: ")) as caught:
+                load_run(run.run_id, tmp_path)
+            assert file.name in str(caught.value)
+            assert "\n" not in str(caught.value)
+        file.write_bytes(whole)
+    assert load_run(run.run_id, tmp_path).trades.equals(run.trades)
 
 
 def test_the_curve_of_a_run_has_as_many_points_as_asked_for_and_ends_at_its_end(tmp_path: Path) -> None:

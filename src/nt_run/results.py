@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -113,25 +114,20 @@ def load_run(name: str | Path | None, runs: Path) -> Run:
         ResultsError: There is no such run, or its folder is damaged.
     """
     path = find_run(name, runs)
-    try:
-        summary = read_summary(path)
-        kept = [*FRAMES, *(frame for frame in LATER_FRAMES if (path / f"{frame}.parquet").is_file())]
-        frames = {frame: pl.read_parquet(path / f"{frame}.parquet") for frame in kept}
-        marks, detail_marks = (_read_marks(path / f"{name}.parquet") for name in MARKS)
-        return Run(
-            run_id=path.name,
-            path=path,
-            config=load_config(path / "config.toml"),
-            specs=json.loads((path / "specs.json").read_text(encoding="utf-8")),
-            summary=summary,
-            klines=_read_klines(path / "klines.parquet"),
-            detail=_read_klines(path / DETAIL) if (path / DETAIL).is_file() else None,
-            marks=marks,
-            detail_marks=detail_marks,
-            **frames,
-        )
-    except (OSError, ValueError, KeyError, NtRunError, pl.exceptions.PolarsError) as exc:
-        raise ResultsError(f"{path} is not a whole run: {exc}. Run the backtest again.") from exc
+    kept = [*FRAMES, *(frame for frame in LATER_FRAMES if (path / f"{frame}.parquet").is_file())]
+    marks, detail_marks = (_read_kept(path / f"{name}.parquet", _read_marks) for name in MARKS)
+    return Run(
+        run_id=path.name,
+        path=path,
+        summary=_read_file(path / SUMMARY, lambda file: read_summary(file.parent)),
+        config=_read_file(path / "config.toml", load_config),
+        specs=_read_file(path / "specs.json", lambda file: json.loads(file.read_text(encoding="utf-8"))),
+        klines=_read_file(path / "klines.parquet", _read_klines),
+        detail=_read_kept(path / DETAIL, _read_klines),
+        marks=marks,
+        detail_marks=detail_marks,
+        **{frame: _read_file(path / f"{frame}.parquet", pl.read_parquet) for frame in kept},
+    )
 
 
 def read_curve(folder: Path, points: int) -> list[float]:
@@ -195,15 +191,32 @@ def _write_klines(klines: Klines, path: Path) -> None:
     klines.frame.write_parquet(path, compression="zstd", compression_level=1, metadata={_EXPONENTS: json.dumps(facts)})
 
 
+def _read_kept[T](path: Path, read: Callable[[Path], T]) -> T | None:
+    """Return what a file of a run says that not every run has."""
+    return _read_file(path, read) if path.is_file() else None
+
+
+def _read_file[T](path: Path, read: Callable[[Path], T]) -> T:
+    """Return what a file of a run says, or say of which file it is that it says nothing."""
+    try:
+        if not path.stat().st_size:
+            raise ValueError("it is empty")  # noqa: TRY301 - told as all other damage
+        return read(path)
+    except FileNotFoundError as exc:
+        reason, cause = "is missing", exc
+    except (OSError, ValueError, KeyError, TypeError, NtRunError, pl.exceptions.PolarsError) as exc:
+        lines = str(exc).splitlines() or [type(exc).__name__]
+        reason, cause = f"is damaged ({lines[0].rstrip('.')})", exc
+    raise ResultsError(f"{path.parent} is not a whole run: {path.name} {reason}. Run the backtest again.") from cause
+
+
 def _read_klines(path: Path) -> Klines:
     facts = json.loads(pl.read_parquet_metadata(path)[_EXPONENTS])
     frame = pl.read_parquet(path, columns=list(SCHEMA))
     return Klines(facts["symbol"], Interval(facts["interval"]), Exponents(*facts["exponents"]), frame)
 
 
-def _read_marks(path: Path) -> MarkExtremes | None:
-    if not path.is_file():
-        return None
+def _read_marks(path: Path) -> MarkExtremes:
     frame = pl.read_parquet(path, columns=["open_time", "low", "high"])
     return MarkExtremes(frame, int(pl.read_parquet_metadata(path)[_PRICE_EXPONENT]))
 
