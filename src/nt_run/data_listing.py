@@ -184,9 +184,9 @@ def _years(one: Mapping[str, Any]) -> Iterator[_Line]:
         yield _Line("", [], Text(f"{one['damaged']}: nt-run data repair", style=BAD))
     for year, months in groupby(one["months"], key=lambda month: month["month"][:4]):
         known = {int(month["month"][5:]): month for month in months}
-        missing = sum(month["missing"] for month in known.values())
+        missing, what = sum(month["missing"] for month in known.values()), "bar" if one["interval"] else "settlement"
         states = [known[month]["state"] if month in known else None for month in range(1, 13)]
-        yield _Line(year, states, f"{counted(missing, 'bar')} missing" if missing else "")
+        yield _Line(year, states, f"{counted(missing, what)} missing" if missing else "")
 
 
 def _checked_lines(checked: Mapping[str, Any]) -> list[Text]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from nt_run.data.funding import SCHEMA, FundingStore, find_missing, parse_funding
+from nt_run.data.funding import SCHEMA, FundingStore, parse_funding
 from nt_run.data.loader import MarketData
+from nt_run.data.missing import find_missing
 from nt_run.demo import DEMO_NOW_MS, DEMO_START_MS, DemoExchange, Fault
 from nt_run.demo.market import SyntheticMarket
 from nt_run.errors import IncompleteDataError, InvalidKlinesError, SourceError
@@ -34,6 +35,11 @@ def settled(*hours: int) -> list[FundingRate]:
 
 def funding_requests(exchange: DemoExchange) -> int:
     return sum(served.path.endswith("/fundingRate") for served in exchange.requests)
+
+
+def keep(store: FundingStore, rows: list[dict[str, Any]]) -> None:
+    frame, exponents = parse_funding(rows, "a test")
+    store._commit(frame, exponents, TimeRange(START, START + DAY), START + DAY, kind="rest", now_ms=END)
 
 
 def test_rates_come_exact_with_slots_and_the_second_time_without_a_request(open_data: Open) -> None:
@@ -88,9 +94,8 @@ def test_a_download_of_rates_that_fails_keeps_the_pages_that_arrived(open_data: 
 
 
 def test_a_mark_price_that_is_not_there_stays_absent(tmp_path: Path) -> None:
-    frame, exponents = parse_funding([row(START, mark=""), row(START + 8 * HOUR)], "a test")
     store = FundingStore(tmp_path, "BTCUSDT", repair=True)
-    store._commit(frame, exponents, TimeRange(START, START + DAY), START + DAY)
+    keep(store, [row(START, mark=""), row(START + 8 * HOUR)])
     assert [rate.mark_price for rate in store.read(TimeRange(START, START + DAY))] == [None, Decimal("60000.00000000")]
 
 
@@ -106,7 +111,8 @@ def test_rates_of_more_decimals_widen_what_is_stored(tmp_path: Path) -> None:
     store = FundingStore(tmp_path, "BTCUSDT", repair=True)
     for hour, rate in ((0, "0.0001"), (8, "-0.000043961"), (16, "0.1")):
         frame, exponents = parse_funding([row(START + hour * HOUR, rate)], "a test")
-        store._commit(frame, exponents, TimeRange(START + hour * HOUR, START + (hour + 8) * HOUR), START + DAY)
+        part = TimeRange(START + hour * HOUR, START + (hour + 8) * HOUR)
+        store._commit(frame, exponents, part, START + DAY, kind="rest", now_ms=END)
     rates = [rate.rate for rate in store.read(TimeRange(START, START + DAY))]
     assert rates == [Decimal("0.0001"), Decimal("-0.000043961"), Decimal("0.1")]
     assert store.lacking(TimeRange(START - 1, START + DAY + 1)) == [
@@ -118,9 +124,9 @@ def test_rates_of_more_decimals_widen_what_is_stored(tmp_path: Path) -> None:
 def test_two_different_rates_for_one_settlement_are_an_error(tmp_path: Path) -> None:
     store = FundingStore(tmp_path, "BTCUSDT", repair=True)
     for rate in ("0.0001", "0.0001"):
-        store._commit(*parse_funding([row(START, rate)], "a test"), TimeRange(START, START + DAY), START + DAY)
+        keep(store, [row(START, rate)])
     with pytest.raises(InvalidKlinesError, match="two different rows for one settlement, at 2026-05-01 00:00"):
-        store._commit(*parse_funding([row(START, "0.0002")], "a test"), TimeRange(START, START + DAY), START + DAY)
+        keep(store, [row(START, "0.0002")])
 
 
 @pytest.mark.parametrize(

@@ -359,6 +359,45 @@ def test_coverage_of_funding_counts_settlements_to_the_month_they_end(open_data:
     assert (listed.rows, listed.expected) == (186, 276)
 
 
+def test_coverage_of_funding_tells_months_that_are_whole_partial_holed_and_open(
+    open_data: Open, tmp_path: Path
+) -> None:
+    # Neither source has 2026-03-10; the archive does not answer for May, of which REST lacks two settlements.
+    march, lost = parse_time("2026-03-10"), parse_time("2026-05-10T08:00")
+
+    def edit(rows: list[Any]) -> list[Any]:
+        gone = (TimeRange(march, march + DAY), TimeRange(lost, lost + 9 * 60 * MINUTE))
+        return [row for row in rows if not any(one.start_ms <= row["fundingTime"] < one.end_ms for one in gone)]
+
+    faults = [
+        Fault("/fundingRate?", "rows", times=None, edit=edit),
+        Fault("fundingRate-2026-03", "404", times=None),
+        Fault("fundingRate-2026-05", "503", times=None),
+    ]
+    with DemoExchange(faults) as exchange:
+        data = open_data(exchange.rest_url, archive_url=exchange.archive_url)
+        spring, newest = TimeRange(parse_time("2026-03-01"), JUNE), parse_time("2026-06-29T12:00")
+        exchange.clock_ms = newest + MINUTE
+        data.load_funding("BTCUSDT", spring, min_completeness=0.9)
+        data.load_funding("BTCUSDT", TimeRange(newest - 2 * DAY, newest), min_completeness=0.9)
+    (funding,) = coverage(tmp_path, ALL)
+    found = [(one.month, one.state, one.days, one.rows, one.missing, one.sources) for one in funding.months]
+    # From 2026-06-27 12:00 on 16:00; 00:00, 08:00, 16:00; 00:00, 08:00. The newest of the three days has not ended.
+    assert found == [
+        ("2026-03", "absent", 31, 90, 3, ("rest",)),
+        ("2026-04", "complete", 30, 90, 0, ("rest",)),
+        ("2026-05", "short", 31, 90, 2, ("rest",)),
+        ("2026-06", "open", 3, 6, 0, ("rest",)),
+    ]
+
+
+def test_a_month_of_which_some_days_of_funding_were_fetched_is_covered_in_part(open_data: Open, tmp_path: Path) -> None:
+    with DemoExchange() as exchange:
+        open_data(exchange.rest_url).load_funding("BTCUSDT", TimeRange(MAY + 9 * DAY + 1, MAY + 10 * DAY + 1))
+    (funding,) = coverage(tmp_path, ALL)
+    assert [(one.state, one.days, one.rows, one.missing) for one in funding.months] == [("part", 1, 3, 0)]
+
+
 def test_a_confirmed_hole_does_not_speak_for_a_month_that_was_hardly_fetched(open_data: Open, tmp_path: Path) -> None:
     hole = TimeRange(MAY + 9 * DAY, MAY + 9 * DAY + 10 * MINUTE)
 

@@ -1,6 +1,6 @@
 """`coverage`: month by month, what of a series is complete, short, absent, open or was never fetched."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,15 +9,16 @@ from nt_run.data.archive import ArchiveFile, file_range
 from nt_run.data.days import day_name, days_of
 from nt_run.data.funding import FundingStore
 from nt_run.data.manifest import FILE, DamagedManifestError, Day, Hole, Manifest, load_manifest
-from nt_run.data.ranges import subtract
+from nt_run.data.missing import find_missing
+from nt_run.data.ranges import intersect, subtract
 from nt_run.data.selection import Selection, SeriesRef, find_series
 from nt_run.errors import StoreError
 from nt_run.klines import DAY_MS
-from nt_run.model import Interval, TimeRange
+from nt_run.model import FundingRate, Interval, TimeRange
 
 MonthState = Literal["complete", "short", "absent", "open", "part", "none"]
 """`short`: a day lacks bars that some source may have. `absent`: it lacks only bars that no source has. `open`: a day
-has not ended. `part`: days were never fetched, the others are whole. `none`: no day was."""
+has not ended. `part`: days were never fetched, the others are whole. `none`: no day was. For settlements the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class MonthCover:
     of: int
     rows: int
     missing: int
-    """Bars that were asked for and are not there, confirmed or not."""
+    """Bars or settlements that were asked for and are not there, confirmed or not."""
     sources: tuple[str, ...]
 
 
@@ -113,22 +114,51 @@ def _unasked(day: Day, interval: Interval) -> int:
 
 def _months_of_events(root: Path, manifest: Manifest) -> list[MonthCover]:
     """The months of funding; a settlement at midnight ends a month, and whether the next one has it does not matter."""
-    covered = [TimeRange(start, end) for start, end in manifest.covered]
-    if not covered:
+    store = FundingStore(root, manifest.symbol, repair=False)
+    first = store.first_ms() or 0
+    asked = [TimeRange(max(one.start_ms, first), one.end_ms) for one in store.asked() if one.end_ms > first]
+    if not asked:
         return []
-    whole = TimeRange(covered[0].start_ms, covered[-1].end_ms)
-    slots = [rate.slot_ms for rate in FundingStore(root, manifest.symbol, repair=False).read(whole)]
-    found: list[MonthCover] = []
-    for month in _months(day_name(whole.start_ms)[:7], day_name(max(whole.end_ms - 2, whole.start_ms))[:7]):
-        period = file_range(ArchiveFile(manifest.kind, manifest.symbol, "", month))
-        inside = TimeRange(period.start_ms + 1, period.end_ms)
-        unknown = [day_name(start) for part in subtract([inside], covered) for start in days_of(part)]
-        length = len(days_of(period))
-        known = length - len(set(unknown))
-        state: MonthState = "none" if not known else "part" if unknown else "complete"
-        rows = sum(period.start_ms < slot <= period.end_ms for slot in slots)
-        found.append(MonthCover(month=month, state=state, days=known, of=length, rows=rows, missing=0, sources=()))
-    return found
+    start, end = asked[0].start_ms, asked[-1].end_ms
+    rates = store.read(TimeRange(start, end))
+    months = _months(day_name(start)[:7], day_name(max(end - 2, start))[:7])
+    return [_month_of_events(manifest, month, asked, rates) for month in months]
+
+
+def _month_of_events(
+    manifest: Manifest, month: str, asked: Sequence[TimeRange], rates: Sequence[FundingRate]
+) -> MonthCover:
+    period = file_range(ArchiveFile(manifest.kind, manifest.symbol, "", month))
+    parts = intersect(asked, TimeRange(period.start_ms + 1, period.end_ms + 1))
+    inside = TimeRange(max(period.start_ms, manifest.first_ms or 0) + 1, period.end_ms)
+    missing = [
+        one
+        for part in parts
+        for one in find_missing([rate for rate in rates if part.start_ms <= rate.slot_ms < part.end_ms], part)
+    ]
+    covered = [TimeRange(start, end) for start, end in manifest.covered]
+    today = manifest.asked_ms // DAY_MS * DAY_MS
+    state: MonthState = "complete"
+    if not parts:
+        state = "none"
+    elif any(part.start_ms <= manifest.asked_ms and part.end_ms > today + 1 for part in parts):
+        state = "open"
+    elif subtract([inside], asked):
+        state = "part"
+    elif missing:
+        state = "short" if any(subtract([one.range], covered) for one in missing) else "absent"
+    return MonthCover(
+        month=month,
+        state=state,
+        # A part of a day's first moment is the settlement that ends the day before.
+        days=len(
+            {day for one in parts for day in days_of(TimeRange(one.start_ms, max(one.end_ms, one.start_ms + 2) - 1))}
+        ),
+        of=len(days_of(period)),
+        rows=sum(period.start_ms < rate.slot_ms <= period.end_ms for rate in rates),
+        missing=sum(one.count for one in missing),
+        sources=manifest.origins.get(month, ()),
+    )
 
 
 def _months(first: str, last: str) -> list[str]:

@@ -20,7 +20,7 @@ from nt_run.data.days import day_name, days_of
 from nt_run.data.download import Counter, Download
 from nt_run.data.kline_store import KlineStore
 from nt_run.data.manifest import Hole, Source, SourceKind
-from nt_run.data.ranges import in_words, join, subtract, to_grid
+from nt_run.data.ranges import in_words, intersect, join, subtract, to_grid
 from nt_run.data.rest import BULK_LIMIT
 from nt_run.errors import AllSourcesError, DataError, InvalidKlinesError, SourceError, UnknownSymbolError
 from nt_run.klines import DAY_MS, find_gaps, no_klines
@@ -141,7 +141,7 @@ class Failover:
         return [one for one in files if one not in self._outcomes and file_range(one).end_ms <= self._now_ms]
 
     def _is_worth(self, file: ArchiveFile, left: Iterable[TimeRange]) -> bool:
-        missing = sum(one.ms for one in _inside(left, file_range(file)))
+        missing = sum(one.ms for one in intersect(left, file_range(file)))
         return missing >= SMALL_MS and missing > BULK_LIMIT * self._store.interval.ms
 
     def _is_worth_a_day(self, file: ArchiveFile) -> bool:
@@ -199,7 +199,7 @@ class Failover:
             self._hole(part)
             for one in left
             for start in days_of(one)
-            for part in _inside([one], TimeRange(start, start + DAY_MS))
+            for part in intersect([one], TimeRange(start, start + DAY_MS))
             if part.bars(self._store.interval)
         ]
         nothing = no_klines(self._store.symbol, self._store.interval)
@@ -222,11 +222,3 @@ class Failover:
             (*sorted(came), "rest"),
             self._now_ms,
         )
-
-
-def _inside(ranges: Iterable[TimeRange], bounds: TimeRange) -> list[TimeRange]:
-    return [
-        TimeRange(max(one.start_ms, bounds.start_ms), min(one.end_ms, bounds.end_ms))
-        for one in ranges
-        if one.start_ms < bounds.end_ms and one.end_ms > bounds.start_ms
-    ]

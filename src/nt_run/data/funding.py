@@ -4,10 +4,8 @@ The raw funding time carries some milliseconds of jitter after the full hour, so
 How far apart slots are is read off the data: it differs between contracts and has changed over time.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,12 @@ from nt_run.data.archive import ArchiveClient, ArchiveFile, Arrived, Outcome, fi
 from nt_run.data.days import HOUR_MS, day_name, days_of
 from nt_run.data.ingest import decimals_of, scaled
 from nt_run.data.kline_store import MARKET
-from nt_run.data.manifest import Manifest
+from nt_run.data.manifest import Manifest, SourceKind
 from nt_run.data.ranges import join, subtract
 from nt_run.data.rest import FUNDING_LIMIT, RestClient
 from nt_run.data.store import Series
 from nt_run.errors import InvalidKlinesError
-from nt_run.klines import GapStatus
-from nt_run.model import FundingRate, TimeRange, format_iso, format_time
+from nt_run.model import FundingRate, TimeRange, format_time
 
 KIND = "fundingRate"
 JITTER_MS = 60_000
@@ -37,8 +34,6 @@ SCHEMA: dict[str, pl.DataType] = {
 }
 """`rate` and `mark_price` are scaled by the two exponents of a partition; `mark_price` is null on old rows."""
 
-_LONGEST_INTERVAL_MS = 8 * HOUR_MS
-
 
 class FundingStore:
     """The funding rates of one symbol under a cache folder; see `Series` for `repair`."""
@@ -50,8 +45,7 @@ class FundingStore:
 
     def lacking(self, time_range: TimeRange) -> list[TimeRange]:
         """Return the parts of a range that were never fetched."""
-        covered = [TimeRange(start, end) for start, end in self.series.manifest().covered]
-        return subtract([time_range], covered)
+        return subtract([time_range], _ranges(self.series.manifest().covered))
 
     def unpublished(self, time_range: TimeRange, rates: Sequence[FundingRate]) -> list[int]:
         """Return the slots of a range at which a settlement is due and not known yet, by the last step of `rates`."""
@@ -61,6 +55,11 @@ class FundingStore:
         due = range(rates[-1].slot_ms + step, time_range.end_ms, step)
         lacking = self.lacking(time_range)
         return [slot for slot in due if any(part.start_ms <= slot < part.end_ms for part in lacking)]
+
+    def asked(self) -> list[TimeRange]:
+        """Return the ranges that were asked for, what is unexplained of them too."""
+        manifest = self.series.manifest()
+        return join([*_ranges(manifest.covered), *_ranges(manifest.unexplained)])
 
     def first_ms(self) -> int | None:
         """Return the slot of the contract's very first settlement; `None` if nobody asked for it, or it has none."""
@@ -116,7 +115,7 @@ class FundingStore:
             frame, exponents = parse_funding(rows, f"{self.symbol} funding rates from REST")
             full = len(rows) >= FUNDING_LIMIT
             upto = max(int(frame["slot"].to_physical()[-1]) + 1 if full else end, cursor + 1)
-            self._commit(frame, exponents, TimeRange(cursor, upto), known)
+            self._commit(frame, exponents, TimeRange(cursor, upto), known, kind="rest", now_ms=now_ms)
             cursor = upto
 
     def fetch_archive(
@@ -138,18 +137,28 @@ class FundingStore:
             if isinstance(outcome, Arrived):
                 what = f"{file.name}.zip"
                 frame, exponents = parse_funding(_archive_rows(outcome.text, what), what)
-                self._commit(frame, exponents, file_range(file), file_range(file).end_ms)
+                month = file_range(file)
+                self._commit(frame, exponents, month, month.end_ms, kind="archive_monthly", now_ms=now_ms)
         return outcomes
 
     def forget(self, ranges: Sequence[TimeRange]) -> None:
-        """Take ranges for never fetched, so that they are asked for again; settlements that are kept stay."""
+        """Take ranges for unexplained, so that they are asked for again; settlements that are kept stay."""
         if not ranges:
             return
         with self.series.writing() as manifest:
-            known = subtract([TimeRange(start, end) for start, end in manifest.covered], ranges)
-            manifest.covered = [(one.start_ms, one.end_ms) for one in known]
+            manifest.covered = _pairs(subtract(_ranges(manifest.covered), ranges))
+            manifest.unexplained = _pairs(join([*_ranges(manifest.unexplained), *ranges]))
 
-    def _commit(self, rows: pl.DataFrame, exponents: tuple[int, int], fetched: TimeRange, known: int) -> None:
+    def _commit(
+        self,
+        rows: pl.DataFrame,
+        exponents: tuple[int, int],
+        fetched: TimeRange,
+        known: int,
+        *,
+        kind: SourceKind,
+        now_ms: int,
+    ) -> None:
         slot = pl.col("slot").dt.epoch("ms")
         inside = rows.filter(slot.is_between(fetched.start_ms, fetched.end_ms, closed="left"))
         fresh_slots = inside.filter(slot >= known)["slot"].to_physical()
@@ -163,8 +172,19 @@ class FundingStore:
                 old = self.series.read_for_update(manifest, {key})
                 merged, both = _merge(old.get(key), (old_exponents[0], old_exponents[1]), fresh, exponents, self.symbol)
                 self.series.put(manifest, key, merged, both)
-            before = [TimeRange(start, end) for start, end in manifest.covered]
-            manifest.covered = [(one.start_ms, one.end_ms) for one in join([*before, *covered])]
+            manifest.covered = _pairs(join([*_ranges(manifest.covered), *covered]))
+            manifest.unexplained = _pairs(subtract(_ranges(manifest.unexplained), covered))
+            manifest.asked_ms = max(manifest.asked_ms, now_ms)
+            for month in inside["slot"].dt.strftime("%Y-%m").unique():
+                manifest.origins[month] = tuple(sorted({*manifest.origins.get(month, ()), kind}))
+
+
+def _ranges(pairs: Iterable[tuple[int, int]]) -> list[TimeRange]:
+    return [TimeRange(start, end) for start, end in pairs]
+
+
+def _pairs(ranges: Iterable[TimeRange]) -> list[tuple[int, int]]:
+    return [(one.start_ms, one.end_ms) for one in ranges]
 
 
 def parse_funding(rows: Sequence[Any], what: str) -> tuple[pl.DataFrame, tuple[int, int]]:
@@ -200,69 +220,6 @@ def _archive_rows(text: bytes, what: str) -> list[dict[str, Any]]:
     except pl.exceptions.PolarsError as exc:
         raise InvalidKlinesError(what, "it is not a CSV of funding rates", [repr(text[:60])]) from exc
     return [{"fundingTime": time, "fundingRate": rate} for time, rate in zip(times, rates, strict=True)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingSettlements:
-    """`count` settlements that are missing in `range`, after the one before and before the next."""
-
-    range: TimeRange
-    count: int
-    status: GapStatus = "unverified"
-
-    def __str__(self) -> str:
-        return f"no settlement {self._where}"
-
-    def in_full(self) -> str:
-        """Return it as what a source lacks: `2 settlements between …`."""
-        what = "the settlement" if self.count == 1 else f"{self.count:,} settlements"
-        return f"{what} {self._where}"
-
-    def as_object(self) -> dict[str, Any]:
-        """Return it as a report keeps it."""
-        start, end = self._minutes
-        return {"start": format_iso(start), "end": format_iso(end), "count": self.count, "status": self.status}
-
-    @property
-    def _where(self) -> str:
-        start, end = self._minutes
-        return f"between {format_time(start)} and {format_time(end)}"
-
-    @property
-    def _minutes(self) -> tuple[int, int]:
-        # The range begins a millisecond after the settlement before.
-        return self.range.start_ms // 60_000 * 60_000, self.range.end_ms // 60_000 * 60_000
-
-
-def find_missing(rates: Sequence[FundingRate], time_range: TimeRange) -> list[MissingSettlements]:
-    """Return where settlements seem to be missing, in time order.
-
-    A step is odd when it is longer than eight hours, the longest interval the exchange has, or longer than both its
-    neighbours: `4 h, 8 h, 4 h` lacks one, `4 h, 8 h, 8 h` is a change of interval. Two missing at a change of interval
-    can go unnoticed. Before the first and after the last, one is missing at a slot of eight hours (00:00, 08:00, 16:00
-    UTC): every interval has those. How many are missing follows from the shorter of the neighbours.
-    """
-    slots = [rate.slot_ms for rate in rates]
-    steps = [later - earlier for earlier, later in pairwise(slots)]
-    found: list[MissingSettlements] = []
-    for at, step in enumerate(steps):
-        beside = [steps[near] for near in (at - 1, at + 1) if 0 <= near < len(steps)]
-        if step > _LONGEST_INTERVAL_MS or (len(beside) == 2 and step > max(beside)):  # noqa: PLR2004 - both sides
-            found.append(_lost(slots[at] + 1, slots[at + 1], beside))
-    edges = [time_range.start_ms, *slots, time_range.end_ms]
-    ends = {(edges[0], edges[1], *steps[:1]), (edges[-2] + (1 if slots else 0), edges[-1], *steps[-1:])}
-    found += [_lost(start, end, beside) for start, end, *beside in ends if _slots(start, end, _LONGEST_INTERVAL_MS)]
-    return sorted(found, key=lambda one: one.range)
-
-
-def _lost(start: int, end: int, beside: Sequence[int]) -> MissingSettlements:
-    usual = min([*beside, _LONGEST_INTERVAL_MS])
-    return MissingSettlements(range=TimeRange(start, end), count=max(1, _slots(start, end, usual)))
-
-
-def _slots(start: int, end: int, step: int) -> int:
-    """How many full multiples of a step since midnight UTC lie in `[start, end)`."""
-    return max(0, -(-end // step) - -(-start // step))
 
 
 def _merge(

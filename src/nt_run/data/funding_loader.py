@@ -11,8 +11,9 @@ from datetime import timedelta
 from nt_run.data.archive import ArchiveFile, file_range
 from nt_run.data.days import day_name
 from nt_run.data.files import download_lock
-from nt_run.data.funding import KIND, FundingStore, MissingSettlements, find_missing, parse_funding
+from nt_run.data.funding import KIND, FundingStore, parse_funding
 from nt_run.data.loaded import LoadedFunding
+from nt_run.data.missing import MissingSettlements, find_missing
 from nt_run.data.ranges import in_words, join, subtract
 from nt_run.data.sources import Sources
 from nt_run.errors import (
@@ -52,7 +53,7 @@ class FundingLoader:
         store = self._store
         if lacking := store.lacking(time_range):
             if self._sources.offline:
-                self._refuse_unasked(time_range, lacking, min_completeness)
+                self._refuse_unasked(lacking, min_completeness)
             else:
                 waiting = f"another run is fetching {self._what}, waiting"
                 with download_lock(store.series.folder, lambda: self._sources.say(waiting)):
@@ -68,10 +69,9 @@ class FundingLoader:
         told += [f"{store.symbol} funding: {one}, {_FATES[one.status]}." for one in missing]
         return LoadedFunding(rates=rates, missing=missing, warnings=[*store.series.warnings, *told])
 
-    def _refuse_unasked(self, time_range: TimeRange, lacking: list[TimeRange], min_completeness: float) -> None:
+    def _refuse_unasked(self, lacking: list[TimeRange], min_completeness: float) -> None:
         """Offline: what was asked for and is unexplained may be allowed, what was never asked for is not cached."""
-        rates = self._store.read(time_range)
-        asked = [one.range for one in find_missing(rates, time_range)] if rates and min_completeness < 1 else []
+        asked = self._store.asked() if min_completeness < 1 else []
         if unasked := subtract(lacking, asked):
             raise NotCachedError(self._what, in_words(unasked), _ONLINE)
 

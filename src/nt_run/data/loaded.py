@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from nt_run.data.funding import MissingSettlements
+from nt_run.data.missing import MissingSettlements
 from nt_run.klines import DataCertificate, Klines
 from nt_run.margin import MarginRules
 from nt_run.model import FundingRate

@@ -116,7 +116,13 @@ class Manifest(msgspec.Struct, omit_defaults=True):
     days: dict[str, Day] = {}
     """By `2024-01-31`. Klines only."""
     covered: list[tuple[int, int]] = []
-    """Ranges whose events are all here. Funding only: events have no grid to count them by."""
+    """Ranges whose events are all here, or known not to exist. Funding only: events have no grid to count them by."""
+    unexplained: list[tuple[int, int]] = []
+    """Ranges of events that were asked for and lack some that are due: they are asked for again. Funding only."""
+    asked_ms: int = 0
+    """The exchange's time when events were last asked for. Funding only."""
+    origins: dict[str, tuple[SourceKind, ...]] = {}
+    """Kinds of source that events came from, by `2024-01`. Funding only."""
     first_ms: int | None = None
     """The very first event or open time of the exchange, once it was asked for."""
     former: dict[str, list[str]] = {}

@@ -21,6 +21,15 @@ def subtract(ranges: Iterable[TimeRange], known: Iterable[TimeRange]) -> list[Ti
     return sorted(set(left))
 
 
+def intersect(ranges: Iterable[TimeRange], bounds: TimeRange) -> list[TimeRange]:
+    """Return what of `ranges` lies inside `bounds`, in their order."""
+    return [
+        TimeRange(max(one.start_ms, bounds.start_ms), min(one.end_ms, bounds.end_ms))
+        for one in ranges
+        if one.start_ms < bounds.end_ms and one.end_ms > bounds.start_ms
+    ]
+
+
 def join(ranges: Iterable[TimeRange]) -> list[TimeRange]:
     """Return the union, in as few ranges as possible."""
     joined: list[TimeRange] = []

@@ -212,8 +212,10 @@ class Series:
 def drop_partition(manifest: Manifest, key: str) -> dict[str, Day]:
     """Forget a partition with what is claimed of its days and of its range; return the days that were forgotten."""
     del manifest.partitions[key]
-    covered = [TimeRange(start, end) for start, end in manifest.covered]
-    manifest.covered = [(one.start_ms, one.end_ms) for one in subtract(covered, [partition_range(key)])]
+    for ranges in (manifest.covered, manifest.unexplained):
+        left = subtract([TimeRange(start, end) for start, end in ranges], [partition_range(key)])
+        ranges[:] = [(one.start_ms, one.end_ms) for one in left]
+    manifest.origins = {month: kinds for month, kinds in manifest.origins.items() if not month.startswith(key)}
     return {day: manifest.days.pop(day) for day in list(manifest.days) if day.startswith(key)}
 
 
