@@ -226,3 +226,81 @@ def test_settlements_that_no_source_has_stop_a_run_or_are_listed(data: Run, monk
     assert row[1:5] == ["settlements", "8", "of", "9"]
     assert (found["same"], found["now"]["missing_settlements"], audited) == (True, [gap], 0)
     assert "1 settlement 2026-05-02T00:00:00Z" in listed
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("--symbol", "BTCUSTD"), "The cache has nothing of BTCUSTD. Did you mean BTCUSDT? nt-run data list"),
+        (("--symbol", "BTCUSDT,XRPUSDT"), "The cache has nothing of XRPUSDT."),
+        (("--symbol", "BTCUSDT", "--interval", "1h,5m"), "The cache has nothing of BTCUSDT in 5m."),
+    ],
+)
+def test_what_matches_nothing_in_the_cache_is_said_to(filled: Run, asked: tuple[str, ...], words: str) -> None:
+    for command in ("list", "coverage", "verify", "repair", "prune", "check"):
+        code, out, err = filled("data", command, "--demo", *asked, *(["--offline"] if command == "check" else []))
+        assert (command, code, out, words in " ".join(err.split())) == (command, 3, "", True)
+
+
+def test_the_list_can_be_one_of_some_symbols_and_intervals(filled: Run) -> None:
+    found = of(filled("data", "list", "--demo", "--symbol", "ethusdt", "--interval", "1h", "--json"))["series"]
+    assert [(one["kind"], one["interval"]) for one in found] == [("fundingRate", ""), ("klines", "1h")]
+
+
+def test_an_export_over_a_hole_says_what_it_lacks(data: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = parse_time("2026-05-02T10:00")
+
+    def lose(rows: list[Any]) -> list[Any]:
+        return [one for one in rows if not start <= one[0] < start + 7 * 60_000]
+
+    with DemoExchange([Fault("/klines?", "rows", times=None, edit=lose)]) as exchange:
+        monkeypatch.setenv("NT_RUN_REST_URL", exchange.rest_url)
+        assert data("data", "get", *RANGE, "--kind", "klines", "--min-completeness", "0.9")[0] == 0
+        code, out, err = data("data", "export", "out", *RANGE)
+        written = of(data("data", "export", "out", *RANGE, "--json"))
+    # 3 days have 4,320 minutes.
+    place = "2026-05-02 10:00 → 2026-05-02 10:07 (no source has it)"
+    assert (code, err) == (0, f"! 7 klines of 4,320 are not in the files: {place}\n")
+    assert "4,313 rows" in out
+    hole = {"start": "2026-05-02T10:00:00Z", "end": "2026-05-02T10:07:00Z", "bars": 7, "status": "confirmed_absent"}
+    assert (written["rows"], written["holes"]) == (4313, [hole])
+
+
+def test_an_export_names_the_way_out_that_fits(filled: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for target in ("/dev/null", "file"):
+        code, _, err = filled("data", "export", target, "--demo", *RANGE)
+        told = " ".join(err.split())
+        assert (code, "is not a folder. Give data export another folder" in told) == (3, True)
+    assert (tmp_path / "file").read_text() == "mine"
+    code, _, err = filled("data", "export", "out", "--demo", "--start", "2026-04-01", "--end", "2026-04-02")
+    get = (
+        "nt-run data get --demo --symbol BTCUSDT --interval 1m --start 2026-04-01T00:00:00Z --end 2026-04-02T00:00:00Z"
+    )
+    assert (code, "ffline" in err, get in " ".join(err.split())) == (3, False, True)
+    code, _, err = filled("data", "export", "out", "--demo", "--mark")
+    get = "nt-run data get --demo --symbol BTCUSDT --interval 1m --kind mark"
+    assert (code, get in " ".join(err.split())) == (3, True)
+    next(tmp_path.glob("data_cache/demo/v1/binance/um/klines/BTCUSDT/1m/2026-05*.parquet")).write_bytes(b"")
+    code, _, err = filled("data", "export", "out", "--demo", *RANGE)
+    assert (code, "nt-run data repair fetches it again" in " ".join(err.split())) == (3, True)
+
+
+def test_a_path_stays_whole_in_a_pipe(data: Run, tmp_path: Path) -> None:
+    long = "cache-" + "x" * 120
+    get = ("data", "get", "--demo", *RANGE, "--cache-dir", long)
+    assert data(*get)[0] == 0
+    (path,) = tmp_path.glob(f"{long}/demo/v1/binance/um/klines/BTCUSDT/1m/*.parquet")
+    path.with_name("old.parquet").write_bytes(b"12345")
+    _, out, _ = data("data", "prune", "--demo", "--cache-dir", long)
+    assert f"{path.relative_to(tmp_path).with_name('old.parquet')}  5 bytes" in out.splitlines()
+
+
+def test_the_settlement_at_the_start_of_a_range_is_of_it_and_the_one_at_its_end_is_there_for_a_run(data: Run) -> None:
+    hour = ["--start", "2026-05-01", "--end", "2026-05-01T01:00"]
+    assert of(data("data", "get", "--demo", *hour, "--json"))["fetched"][0]["funding_rates"] == 1
+    # Of 00:00, 08:00, 16:00 the last one is not in [start, end), but in the (start, end] of a run.
+    day = ["--start", "2026-05-01", "--end", "2026-05-01T16:00"]
+    assert of(data("data", "get", "--demo", *day, "--json"))["fetched"][0]["funding_rates"] == 2
+    run = of(data("backtest", "--demo", "--offline", *day, "--json"))
+    assert run["funding"]["settlements"] == 2

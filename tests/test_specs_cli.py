@@ -9,6 +9,7 @@ import pytest
 
 from conftest import symbol_entry
 from nt_run.__main__ import main
+from nt_run.demo import DemoExchange
 from nt_run.model import parse_time
 
 Run = Callable[..., tuple[int, str, str]]
@@ -113,6 +114,21 @@ def test_a_difference_ends_with_8_and_shows_both_values(line: Run, sides: tuple[
     found = json.loads(line("diff", *sides, "--json")[1])
     assert found["changed"] == [{"symbol": "BTCUSDT", "rule": "tick_size", "before": "0.01", "after": "0.10"}]
     assert (found["counts"], found["same"]) == ({"tick_size": 1}, False)
+
+
+def test_today_is_fetched_to_compare_with_and_what_is_kept_stands_in(
+    specs: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("old.json", "2021-09-06", entry("0.01"))
+    with DemoExchange() as exchange:
+        monkeypatch.setenv("NT_RUN_REST_URL", exchange.rest_url)
+        code, out, _ = specs("diff", "old.json", "today", "--symbol", "BTCUSDT")
+    assert (code, "2026-07-01 00:00 UTC" in out, "0.01 → 0.10" in out) == (8, True, True)
+    # The exchange is gone, and its answer is kept.
+    assert specs("diff", "today", "today")[0] == 0
+    monkeypatch.setenv("NT_RUN_REST_URL", "http://127.0.0.1:9")
+    code, _, err = specs("diff", "old.json", "today")
+    assert (code, "is not reachable" in err) == (3, True)
 
 
 def test_no_difference_ends_with_0(line: Run) -> None:

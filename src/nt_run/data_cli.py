@@ -69,6 +69,8 @@ def data_get(
 @data_app.command("list")
 def data_list(
     *,
+    symbol: Symbols = None,
+    interval: Intervals = None,
     json: Json = False,
     demo: Demo = None,
     cache_dir: CacheDir = CACHE,
@@ -76,10 +78,10 @@ def data_list(
     quiet: Quiet = False,
 ) -> None:
     """List the market data in the cache."""
-    from nt_run import inputs, listing, tables  # noqa: PLC0415
+    from nt_run import listing, tables, upkeep  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
 
-    series = inputs.cached_series(load_config(None, {"demo": demo}), cache_dir=cache_dir)
+    series = upkeep.listed(load_config(None, {"demo": demo}), upkeep.selection(symbol, interval), cache_dir)
     if json:
         tables.print_json({"demo": bool(demo), "series": series})
         return
@@ -106,7 +108,7 @@ def data_coverage(
     if json:
         tables.print_json({"demo": settings.demo, "series": series})
     else:
-        data_listing.print_coverage(series, demo=settings.demo, chosen=bool(symbol or interval))
+        data_listing.print_coverage(series, demo=settings.demo)
 
 
 @data_app.command("verify")
@@ -216,6 +218,7 @@ def data_export(
     settings = load_config(None, overrides(ctx.params))
     written = upkeep.exported(settings, cache_dir, target, form=form, mark=mark)
     (tables.print_json if json else data_listing.print_exported)(written)
+    data_listing.tell_holes(written)
 
 
 @data_app.command("certificate")

@@ -1,5 +1,6 @@
 """What the `nt-run data` commands print."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -34,12 +35,11 @@ _LEGEND = (
 _INITIALS = "JFMAMJJASOND"
 
 
-def print_coverage(series: Sequence[Mapping[str, Any]], *, demo: bool, chosen: bool) -> None:
-    """Print a line of twelve months per year and series; `chosen` says that only some series were meant."""
+def print_coverage(series: Sequence[Mapping[str, Any]], *, demo: bool) -> None:
+    """Print a line of twelve months per year and series."""
     if not series:
-        nothing = "Nothing of that is in the cache. nt-run data list shows what is."
         empty = "There is no market data in the cache yet. Start with: nt-run data get --symbol BTCUSDT"
-        show(*banner(demo=demo), Text(nothing if chosen else empty))
+        show(*banner(demo=demo), Text(empty))
         return
     wide, narrow = grid(("bold",), (DIM,), (None,), (DIM,)), list[RenderableType]()
     wide.add_row("", "", Text("  ".join(_INITIALS), style=DIM), "")
@@ -93,7 +93,7 @@ def print_repaired(mended: Mapping[str, Any]) -> None:
 
 def print_pruned(waste: Mapping[str, Any]) -> None:
     """Print what could go, or is gone."""
-    lines = [Text(f"{one['path']}  {one['bytes']:,} bytes") for one in waste["files"]]
+    lines = [Text(f"{one['path']}  {one['bytes']:,} bytes", no_wrap=True) for one in waste["files"]]
     what = "were deleted" if waste["deleted"] else "could be deleted: add --delete"
     end = Text(f"{counted(len(lines), 'file')}, {waste['bytes']:,} bytes {what}" if lines else "Nothing to delete.")
     show(*banner(demo=waste["demo"]), *lines, end)
@@ -101,8 +101,23 @@ def print_pruned(waste: Mapping[str, Any]) -> None:
 
 def print_exported(written: Mapping[str, Any]) -> None:
     """Print the files written."""
-    paths = (Text(path) for path in written["files"])
+    paths = (Text(path, no_wrap=True) for path in written["files"])
     show(*banner(demo=written["demo"]), *paths, Text(f"{written['rows']:,} rows", style=DIM))
+
+
+def tell_holes(written: Mapping[str, Any]) -> None:
+    """Say on stderr what of its range an export lacks."""
+    holes = written["holes"]
+    if not holes:
+        return
+    lost = sum(one["bars"] for one in holes)
+    fates = {"confirmed_absent": "no source has it", "unverified": "unexplained"}
+    places = [
+        f"{short_time(one['start'])} → {short_time(one['end'])} ({fates[one['status']]})" for one in holes[:_MOST]
+    ]
+    more = f" and {len(holes) - _MOST} holes more" if len(holes) > _MOST else ""
+    what = f"! {counted(lost, 'kline')} of {written['rows'] + lost:,}"
+    print(f"{what} are not in the files: {', '.join(places)}{more}", file=sys.stderr)  # noqa: T201 - for people
 
 
 def print_imported(taken: Mapping[str, Any]) -> None:

@@ -53,13 +53,13 @@ class DataError(NtRunError):
 
 
 class UnknownSymbolError(DataError):
-    """The exchange does not list the symbol; `nearest` are listed names like it."""
+    """The exchange does not list the symbol; `nearest` are listed names like it, `hint` what else may help."""
 
-    def __init__(self, symbol: str, nearest: Sequence[str] = ()) -> None:
+    def __init__(self, symbol: str, nearest: Sequence[str] = (), hint: str = "") -> None:
         self.symbol = symbol
         self.nearest = tuple(nearest)
-        hint = f" Did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
-        super().__init__(f"Binance USDⓈ-M futures do not list {symbol!r}.{hint}")
+        meant = f" Did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
+        super().__init__(f"Binance USDⓈ-M futures do not list {symbol!r}.{meant}" + (f"\n{hint}" if hint else ""))
 
 
 class NotTradableError(DataError):

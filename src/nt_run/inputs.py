@@ -206,7 +206,8 @@ def fetch(
                 if "mark" in kinds
                 else None
             )
-            held = TimeRange(time_range.start_ms + 1, time_range.end_ms + 1)
+            # The settlement at the end is not of the range, but of a run over it.
+            held = TimeRange(time_range.start_ms, time_range.end_ms + 1)
             funding = market.load_funding(symbol, held, min_completeness=least) if "funding" in kinds else None
         except UnknownSymbolError as exc:
             raise unlisted or exc from exc
@@ -218,7 +219,7 @@ def fetch(
         "start": format_iso(time_range.start_ms),
         "end": format_iso(time_range.end_ms),
         "rows": len(klines.klines) if klines else None,
-        "funding_rates": len(funding.rates) if funding else None,
+        "funding_rates": sum(rate.slot_ms < time_range.end_ms for rate in funding.rates) if funding else None,
         "data": data_object(klines.certificate) if klines else None,
         "mark": data_object(mark.certificate) if mark else None,
         "warnings": [*exchange_warning(config), *warnings],

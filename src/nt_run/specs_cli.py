@@ -89,7 +89,7 @@ def specs_import(
 
 @specs_app.command("diff")
 def specs_diff(
-    before: Annotated[str, typer.Argument(help="A date, or a file with an exchangeInfo answer.", metavar="A")],
+    before: Annotated[str, typer.Argument(help="A date, today, or a file with an exchangeInfo answer.", metavar="A")],
     after: Annotated[str, typer.Argument(help="The same, to compare with.", metavar="B")],
     *,
     symbol: Symbols = None,

@@ -31,8 +31,9 @@ def print_json(value: object) -> None:
 def show(*parts: RenderableType, narrowest: int = NARROWEST) -> None:
     """Print to stdout, a blank line before everything that is not a line of text.
 
-    Lines of text are as wide as the terminal. A terminal narrower than `narrowest` wraps tables itself: better than
-    losing digits. What goes into a pipe or a file has no trailing spaces.
+    Lines of text are as wide as the terminal, those with `no_wrap` as wide as they are: paths must stay whole. A
+    terminal narrower than `narrowest` wraps tables itself: better than losing digits. What goes into a pipe or a file
+    has no trailing spaces.
     """
     console = Console(highlight=False)
     room = min(WIDTH, console.width) if console.is_terminal else WIDTH
@@ -41,7 +42,7 @@ def show(*parts: RenderableType, narrowest: int = NARROWEST) -> None:
             console.width = room if isinstance(part, Text) else max(narrowest, room)
             if index and not isinstance(part, Text):
                 console.print()
-            console.print(part)
+            console.print(part, soft_wrap=isinstance(part, Text) and bool(part.no_wrap))
     text = captured.get()
     if not console.is_terminal:
         text = "".join(line.rstrip() + "\n" for line in text.splitlines())

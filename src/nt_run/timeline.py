@@ -13,9 +13,9 @@ from nt_run.data.exchange_info import answered_at, read_exchange_info
 from nt_run.data.rules import parse_moment
 from nt_run.data.snapshots import Snapshot, SnapshotStore
 from nt_run.errors import NoSnapshotError, StoreError, UsageError
-from nt_run.inputs import market_root
+from nt_run.inputs import market_root, open_market
 from nt_run.model import format_iso, format_time, parse_time
-from nt_run.specs import find_symbol
+from nt_run.specs import TODAY, find_symbol
 from nt_run.specs_diff import compare_answers, count_perpetuals, value_text
 
 _DAY_MS = 86_400_000
@@ -73,13 +73,16 @@ def import_answer(config: RunConfig, cache_dir: Path, path: Path, at: str | None
 def compared(
     config: RunConfig, cache_dir: Path, before: str, after: str, symbols: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Compare two answers, each a file or the answer kept of a date.
+    """Compare two answers, each a file, the answer kept of a date, or `today`, which is fetched if possible.
 
     Raises:
         UsageError: One of them is neither a file nor a date.
         DataError: Nothing is kept of the date, or the file holds no exchangeInfo answer.
         UnknownSymbolError: Neither answer lists one of the symbols.
     """
+    if TODAY in (before, after):
+        with open_market(config, cache_dir=cache_dir, offline=False) as market:
+            market.keep_rules()
     store = _store(config, cache_dir)
     (one, left), (other, right) = (_side(store, text) for text in (before, after))
     for symbol in symbols:
@@ -117,10 +120,13 @@ def _side(store: SnapshotStore, text: str) -> tuple[dict[str, Any], dict[str, An
         answer = read_exchange_info(path)
         moment = answered_at(answer)
         return answer, {"name": path.name, "as_of": None if moment is None else format_iso(moment)}
+    if text == TODAY and (newest := store.newest()):
+        return store.read(newest), {"name": newest.file, "as_of": format_iso(newest.last_seen_ms)}
     try:
         moment = parse_moment(text)
     except UsageError as exc:
-        raise UsageError(f"{text!r} is neither a file nor a date. Write 2022-05-04 or the name of a file.") from exc
+        told = f"{text!r} is neither a file nor a date. Write 2022-05-04, today or the name of a file."
+        raise UsageError(told) from exc
     snapshot = _kept(store, text, moment)
     return store.read(snapshot), {"name": snapshot.file, "as_of": format_iso(snapshot.fetched_at_ms)}
 

@@ -19,10 +19,10 @@ from nt_run.data.importing import ImportOrder
 from nt_run.data.kline_store import KLINES, MARK_KLINES, KlineStore
 from nt_run.data.prune import find_waste, remove
 from nt_run.data.references import CrossChecked
-from nt_run.data.selection import Selection
-from nt_run.errors import DataError, UsageError
-from nt_run.inputs import KINDS, fetch, market_root, open_market
-from nt_run.klines import DAY_MS, find_gaps
+from nt_run.data.selection import Selection, find_unmatched
+from nt_run.errors import DataError, NotCachedError, StoreError, UsageError
+from nt_run.inputs import KINDS, cached_series, fetch, market_root, open_market
+from nt_run.klines import DAY_MS, Gap, find_gaps
 from nt_run.model import Interval, TimeRange, format_iso, parse_symbol, parse_time
 from nt_run.progress import ProgressDisplay
 
@@ -64,8 +64,30 @@ def fetch_all(
     return [fetch(each, kinds=chosen, cache_dir=cache_dir, progress=progress) for each in configs]
 
 
+def refuse_unmatched(config: RunConfig, chosen: Selection, cache_dir: Path) -> None:
+    """Refuse a selection of which the cache has nothing: most likely it is mistyped.
+
+    Raises:
+        DataError: A symbol, an interval, or the two together match no series.
+    """
+    if words := find_unmatched(market_root(config, cache_dir), chosen):
+        raise DataError(f"The cache has nothing of {words} nt-run data list shows what it has.")
+
+
+def listed(config: RunConfig, chosen: Selection, cache_dir: Path) -> list[dict[str, Any]]:
+    """Return the series that are meant; see `inputs.cached_series`."""
+    refuse_unmatched(config, chosen, cache_dir)
+    return [
+        one
+        for one in cached_series(config, cache_dir=cache_dir)
+        if (not chosen.symbols or one["symbol"] in chosen.symbols)
+        and (not chosen.intervals or not one["interval"] or one["interval"] in chosen.intervals)
+    ]
+
+
 def covered(config: RunConfig, chosen: Selection, cache_dir: Path) -> list[dict[str, Any]]:
     """Return the months of each series."""
+    refuse_unmatched(config, chosen, cache_dir)
     return [
         {
             "kind": cover.series.kind,
@@ -80,6 +102,7 @@ def covered(config: RunConfig, chosen: Selection, cache_dir: Path) -> list[dict[
 
 def verified(config: RunConfig, chosen: Selection, cache_dir: Path, *, remote: bool) -> dict[str, Any]:
     """Check what the cache holds; `sound` says whether nothing is wrong."""
+    refuse_unmatched(config, chosen, cache_dir)
     with open_market(config, cache_dir=cache_dir, offline=not remote) as market:
         return {"demo": config.demo} | _verified_object(market.verify(chosen, remote=remote))
 
@@ -103,6 +126,7 @@ def repaired(
     if prefer not in families:
         raise UsageError(f"--prefer must be archive, rest or import, not {prefer!r}.")
     family = families[prefer]
+    refuse_unmatched(config, chosen, cache_dir)
     with open_market(config, cache_dir=cache_dir, offline=False, progress=progress) as market:
         found = market.verify(chosen, remote=remote).problems
         mended = market.mend(found, family)
@@ -124,6 +148,7 @@ def pruned(
         UsageError: `before` is neither a date nor a time.
     """
     before_ms = None if before is None else parse_time(before)
+    refuse_unmatched(config, chosen, cache_dir)
     waste = find_waste(market_root(config, cache_dir), chosen, before_ms=before_ms)
     freed = remove(waste) if delete else 0
     files = [{"path": str(one.path), "bytes": one.bytes, "left_over": one.left_over} for one in waste]
@@ -151,14 +176,33 @@ def exported(config: RunConfig, cache_dir: Path, target: Path, *, form: str, mar
     with open_market(config, cache_dir=cache_dir, offline=True) as market:
         wanted = _range(config) or market.newest_cached_range(config.symbol, interval, kind)
         if wanted is None:
-            raise DataError(f"There are no {config.interval} klines of {config.symbol} in the cache.")
+            nothing = f"There are no {config.interval} klines of {config.symbol} in the cache."
+            raise DataError(f"{nothing}\nFetch some first: {_get(config, None, mark=mark)}")
         if form == "archive" and not _range(config):
             wanted = _whole_days(wanted)
         load = market.load_mark_klines if mark else market.load_klines
-        klines = load(config.symbol, interval, wanted, min_completeness=0.0).klines
+        try:
+            loaded = load(config.symbol, interval, wanted, min_completeness=0.0)
+        except NotCachedError as exc:
+            lacking = f"The cache does not have {exc.what}: {exc.missing[0]}{' and more' if exc.missing[1:] else ''}."
+            raise DataError(f"{lacking}\nFetch it first: {_get(config, wanted, mark=mark)}") from exc
+        except StoreError as exc:
+            raise StoreError(exc.path, exc.reason, "nt-run data repair fetches it again.") from exc
+    klines = loaded.klines
     manifest = KlineStore(root, config.symbol, interval, repair=False, kind=kind).series.manifest()
     files = export_klines(klines, wanted, kind, manifest, target, forms[form])
-    return {"demo": config.demo, "rows": len(klines), "files": [str(path) for path in files]}
+    holes = [_hole_object(gap, interval) for gap in loaded.certificate.gaps]
+    return {"demo": config.demo, "rows": len(klines), "holes": holes, "files": [str(path) for path in files]}
+
+
+def _get(config: RunConfig, wanted: TimeRange | None, *, mark: bool) -> str:
+    """The command that fetches klines."""
+    words = f"nt-run data get{' --demo' if config.demo else ''} --symbol {config.symbol} --interval {config.interval}"
+    if mark:
+        words += " --kind mark"
+    return (
+        words if wanted is None else f"{words} --start {format_iso(wanted.start_ms)} --end {format_iso(wanted.end_ms)}"
+    )
 
 
 def imported(
@@ -190,6 +234,7 @@ def cross_checked(
     config: RunConfig, chosen: Selection, cache_dir: Path, progress: ProgressDisplay, *, offline: bool
 ) -> dict[str, Any]:
     """Compare cached klines with other sources; `sound` says whether none looks like another market's."""
+    refuse_unmatched(config, chosen, cache_dir)
     with open_market(config, cache_dir=cache_dir, offline=offline, progress=progress) as market:
         found = market.cross_check(chosen)
     series = [{"series": str(ref), **_checked_object(checked)} for ref, checked in found]
@@ -221,6 +266,10 @@ def _checked_object(checked: CrossChecked, remarks: Sequence[str] = ()) -> dict[
 
 def _range_object(time_range: TimeRange) -> dict[str, str]:
     return {"start": format_iso(time_range.start_ms), "end": format_iso(time_range.end_ms)}
+
+
+def _hole_object(gap: Gap, interval: Interval) -> dict[str, Any]:
+    return {**_range_object(gap.range), "bars": gap.range.bars(interval), "status": gap.status}
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from nt_run.data.days import day_name, days_of
 from nt_run.data.files import write_whole
 from nt_run.data.ingest import rescale
 from nt_run.data.manifest import Manifest
-from nt_run.errors import DataError
+from nt_run.errors import DataError, StoreError
 from nt_run.klines import DAY_MS, OPTIONAL, SCHEMA, Exponents, Klines, tightened
 from nt_run.model import Interval, TimeRange
 
@@ -31,6 +31,7 @@ def export_klines(
     Raises:
         DataError: `archive` is asked for, and imported rows do not know all of its columns, or the range cuts a day:
             a file of that name would promise the whole of it.
+        StoreError: `target` is no folder, or cannot be written to.
     """
     if form == "archive":
         _refuse_cut_days(asked, klines.interval)
@@ -115,5 +116,8 @@ def _decimals(name: str, exponent: int) -> pl.Expr:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    write_whole(path, content)
+    try:
+        write_whole(path, content)
+    except StoreError as exc:
+        raise StoreError(exc.path, exc.reason, "Give data export another folder to write to.") from exc
     return path

@@ -10,7 +10,7 @@ from typing import Any
 from nt_run.data.loaded import LoadedSpecs
 from nt_run.data.snapshots import Snapshot, SnapshotStore
 from nt_run.data.sources import Sources
-from nt_run.errors import DataError, NoSnapshotError, NotCachedError, SourceError, UsageError
+from nt_run.errors import DataError, NoSnapshotError, NotCachedError, SourceError, UnknownSymbolError, UsageError
 from nt_run.model import TimeRange, format_time, parse_time
 from nt_run.rule_changes import Difference, RuleChange, at_time, compare_rules, differences, parse_changes, rule_name
 from nt_run.specs import RANGE, TODAY, InstrumentSpecs, parse_specs
@@ -106,6 +106,18 @@ class RuleBook:
         specs = parse_specs(answer, symbol, as_of_ms=fetched_at, source=self._sources.rest_url)
         return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=list(self._store.warnings))
 
+    def keep_today(self) -> None:
+        """Fetch and keep the exchange's answer of now; where it is out of reach, what is kept stands in.
+
+        Raises:
+            SourceError: The exchange gave no usable answer, and none was ever kept.
+        """
+        try:
+            self._fetch()
+        except SourceError:
+            if self._store.newest() is None:
+                raise
+
     def of_date(self, symbol: str, date: str, traded: TimeRange | None = None) -> LoadedSpecs:
         """Return the rules of the newest kept answer of a date or before, as they stand there.
 
@@ -144,7 +156,11 @@ class RuleBook:
             self._fetch()
             snapshot = self._listing(symbol, start)
         if snapshot is None:
-            return self.today(symbol)  # says what is wrong: nothing is kept, or nothing lists the symbol
+            try:
+                return self.today(symbol)  # says what is wrong: nothing is kept, or nothing lists the symbol
+            except UnknownSymbolError as exc:
+                hint = "No kept answer lists it either. nt-run specs import FILE adds one of the time when it traded."
+                raise UnknownSymbolError(exc.symbol, exc.nearest, hint) from exc
         loaded = self._read(snapshot, start, symbol, time_range)
         specs, changed = at_time(loaded.specs, self._changes, loaded.specs.as_of_ms, start)
         changes = [str(one) for one in changed]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from nt_run.data.kline_store import MARKET
@@ -49,6 +50,21 @@ def find_series(root: Path, selection: Selection) -> list[SeriesRef]:
     """Return the series under a cache folder that are meant, by kind, symbol and length of the interval."""
     found = [ref for ref in _all_series(root / MARKET) if selection.holds(ref)]
     return sorted(found, key=lambda ref: (ref.kind, ref.symbol, INTERVALS.get(ref.interval, 0)))
+
+
+def find_unmatched(root: Path, selection: Selection) -> str:
+    """Return in words what of a selection a cache has nothing of, empty if each symbol and interval has a series."""
+    known = list(_all_series(root / MARKET))
+    symbols = {ref.symbol for ref in known}
+    unknown = sorted(selection.symbols - symbols)
+    if unknown:
+        near = [name for each in unknown for name in get_close_matches(each, sorted(symbols), n=1)]
+        return ", ".join(unknown) + "." + (f" Did you mean {' or '.join(dict.fromkeys(near))}?" if near else "")
+    chosen = [ref for ref in known if not selection.symbols or ref.symbol in selection.symbols]
+    absent = sorted(selection.intervals - {ref.interval for ref in chosen}, key=lambda each: INTERVALS[each])
+    if not absent:
+        return ""
+    return f"{', '.join(sorted(selection.symbols)) or 'any symbol'} in {', '.join(absent)}."
 
 
 def _all_series(base: Path) -> Iterable[SeriesRef]:
