@@ -1,6 +1,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,27 @@ from nt_run.history import INDEX, Choice, RunRow, chosen, run_rows
 
 def names(rows: list[RunRow]) -> list[str]:
     return [row.run_id for row in rows]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_a_listing_loads_nothing_heavy_while_its_index_fits(tmp_path: Path, arguments: list[str]) -> None:
+    keep(tmp_path / "runs", "a")
+    assert len(run_rows(tmp_path / "runs")[0]) == 1
+    code = (
+        f"import sys\nfrom nt_run.__main__ import main\nsys.argv = {['nt-run', 'runs', 'list', *arguments]!r}\n"
+        "assert main() == 0\n"
+        "heavy = ('polars', 'numpy', 'rich', 'nt_run.results', 'nt_run.model', 'tomllib')\n"
+        "print(*(name for name in heavy if name in sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"NT_RUN_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.strip() == ""
+    assert "ema_cross" in done.stdout
 
 
 def refuse_to_read(monkeypatch: pytest.MonkeyPatch) -> None:

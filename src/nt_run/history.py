@@ -7,7 +7,6 @@ that cannot be read is made anew. Nothing heavy is imported as long as the index
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ import msgspec
 from nt_run.annotations import Annotations, read_annotations
 from nt_run.errors import UsageError
 from nt_run.folders import SUMMARY
-from nt_run.model import Interval, parse_symbol, parse_time
-from nt_run.settings import nearest
 
 INDEX = ".index.json"
 _VERSION = 1
@@ -84,10 +81,15 @@ def choice(
     Raises:
         UsageError: One of them is no symbol, or no interval.
     """
+    if symbol or interval:
+        from nt_run.model import Interval, parse_symbol  # noqa: PLC0415 - not needed by most listings
+
+        symbol = parse_symbol(symbol) if symbol else None
+        interval = Interval(interval).name if interval else None
     return Choice(
-        symbol=parse_symbol(symbol) if symbol else None,
+        symbol=symbol or None,
         strategy=strategy,
-        interval=Interval(interval).name if interval else None,
+        interval=interval or None,
         tags=tuple(tags),
         demo=demo,
     )
@@ -116,6 +118,8 @@ def chosen(rows: Sequence[RunRow], wanted: Choice, sort: str | None, *, reverse:
         plain = {"run_id", "created", "symbol", "interval", "strategy", "days", "trades", "start", "end"}
         names = plain.union(*(row.figures for row in rows))
         if sort not in names:
+            from nt_run.settings import nearest  # noqa: PLC0415 - not needed by listings that work
+
             raise UsageError(f"There is no {sort!r} to sort by.{nearest(sort, names)} There are {_listed(names)}.")
         taken.sort(key=lambda row: _key(getattr(row, sort) if sort in plain else row.figures.get(sort)))
     return taken[::-1] if reverse else taken
@@ -151,6 +155,8 @@ def _read_index(runs: Path) -> dict[str, tuple[Stamp, RunRow | None]]:
 
 
 def _write_index(runs: Path, rows: dict[str, tuple[Stamp, RunRow | None]]) -> None:
+    import tempfile  # noqa: PLC0415 - not needed while the index fits
+
     # Without it the next listing only takes longer: a folder that cannot be written is no reason to fail.
     with contextlib.suppress(OSError):
         handle, scratch = tempfile.mkstemp(prefix=".index-", dir=runs)
@@ -172,6 +178,8 @@ def _read_row(folder: Path) -> RunRow | None:
 
 
 def _row(name: str, summary: dict[str, Any], curve: list[float], beside: Annotations) -> RunRow:
+    from nt_run.model import parse_time  # noqa: PLC0415 - not needed while the index fits
+
     account = {key: summary["account"][key] for key in ("starting_balance", "final_balance", "final_equity")}
     amounts = {key: float(text) for key, text in (summary["pnl"] | account).items()}
     metrics: dict[str, float | None] = {

@@ -33,7 +33,7 @@ def runs_list(
     quiet: Quiet = False,
 ) -> None:
     """List kept runs, oldest first."""
-    from nt_run import history, runs_listing, tables  # noqa: PLC0415
+    from nt_run import history, runs_listing, terminal  # noqa: PLC0415
 
     choice = history.choice(symbol=symbol, strategy=strategy, interval=interval, tags=tag or (), demo=demo)
     found, damaged = history.run_rows(cache_dir / "runs")
@@ -41,7 +41,7 @@ def runs_list(
         typer.echo(f"Passed over {len(damaged)} damaged: {', '.join(damaged)}", err=True)
     rows = history.chosen(found, choice, sort, reverse=reverse)[-(limit or len(found)) :]
     if json:
-        tables.print_json({"runs": rows})
+        terminal.print_json({"runs": rows})
     else:
         runs_listing.print_runs(rows, found=found, runs=cache_dir / "runs")
 

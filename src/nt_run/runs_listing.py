@@ -5,13 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from rich.color import ColorSystem
-from rich.console import Console
-from rich.style import Style
-
+from nt_run import terminal
 from nt_run.formats import percent
 from nt_run.history import RunRow
-from nt_run.tables import BAD, DIM, GOOD, WARN
+from nt_run.terminal import BAD, DIM, GOOD, WARN
 
 _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS = "_.-~=+*#"
@@ -59,6 +56,10 @@ class _Column:
     def padded(self, text: str) -> str:
         return text.rjust(self.width) if self._right else text.ljust(self.width)
 
+    def painted(self, rows: Sequence[RunRow], paint: _Paint) -> list[str]:
+        """Return the cells as wide as the column and in their colours."""
+        return [paint(self.padded(cell), self.style(row)) for cell, row in zip(self.cells, rows, strict=True)]
+
 
 def print_runs(rows: Sequence[RunRow], *, found: Sequence[RunRow], runs: Path) -> None:
     """Print one line per run, or what to do when there is none of the `found` ones, or none at all in `runs`.
@@ -67,22 +68,21 @@ def print_runs(rows: Sequence[RunRow], *, found: Sequence[RunRow], runs: Path) -
     command. In a narrow terminal names are shortened and columns give way that can be read elsewhere; in one narrower
     still a run has two lines.
     """
-    console = Console(highlight=False)
     if not rows:
         start = f"There is no run in {runs} yet. Start with: nt-run backtest --symbol BTCUSDT"
         sys.stdout.write(f"None of the {len(found):,} runs is like that.\n" if found else f"{start}\n")
         return
-    columns = _columns(rows, _short_names([row.run_id for row in found]), plain=console.options.ascii_only)
+    columns = _columns(rows, _short_names([row.run_id for row in found]), plain=terminal.is_plain())
     words = [_words(row) for row in rows]
-    width = console.width if console.is_terminal else None
+    width, paint = terminal.width(), terminal.painter()
     fitting = columns if width is None else _fitting(columns, max(map(len, words)), width)
     if width is None or fitting:
-        lines = _one_line_each(rows, fitting, words, _painter(console), width)
+        lines = _one_line_each(rows, fitting, words, paint, width)
     else:
-        lines = _two_lines_each(rows, columns, words, _painter(console), width)
+        lines = _two_lines_each(rows, columns, words, paint, width)
     text = "\n".join(lines) + "\n"
     # One sign for one, so that the line stays as long as it is.
-    sys.stdout.write(text.replace("…", "~") if console.options.ascii_only else text)
+    sys.stdout.write(text.replace("…", "~") if terminal.is_plain() else text)
 
 
 def _one_line_each(
@@ -93,11 +93,9 @@ def _one_line_each(
     if any(words) and (room is None or room >= len("notes")):
         heads.append("notes")
     lines = [paint(_GAP.join(heads).rstrip(), DIM)]
-    for number, row in enumerate(rows):
-        cells = [paint(column.padded(column.cells[number]), column.style(row)) for column in columns]
-        marks = paint(_cut(words[number], room), WARN if row.demo else DIM)
-        lines.append((_GAP.join(cells) + (_GAP + marks if marks else "")).rstrip())
-    return lines
+    marks = [paint(_cut(text, room), WARN if row.demo else DIM) for row, text in zip(rows, words, strict=True)]
+    cells = [column.painted(rows, paint) for column in columns]
+    return lines + [_GAP.join(row).rstrip() for row in zip(*cells, marks, strict=True)]
 
 
 def _two_lines_each(
@@ -108,13 +106,13 @@ def _two_lines_each(
     while _width(figures) > width and _foregone(figures):
         figures.remove(_foregone(figures)[0])
     lines = [paint(_GAP.join(column.padded(column.heading) for column in figures).rstrip(), DIM)]
+    cells = [column.painted(rows, paint) for column in figures]
     for number, row in enumerate(rows):
-        cells = [paint(column.padded(column.cells[number]), column.style(row)) for column in figures]
         market = " ".join(column.cells[number] for column in names)
         room = width - len(f"{_GAP} {market}{_GAP}") - min(len(words[number]), _LEAST_WORDS)
         below = f"{_GAP}{_short_strategy(strategy.cells[number], max(room, _LEAST_STRATEGY))} {market}{_GAP}"
         marks = _cut((below + words[number]).rstrip(), width)
-        lines += [_GAP.join(cells).rstrip(), paint(marks, WARN if row.demo else DIM)]
+        lines += [_GAP.join(column[number] for column in cells).rstrip(), paint(marks, WARN if row.demo else DIM)]
     return lines
 
 
@@ -163,7 +161,8 @@ def sparkline(values: Sequence[float], bars: str = _BARS) -> str:
     low, span, top = min(values), max(values) - min(values), len(bars) - 1
     if not span:
         return bars[top // 2] * len(values)
-    return "".join([bars[round((value - low) / span * top)] for value in values])
+    step = top / span
+    return "".join([bars[int((value - low) * step + 0.5)] for value in values])
 
 
 def _short_names(ids: Sequence[str]) -> dict[str, str]:
@@ -195,13 +194,3 @@ def _foregone(columns: Sequence[_Column]) -> list[_Column]:
 def _colour(row: RunRow) -> str:
     made = row.figures.get("total_return") or 0.0
     return GOOD if made > 0 else BAD if made < 0 else ""
-
-
-def _painter(console: Console) -> _Paint:
-    """Return what puts a style around a text, or leaves it alone where there are no colours."""
-    if not console.is_terminal or console.color_system is None:
-        return lambda text, _style: text
-    frames = {
-        name: Style.parse(name).render("\0", color_system=ColorSystem.STANDARD) for name in (GOOD, BAD, DIM, WARN)
-    }
-    return lambda text, style: frames[style].replace("\0", text) if style and text else text

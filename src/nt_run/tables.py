@@ -1,31 +1,22 @@
 """What every table shares: colours, width, the banner of the demo, JSON."""
 
-import json
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from nt_run import terminal
+
 WIDTH = 99
 NARROWEST = 60
 _GAP = 3
 SYNTHETIC = "SYNTHETIC MARKET (demo): prices, volumes and funding are invented"
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
-GOOD, BAD, DIM, WARN, ALARM = "green", "red", "bright_black", "yellow", "bold yellow"
-
-
-def print_json(value: object) -> None:
-    """Print exactly one JSON object to stdout, all of it in any encoding."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    if not (sys.stdout.encoding or "").lower().startswith("utf"):
-        text = _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
-    print(text)  # noqa: T201 - this is the output
+GOOD, BAD, DIM, WARN, ALARM = terminal.GOOD, terminal.BAD, terminal.DIM, terminal.WARN, "bold yellow"
+print_json = terminal.print_json
 
 
 def show(*parts: RenderableType, narrowest: int = NARROWEST) -> None:
