@@ -40,6 +40,16 @@ def test_the_same_run_twice_is_identical(cache: Path, run: Run) -> None:
     assert not any(found["parted"].values())
 
 
+def test_bars_kept_at_more_decimals_are_the_same_bars(run: Run) -> None:
+    # As in a cache that has met a price of more decimals since.
+    fine = replace(run.klines.exponents, price=run.klines.exponents.price + 1)
+    prices = pl.col("open", "high", "low", "close") * 10
+    finer = replace(run, klines=replace(run.klines, exponents=fine, frame=run.klines.frame.with_columns(prices)))
+    assert compare_runs(run, finer)["identical"]
+    other = replace(run, klines=replace(finer.klines, frame=run.klines.frame))
+    assert not compare_runs(run, other)["bars"]
+
+
 def test_another_parameter_is_named_and_so_is_the_trade_in_which_they_part(cache: Path, run: Run) -> None:
     other = again(cache, {"strategy.params.slow": 22})
     found = compare_runs(run, other)

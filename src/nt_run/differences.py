@@ -7,6 +7,7 @@ from typing import Any, cast
 import msgspec
 import polars as pl
 
+from nt_run.klines import tightened
 from nt_run.results import FRAMES, LATER_FRAMES, Run
 
 COMPARED = (*FRAMES, *LATER_FRAMES)
@@ -29,7 +30,9 @@ def compare_runs(a: Run, b: Run) -> dict[str, Any]:
     # Runs of earlier versions lack some of today's figures.
     figures = [change for change in _changes(ours, theirs) if change["key"] in ours.keys() & theirs.keys()]
     parted = {name: first_difference(getattr(a, name), getattr(b, name)) for name in COMPARED}
-    same_bars = a.klines.exponents == b.klines.exponents and a.klines.frame.equals(b.klines.frame)
+    # A cache that has got more decimals since keeps the same values at other scales.
+    ours_bars, their_bars = tightened(a.klines), tightened(b.klines)
+    same_bars = ours_bars.exponents == their_bars.exponents and ours_bars.frame.equals(their_bars.frame)
     return {
         "a": a.run_id,
         "b": b.run_id,
