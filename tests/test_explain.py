@@ -11,6 +11,7 @@ import pytest
 from nt_run.__main__ import main
 from nt_run.config import RunConfig, load_config
 from nt_run.explain import config_schema, explain_config, flat
+from nt_run.start_listing import print_config
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -150,3 +151,17 @@ def test_show_refuses_what_backtest_refuses(
 
 def test_schema_is_one_json_object(nt_run: Callable[..., tuple[int, str, str]]) -> None:
     assert json.loads(nt_run("schema")[1]) == json.loads(json.dumps(config_schema()))
+
+
+def test_a_listing_of_eighty_columns_has_whole_keys_and_says_where_each_was_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nt_run.tables.WIDTH", 80)
+    explained = explain_config(None, {"demo": True})
+    print_config(flat(explained["config"]), explained["origins"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert ["protection.max_daily_loss", "–", "built-in"] in [line.split() for line in lines]
+    url = next(at for at, line in enumerate(lines) if line.startswith("exchange.archive_list_url"))
+    assert lines[url].endswith(" built-in")
+    assert lines[url].split()[1] + lines[url + 1].strip() == explained["config"]["exchange"]["archive_list_url"]

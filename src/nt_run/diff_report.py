@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from nt_run import terminal
 from nt_run.formats import percent, ratio, signed
-from nt_run.tables import ALARM, DIM, GOOD, banner, grid, show
+from nt_run.tables import ALARM, DIM, GOOD, WIDTH, banner, grid, show
 
 _SHOWN: dict[str, Callable[[Any], str]] = {
     "net": signed,
@@ -27,7 +28,9 @@ _SHOWN: dict[str, Callable[[Any], str]] = {
 """The figures shown of those that differ, and how they are written; `--json` has all."""
 _TRADE = ("side", "quantity", "entry_time", "entry_price", "exit_time", "exit_price", "fee", "funding", "pnl")
 _MOST = 12
-_LONGEST = 28
+_LONGEST, _SHORTEST = 28, 8
+_INDENT, _GAPS = 2, 5
+"""Spaces before a table, and between its columns."""
 _FRAMES = ("trades", "fills", "funding", "settlements", "equity")
 
 
@@ -35,13 +38,18 @@ def print_diff(compared: Mapping[str, Any], *, replayed: bool = False) -> None:
     """Print what `differences.compare_runs` found; `replayed` where `b` is `a` run again."""
     show(
         *banner(demo=compared["demo"]),
-        Text(f"a  {compared['a']}", style="bold"),
-        Text(f"b  {'the same configuration, run again' if replayed else compared['b']}", style="bold"),
+        _name("a", compared["a"]),
+        _name("b", "the same configuration, run again" if replayed else compared["b"]),
         *_verdict(compared, replayed=replayed),
         *_inputs(compared),
         *_figures(compared["figures"]),
         *_parting(compared),
     )
+
+
+def _name(letter: str, run: str) -> RenderableType:
+    """On one line: the start of an id says which run it is."""
+    return Text(_cut(f"{letter}  {run}", min(WIDTH, terminal.width() or len(run) + 3)), style="bold")
 
 
 def _verdict(compared: Mapping[str, Any], *, replayed: bool) -> list[RenderableType]:
@@ -90,12 +98,16 @@ def _parting(compared: Mapping[str, Any]) -> list[RenderableType]:
 
 def _table(title: str, rows: Sequence[tuple[str, Any, Any]], *, marked: Sequence[str] | None = None) -> RenderableType:
     table = grid((None,), (None, "right"), (None, "right"), (None,))
+    room = (min(WIDTH, terminal.width() or WIDTH) - max(len(name) for name, *_ in rows) - _INDENT - _GAPS) // 2
+    longest = max(min(room, _LONGEST), _SHORTEST)
     for name, a, b in rows[:_MOST]:
         style = "bold" if marked is not None and name in marked else DIM if marked is not None else ""
-        table.add_row(name, Text(_said(a), style=style), Text(f"  {_said(b)}", style=style), "")
+        table.add_row(
+            name, *(Text(f"{gap}{_cut(_said(each), longest)}", style=style) for gap, each in (("", a), ("  ", b))), ""
+        )
     if len(rows) > _MOST:
         table.add_row(f"and {len(rows) - _MOST:,} more: --json", "", "", "")
-    return Group(Text(title, style="bold"), Padding(table, (0, 0, 0, 2)))
+    return Group(Text(title, style="bold"), Padding(table, (0, 0, 0, _INDENT)))
 
 
 def _said(value: object) -> str:
@@ -109,5 +121,8 @@ def _said(value: object) -> str:
         return ", ".join(f"{name} {percent(share, 0)}" for name, share in cast("dict[str, float]", value).items())
     if isinstance(value, float):
         return f"{value:,.6g}" if abs(value) < 1 else f"{value:,.4f}".rstrip("0").rstrip(".")
-    text = str(value)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return str(value)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 
 from nt_run.tables import ALARM, DIM, GOOD, grid, show
@@ -27,7 +28,10 @@ def print_strategies(found: Sequence[Mapping[str, Any]]) -> None:
 
 def print_config(pairs: Sequence[tuple[str, Any]], origins: Mapping[str, str]) -> None:
     """Print each key of a configuration, its value, and where it was said."""
-    table = grid(("bold",), (None,), (DIM,))
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True, style=DIM)
     for key, value in pairs:
         built_in = origins[key] == "built-in"
         said = "–" if value in (None, {}) else str(value).lower() if isinstance(value, bool) else str(value)
