@@ -473,3 +473,13 @@ def test_a_run_is_about_what_the_ladder_of_the_run_without_slippage_says(warm: R
     # Each fill is rounded by at most a tick of 0.1, on 0.002 BTC, and pays the fee of that.
     assert told["fills"] == real["fills"]
     assert -1e-6 <= missing <= told["fills"] * 0.1 * 0.002 * 1.0005
+
+
+@pytest.mark.parametrize("group", [[], ["runs"], ["specs"], ["data"], ["config"]])
+def test_help_says_in_a_line_of_eighty_columns_what_a_command_does(
+    nt_run: Run, group: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    commands = nt_run(*group, "--help").out.partition("Commands:\n")[2].splitlines()
+    assert len(commands) > 1
+    assert all(line.endswith(".") and not line.endswith("...") for line in commands if line)

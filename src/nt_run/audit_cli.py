@@ -16,7 +16,10 @@ def audit_command(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Recompute a kept run from its own files and name every difference; ends with 8 if there is one."""
+    """Recompute a kept run from its own files.
+
+    Every difference is named; ends with 8 if there is one.
+    """
     from nt_run import audit_listing, tables  # noqa: PLC0415
     from nt_run.audit import audit  # noqa: PLC0415
     from nt_run.errors import CheckFailedError  # noqa: PLC0415

@@ -42,7 +42,10 @@ def chart_command(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show kept runs in a window, or write them as PNG or HTML; without a display, as HTML. Keys: press ? in it."""
+    """Show kept runs in a window, or write a picture or a page.
+
+    Without a display a page is written. The window's keys: press ? in it.
+    """
     from nt_run.chart.draw import draw, draw_comparison  # noqa: PLC0415
     from nt_run.results import load_run  # noqa: PLC0415
 

@@ -51,7 +51,10 @@ def check(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Test a strategy: does it know the future, do the same twice, and depend on where the range starts?"""
+    """Test whether a strategy knows the future.
+
+    And whether it does the same twice, and depends on where the range starts.
+    """
     import sys  # noqa: PLC0415
     from contextlib import redirect_stdout  # noqa: PLC0415
 

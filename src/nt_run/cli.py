@@ -48,7 +48,6 @@ app.add_typer(config_app, name="config")
 app.add_typer(audit_app)
 app.add_typer(chart_app)
 app.add_typer(start_app)
-app.command()(check)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -167,3 +166,6 @@ def backtest(
         run = pipeline.backtest(settings, cache_dir=cache_dir, offline=offline, save=not no_save, progress=progress)
     report.show_run(run.summary, run.equity, plot=plot, json=json)
     check_conditions(conditions, figures(run.summary))
+
+
+app.command()(check)

@@ -19,7 +19,10 @@ def config_show(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print the configuration of a run and where each key was said: takes CONFIG.toml and the flags of backtest."""
+    """Print a configuration and where each key was said.
+
+    Takes CONFIG.toml and the flags of backtest.
+    """
     from nt_run import explain, start_listing, tables  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
 
@@ -40,7 +43,10 @@ def config_show(
 
 @config_app.command("schema")
 def config_schema(*, verbose: Verbose = False, quiet: Quiet = False) -> None:
-    """Print the JSON Schema of a configuration file, by which editors complete and check TOML."""
+    """Print the JSON Schema of a configuration file.
+
+    By which editors complete and check TOML.
+    """
     from nt_run import explain, tables  # noqa: PLC0415
 
     tables.print_json(explain.config_schema())

@@ -52,7 +52,10 @@ def data_get(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fetch klines, funding rates and mark price klines of a range, and today's rules, into the cache."""
+    """Fetch what a range needs into the cache.
+
+    Its klines, funding rates and mark price klines, and today's rules.
+    """
     from nt_run import listing, tables, upkeep  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
     from nt_run.progress import ProgressDisplay  # noqa: PLC0415
@@ -123,7 +126,10 @@ def data_verify(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check every byte and every rule; ends with 8 if something is wrong."""
+    """Check every byte and every rule.
+
+    Ends with 8 if something is wrong.
+    """
     from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
     from nt_run.errors import CheckFailedError  # noqa: PLC0415
@@ -151,7 +157,10 @@ def data_repair(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fetch again what is wrong, and only that; ends with 8 if something is left."""
+    """Fetch again what is wrong, and only that.
+
+    Ends with 8 if something is left.
+    """
     from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
     from nt_run.errors import CheckFailedError  # noqa: PLC0415
@@ -182,7 +191,10 @@ def data_prune(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """List what could be deleted: files set aside or replaced, and old data; delete it if told to."""
+    """List what could be deleted, or delete it.
+
+    Files set aside or replaced, and old data.
+    """
     from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
 
@@ -211,7 +223,10 @@ def data_export(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write cached klines to files: a range, or all of the newest without a hole."""
+    """Write cached klines to files.
+
+    A range, or all of the newest without a hole.
+    """
     from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
 
@@ -230,7 +245,10 @@ def data_certificate(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Derive a kept run's data certificate again and compare; ends with 8 if it differs."""
+    """Derive a kept run's data certificate again.
+
+    Ends with 8 if it differs.
+    """
     from nt_run import certificates, data_listing, tables  # noqa: PLC0415
     from nt_run.errors import CheckFailedError  # noqa: PLC0415
 

@@ -37,7 +37,10 @@ def data_import(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Bring klines of your own file into the cache, once compared with the exchange."""
+    """Bring klines of your own file into the cache.
+
+    Once compared with the exchange.
+    """
     from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
     from nt_run.data.importing import ImportOrder  # noqa: PLC0415
@@ -60,7 +63,10 @@ def data_check(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare cached klines with a second source or mark prices; ends with 8 if some look like another market's."""
+    """Compare cached klines with a second source.
+
+    Or with mark prices; ends with 8 if some look like another market's.
+    """
     from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
     from nt_run.errors import CheckFailedError  # noqa: PLC0415

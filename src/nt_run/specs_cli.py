@@ -76,7 +76,10 @@ def specs_import(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Keep a recorded exchangeInfo answer, so that runs can use the rules of its time."""
+    """Keep a recorded exchangeInfo answer.
+
+    So that runs can use the rules of its time.
+    """
     from nt_run import specs_listing, tables, timeline  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
 
