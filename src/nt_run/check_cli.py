@@ -13,7 +13,9 @@ from nt_run.options import (
     Interval,
     Json,
     Offline,
+    Params,
     Quiet,
+    Settings,
     Start,
     Symbol,
     Timerange,
@@ -36,12 +38,8 @@ def check(
     end: End = None,
     timerange: Timerange = None,
     days: Days = None,
-    param: Annotated[
-        list[str] | None, option("--param", help="A strategy parameter (repeatable).", metavar="KEY=VALUE")
-    ] = None,
-    set_: Annotated[
-        list[str] | None, option("--set", help="Any key of the configuration (repeatable).", metavar="KEY=VALUE")
-    ] = None,
+    param: Params = None,
+    set_: Settings = None,
     times: Annotated[int, option("--times", help="Moments after which the future is replaced (5).", metavar="K")] = 5,
     seed: Annotated[int, option("--seed", help="Which moments, and which noise (1).", metavar="N")] = 1,
     offline: Offline = False,

@@ -23,8 +23,10 @@ from nt_run.options import (
     Json,
     MinCompleteness,
     Offline,
+    Params,
     Plot,
     Quiet,
+    Settings,
     Start,
     Symbol,
     Timerange,
@@ -97,9 +99,7 @@ def backtest(
     strategy: Annotated[
         str | None, option("--strategy", help="ema_cross, package.module:Class or file.py:Class.", metavar="NAME")
     ] = None,
-    param: Annotated[
-        list[str] | None, option("--param", help="A strategy parameter (repeatable).", metavar="KEY=VALUE")
-    ] = None,
+    param: Params = None,
     maker: Annotated[str | None, option("--maker", help="Maker fee, a fraction.", metavar="F")] = None,
     taker: Annotated[str | None, option("--taker", help="Taker fee, a fraction.", metavar="F")] = None,
     vip: Annotated[str | None, option("--vip", help="VIP level 0 to 9 of the fee schedule.", metavar="N")] = None,
@@ -131,9 +131,7 @@ def backtest(
     specs_at: Annotated[
         str | None, option("--specs-at", help="Trading rules of today, range (its start) or a date.", metavar="WHEN")
     ] = None,
-    set_: Annotated[
-        list[str] | None, option("--set", help="Any key of the configuration (repeatable).", metavar="KEY=VALUE")
-    ] = None,
+    set_: Settings = None,
     assert_: Annotated[
         list[str] | None,
         option("--assert", help="Fail with 8 unless it holds: 'max_drawdown>-0.2' (repeatable).", metavar="COND"),

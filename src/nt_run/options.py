@@ -34,6 +34,12 @@ MinCompleteness = Annotated[
     str | None,
     typer.Option("--min-completeness", help="Share of the bars that must exist (1): 0.99 or 99%.", metavar="F"),
 ]
+Params = Annotated[
+    list[str] | None, typer.Option("--param", help="A strategy parameter (repeatable).", metavar="KEY=VALUE")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Any key of the configuration (repeatable).", metavar="KEY=VALUE")
+]
 CACHE = Path("data_cache")
 
 
