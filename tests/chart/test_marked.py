@@ -210,7 +210,7 @@ def test_every_sign_of_captions_and_help_is_in_the_bundled_font(data: ChartData)
     crowd = Crowd(marked.fills, marked.trades)
     sights = [crowd.between(0, 180, size) for size in ((2000, 400), (15, 400))]
     marks = [legend(marked, (0, 180), sight, {0, 1, 2}) for sight in sights]
-    texts = [captions.price_caption(marked, 100, each, level="1m", detailed=True) for each in marks]
+    texts = [text for each in marks for text in captions.price_caption(marked, 100, each, level="1m", detailed=True)]
     texts += sum(keys.HELP, ())
     courses = compare([make_run(make_klines(50), trades=1)]).courses
     texts.append(captions.courses_caption(courses, [theme.TEXT] * len(courses), 3))

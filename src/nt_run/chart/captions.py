@@ -2,7 +2,8 @@
 
 import html
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -15,12 +16,15 @@ from nt_run.chart.view import ChartData
 SYNTHETIC = "SYNTHETIC MARKET (demo)"
 """What every picture of a demo run says."""
 _GAP = " &nbsp; "
+_WIDE_GAP = " &nbsp; &nbsp; &nbsp; "
 
 
 def price_caption(
     data: ChartData, row: int, marks: Sequence[Entry] = (), *, level: str, detailed: bool, trade: int | None = None
-) -> str:
-    """Return the lines of the price pane: the bar, the averages and bands, the legend, the trade at the bar.
+) -> list[str]:
+    """Return the parts of the price pane's caption: the bar, the averages and bands, the legend, the trade at the bar.
+
+    What there is nothing to tell of is an empty text.
 
     Args:
         data: The chart.
@@ -30,12 +34,17 @@ def price_caption(
         detailed: Whether averages and bands are drawn at this level.
         trade: The trade one has asked for, told as long as the bar is one of its own.
     """
-    lines = [_bar_line(data, row, level), _overlay_line(data, row) if detailed else ""]
+    lines = _overlay_line(data, row)
     if not detailed:
         what = "averages and bands" if data.price_plot is None else "the strategy's lines"
-        lines[1] = ink(f"{what} are hidden at {level}", theme.DIM)
-    lines.append(_GAP.join(ink(entry.text, entry.name) for entry in marks))
-    return "<br>".join([line for line in lines if line] + _trade_line(data, row, trade))
+        lines = ink(f"{what} are hidden at {level}", theme.DIM)
+    number = _trade_at(data, row, trade)
+    return [
+        _bar_line(data, row, level),
+        lines,
+        _GAP.join(ink(entry.text, entry.name) for entry in marks),
+        "" if number is None else trade_line(data, number),
+    ]
 
 
 def plot_caption(pane: PlotPane, row: int) -> str:
@@ -122,15 +131,18 @@ def _overlay_line(data: ChartData, row: int) -> str:
     )
 
 
-def _trade_line(data: ChartData, row: int, wanted: int | None) -> list[str]:
-    trades, decimals = data.trades, data.price_decimals
-    slot = int(data.bars.slot[row])
+def _trade_at(data: ChartData, row: int, wanted: int | None) -> int | None:
+    trades, slot = data.trades, int(data.bars.slot[row])
     # The trade entered last is the one that can still be open at the bar.
     number = int(np.searchsorted(trades.entry_slot, slot, side="right")) - 1
     if wanted is not None and trades.entry_slot[wanted - 1] <= slot <= trades.exit_slot[wanted - 1]:
         number = wanted - 1
-    if number < 0 or trades.exit_slot[number] < slot:
-        return []
+    return None if number < 0 or trades.exit_slot[number] < slot else number
+
+
+def trade_line(data: ChartData, number: int) -> str:
+    """Return what there is to tell of the trade in row `number`."""
+    trades, decimals = data.trades, data.price_decimals
     direction = "long" if trades.sign[number] > 0 else "short"
     prices = [f"{float(side[number]):,.{decimals}f}" for side in (trades.entry_price, trades.exit_price)]
     route = " → ".join(prices) + (" (open)" if trades.is_open[number] else "")
@@ -139,7 +151,31 @@ def _trade_line(data: ChartData, row: int, wanted: int | None) -> list[str]:
     result = f"<b>{ink(f'{pnl:+,.2f}', theme.signed(pnl))}</b>"
     limit = float(trades.liquidation[number])
     edge = f" &nbsp;{ink(f'liquidation at {limit:,.{decimals}f}', theme.WARNING)}" if math.isfinite(limit) else ""
-    return [f"{ink(f'Trade {number + 1}', theme.DIM)} {direction} {quantity} @ {route} &nbsp;{result}{edge}"]
+    return f"{ink(f'Trade {number + 1}', theme.DIM)} {direction} {quantity} @ {route} &nbsp;{result}{edge}"
+
+
+def lay_out(parts: Sequence[str], room_px: float, width: Callable[[str], float], *, low: bool) -> list[str]:
+    """Return the lines of the price pane's caption: two of two parts each, or more where these have no room.
+
+    Args:
+        parts: What `price_caption` returns.
+        room_px: How wide a line may be.
+        width: Gives the width of a plain text in pixels.
+        low: The pane has room for one line: the trade at the bar, else the bar.
+    """
+    bar, averages, marks, trade = parts
+    if low:
+        return [trade or bar]
+    lines: list[str] = []
+    for pair in ((bar, averages), (marks, trade)):
+        told = [part for part in pair if part]
+        joined = _WIDE_GAP.join(told)
+        lines += told if len(told) > 1 and width(_plain(joined)) > room_px else [joined] if told else []
+    return lines
+
+
+def _plain(text: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", "", text))
 
 
 def _number(value: float, decimals: int) -> str:

@@ -11,6 +11,7 @@ from nt_run.chart.focus import Focus, range_span
 from nt_run.chart.header import Heading
 from nt_run.chart.items import Curve, Stroke
 from nt_run.chart.panes import PER_CENT, PER_CENT_DECIMALS, PaneSpec, add_line
+from nt_run.chart.plates import headroom
 from nt_run.chart.qt import pen
 from nt_run.chart.stage import Stage
 
@@ -35,6 +36,13 @@ class CompareStage(Stage):
             width, alpha = (1.2, 170) if course.is_market else (1.8, 255)
             Curve(returns, course.returns, Stroke(name, width, alpha, bold=True))
             Curve(drawdown, course.drawdown, Stroke(name, 1.2, alpha, bold=True))
+
+    @override
+    def room(self, place: int, first: int, last: int) -> tuple[float, float]:
+        # The table has a line for each curve, and one of heads.
+        return (
+            (0.0, 0.0) if place else (0.0, headroom(len(self.comparison.courses) + 1, self.panes[0].view().height_px))
+        )
 
     def _pane_specs(self) -> list[PaneSpec]:
         courses, colours = self.comparison.courses, self.colours

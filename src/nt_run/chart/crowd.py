@@ -54,5 +54,5 @@ def _detail(count: int, width_px: float, height_px: float) -> Detail:
         return Detail.LABELS
     if count <= min(theme.ARROWED_TRADES, width_px / theme.ARROW_ROOM_PX):
         return Detail.ARROWS
-    has_room = count <= width_px / theme.TICK_ROOM_PX and height_px >= theme.TICKS_FROM_PX
+    has_room = count <= width_px / theme.TICK_ROOM_PX and height_px >= theme.LOW_PX
     return Detail.ENTRIES if has_room else Detail.RESULTS

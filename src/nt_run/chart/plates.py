@@ -7,6 +7,11 @@ from PyQt6 import QtCore, QtGui, QtWidgets
 from nt_run.chart import theme
 from nt_run.chart.qt import NO_PEN, colour, font
 
+LINE_PX = 15.0
+"""Height of a line of a caption."""
+EDGES_PX = 8.0
+"""What a plate has above and below its lines."""
+
 
 class Caption(QtWidgets.QGraphicsTextItem):
     """Rich text in the corner of a pane, on a plate that lets the curve behind it shine through."""
@@ -38,3 +43,14 @@ class Caption(QtWidgets.QGraphicsTextItem):
             painter.setBrush(colour(theme.BACKGROUND, 185))
             painter.drawRoundedRect(self.boundingRect().adjusted(1, 2, -1, -2), 3, 3)
         super().paint(painter, option, widget)
+
+
+def text_width(text: str) -> float:
+    """Return the width of a plain text in a caption, in pixels."""
+    return QtGui.QFontMetricsF(font()).horizontalAdvance(text)
+
+
+def headroom(lines: int, height_px: float) -> float:
+    """Return how much room a caption needs above the values of a pane, as a share of the height they are left."""
+    taken = lines * LINE_PX + EDGES_PX
+    return taken / max(height_px - taken, taken)

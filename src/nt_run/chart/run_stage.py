@@ -16,6 +16,7 @@ from nt_run.chart.legend import legend
 from nt_run.chart.levels import Pyramid
 from nt_run.chart.marks import Marks
 from nt_run.chart.panes import add_line, pane_specs
+from nt_run.chart.plates import EDGES_PX, LINE_PX, headroom, text_width
 from nt_run.chart.published import PRICE, PlotPane
 from nt_run.chart.qt import pen
 from nt_run.chart.rails import Rails
@@ -23,8 +24,10 @@ from nt_run.chart.shades import Holes, Spotlight, Stripes
 from nt_run.chart.stage import Stage
 from nt_run.chart.view import ChartData
 
-_ABOVE_PX, _BELOW_PX = 12.0, 18.0
-"""Air above the candles, and between them and what is below."""
+_AIR_PX, _AIR = 14.0, 0.04
+"""Air above and below the candles, in pixels and at most as a share of the pane."""
+_PLATE_PX = 20.0
+"""What a caption's lines leave free of the width of a pane."""
 _LEAST_PX = 60.0
 _LEAST_CANDLES = 0.4
 """Candles have this share of the height whatever else needs room."""
@@ -72,11 +75,42 @@ class RunStage(Stage):
         return super().told(place, row) if place else self._price_told(view, row)
 
     def _price_told(self, view: View, row: int) -> str:
+        parts = self._price_parts(view, row)
+        if _is_low(view) and self.trade is None:
+            # Its only line is for the bar, but for a trade one has asked for.
+            parts[3] = ""
+        return "<br>".join(captions.lay_out(parts, view.width_px - _PLATE_PX, text_width, low=_is_low(view)))
+
+    def _price_parts(self, view: View, row: int) -> list[str]:
         factor = self.pyramid.pick(view.right - view.left, view.width_px)
         level, detailed = self.pyramid.level(factor).name, factor < theme.DETAIL_FACTOR
         sight = self.crowd.between(view.left, view.right, view.size_px)
         marks = legend(self.data, (view.left, view.right), sight, self._rails.kinds(view.left, view.right))
         return captions.price_caption(self.data, row, marks, level=level, detailed=detailed, trade=self.trade)
+
+    @override
+    def room(self, place: int, first: int, last: int) -> tuple[float, float]:
+        view = self.panes[place].view()._replace(left=first - 0.5, right=last + 0.5)
+        if place == 0:
+            return self._price_room(view)
+        if self.panes[place] is self._equity and not _is_low(view, theme.LOW_PX / 2):
+            return 0.0, headroom(1, view.height_px)
+        return 0.0, 0.0
+
+    def _price_room(self, view: View) -> tuple[float, float]:
+        """Leave room for volume and lane below the candles and for the caption above them."""
+        height = max(view.height_px, _LEAST_PX)
+        air = min(_AIR_PX, _AIR * height)
+        sight = self.crowd.between(view.left, view.right, view.size_px)
+        below = VOLUME * height + air + self._lane.height_px(sight.detail, height)
+        parts = self._price_parts(view, self.bars.row(view.right))
+        if sight.trades.stop > sight.trades.start:
+            # Also where the last bar has no trade: the candles stay where they are when the crosshair finds one.
+            parts[3] = captions.trade_line(self.data, sight.trades.stop - 1)
+        lines = captions.lay_out(parts, view.width_px - _PLATE_PX, text_width, low=_is_low(view))
+        above = len(lines) * LINE_PX + EDGES_PX + air
+        candles = max(height - below - above, _LEAST_CANDLES * height)
+        return below / candles, above / candles
 
     @override
     def fill(self) -> None:
@@ -101,22 +135,11 @@ class RunStage(Stage):
         self.crowd = Crowd(self.data.fills, self.data.trades)
         self._lane = Lane(pane, self.data.fills, self.data.trades, self.crowd)
         Marks(pane, self.data.fills, self.data.trades, self.crowd)
-        pane.plot.vb.datasrc.room = self._room
         last = float(bars.close[-1])
         name = theme.RISE if last >= bars.open[-1] else theme.FALL
         add_line(pane.plot, last, pen(name, 1, 150, (2, 3)))
         tag = Tag(pane.plot, "right", name, theme.BACKGROUND)
         tag.show_at(last, f"{last:,.{self.data.price_decimals}f}")
-
-    def _room(self, first: int, last: int) -> tuple[float, float]:
-        """Return how much room volume and lane take below the candles, and how much is left above them."""
-        view = self.panes[0].view()
-        height = max(view.height_px, _LEAST_PX)
-        below = VOLUME * height + _BELOW_PX
-        below += self._lane.height_px(self.crowd.between(first, last, view.size_px).detail, height)
-        above = _ABOVE_PX
-        candles = max(height - below - above, _LEAST_CANDLES * height)
-        return below / candles, above / candles
 
     def _fill_plot(self, pane: Pane, plot: PlotPane) -> None:
         # The first line lies on top of the others.
@@ -139,6 +162,10 @@ class RunStage(Stage):
         Curve(drawdown, account.drawdown, Stroke(theme.DRAWDOWN, 1.3, base=0.0, fill=60))
         for pane in rest:
             Payments(pane, funding)
+
+
+def _is_low(view: View, limit_px: float = theme.LOW_PX) -> bool:
+    return view.height_px < limit_px
 
 
 def _pyramid(data: ChartData) -> Pyramid:

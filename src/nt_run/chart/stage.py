@@ -1,6 +1,7 @@
 """The scene: finplot's window with its linked panes, crosshair and captions; what is in the panes, subclasses say."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from PyQt6 import QtCore
@@ -53,8 +54,10 @@ class Stage:
             plot.vb.sigRangeChanged.connect(_place)
         for change in (self.plots[0].vb.sigXRangeChanged, self.plots[0].vb.sigResized):
             change.connect(self._again)
-        # The room around the values depends on the height of the pane.
-        self.plots[0].vb.sigResized.connect(_fit)
+        for place, plot in enumerate(self.plots):
+            plot.vb.datasrc.room = partial(self.room, place)
+            # The room depends on the height of the pane.
+            plot.vb.sigResized.connect(_fit)
         self.caption(self._row)
 
     def fill(self) -> None:
@@ -74,6 +77,16 @@ class Stage:
         """Return what the pane at `place` says of a bar, as rich text."""
         caption = self.specs[place].caption
         return "" if caption is None else caption(row)
+
+    def room(self, place: int, first: int, last: int) -> tuple[float, float]:
+        """Return the room below and above the values of a pane, as shares of the height they take.
+
+        Args:
+            place: Which pane.
+            first: The first slot that is visible.
+            last: The last one.
+        """
+        raise NotImplementedError
 
     def look_at(self, span: Span) -> None:
         """Show a stretch of the time axis, with the heights that belong to it, and tell of its last bar."""

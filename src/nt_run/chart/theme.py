@@ -52,8 +52,9 @@ ARROW_ROOM_PX: Final = 12.0
 ARROWED_TRADES: Final = 250
 """With less room for each, or with more than this many, trades are not marked on the candles but in a lane below."""
 TICK_ROOM_PX: Final = 3.0
-TICKS_FROM_PX: Final = 220.0
-"""With less room for each, or in a lower pane, the lane has results only."""
+"""With less room for each, or in a low pane, the lane has results only."""
+LOW_PX: Final = 220.0
+"""A pane of candles lower than this is low: it has one line of text, and no lane of entries."""
 
 
 def plot_colour(number: int) -> str:
