@@ -146,6 +146,44 @@ def test_stops_and_targets_are_level_lines_as_long_as_they_rested(draw: Draw) ->
         assert not any(near(drawn.image.pixelColor(x, y), name) for x in after)
 
 
+@pytest.mark.parametrize(("far", "is_shown"), [(1.0, True), (6.0, False)])
+def test_a_trade_asked_for_is_shown_with_its_own_stop_and_target(far: float, is_shown: bool, draw: Draw) -> None:
+    run = make_run(make_klines(180), trades=1)
+    frame = run.klines.floats()
+    # Twice the trade's length is seen around it: bars 0 to 179.
+    low, high = float(frame["low"].min()), float(frame["high"].max())
+    stop, target = low - far * (high - low), high + far * (high - low)
+    data = chart_data(with_orders(run, stop, target))
+    first, last = np.array([59]), np.array([119])
+    data = replace(data, trades=replace(data.trades, entry_slot=first, exit_slot=last))
+    drawn = draw(RunStage(data, SIZE, Focus(trade=1)))
+    rect = drawn.stage.plots[0].vb.viewRect()
+    for price, name in ((stop, theme.STOP), (target, theme.TARGET)):
+        assert (rect.top() < price < rect.bottom()) == is_shown
+        if is_shown:
+            x, y = drawn.place(0, 70, price)
+            assert any(near(drawn.image.pixelColor(x + dx, y + dy), name) for dx in range(12) for dy in (-1, 0, 1))
+    # Nor are they in the way of the candles, which keep a tenth of the height at least.
+    assert drawn.place(0, 0, low)[1] - drawn.place(0, 0, high)[1] > 0.1 * drawn.stage.panes[0].view().height_px
+
+
+def test_a_target_a_little_above_the_candles_is_in_the_picture(draw: Draw) -> None:
+    run = make_run(make_klines(180), trades=0)
+    frame = run.klines.floats()
+    low, high = float(frame["low"].min()), float(frame["high"].max())
+    target = high + 0.18 * (high - low)
+    rect = draw(RunStage(chart_data(with_orders(run, low, target)), SIZE)).stage.plots[0].vb.viewRect()
+    assert rect.bottom() > target
+
+
+def test_bands_are_in_the_picture_as_long_as_they_are_drawn(draw: Draw) -> None:
+    data = chart_data(make_run(make_klines(180), trades=0))
+    assert data.overlays is not None
+    rect = draw(RunStage(data, SIZE)).stage.plots[0].vb.viewRect()
+    assert rect.top() < np.nanmin(data.overlays.bands.lower)
+    assert rect.bottom() > np.nanmax(data.overlays.bands.upper)
+
+
 def test_an_old_run_without_kept_orders_has_no_lines() -> None:
     data = chart_data(make_run(make_klines(50), trades=2))
     assert len(data.lines.start) == 0

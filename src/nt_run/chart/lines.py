@@ -28,6 +28,11 @@ class PriceLines:
     price: Floats
     kind: Ints
 
+    def orders(self, first: float, last: float) -> Floats:
+        """Return the prices of the stops and targets that began to wait in the slots from `first` to `last`."""
+        shown = slice(*np.searchsorted(self.start, (first, last + 1)))
+        return self.price[shown][self.kind[shown] != LIQUIDATION]
+
 
 def price_lines(run: Run, bars: Bars) -> PriceLines:
     """Return the prices that waited during a run."""

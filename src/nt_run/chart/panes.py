@@ -101,6 +101,11 @@ class PaneSource(_DataSource):
         self._unit = 10.0**-spec.decimals
         self.room: Callable[[int, int], tuple[float, float]] = lambda _first, _last: (0.0, 0.0)
         """Empty room below and above the values of the slots from first to last, as shares of their height."""
+        self.reach: Callable[[int, int, float, float], tuple[float, float]] = lambda _first, _last, low, high: (
+            low,
+            high,
+        )
+        """The lowest and highest value to be seen with the slots from first to last, given those of the pane's own."""
         self._extremes = Extremes(spec.lows, spec.highs)
         self.low, self.high = self._widened(*self._extremes.of(0, len(spec.lows)))
 
@@ -116,7 +121,7 @@ class PaneSource(_DataSource):
         rows = np.searchsorted(self._bars.slot, (start, stop))
         # In a hole as wide as the window, the height of the bar before it.
         low, high = self._extremes.of(min(int(rows[0]), int(rows[1]) - 1), int(rows[1]))
-        low, high = self._widened(low, high)
+        low, high = self.reach(start, stop - 1, *self._widened(low, high))
         below, above = (share * (high - low) for share in self.room(start, stop - 1))
         low, high = low - below, high + above
         return int(self._times[start]), int(self._times[stop - 1]), high, low, stop - start

@@ -7,6 +7,7 @@ from PyQt6 import QtGui
 
 from nt_run.chart import theme
 from nt_run.chart.items import Item, Pane, View
+from nt_run.chart.levels import Floats
 from nt_run.chart.lines import LIQUIDATION, STOP, TARGET, PriceLines
 from nt_run.chart.qt import SMOOTH, draw_lines, pen
 
@@ -26,6 +27,11 @@ class Rails(Item):
     def kinds(self, left: float, right: float) -> set[int]:
         """Return the kinds that are drawn between two slots."""
         return set(self._lines.kind[self._between(left, right)].tolist())
+
+    def orders(self, left: float, right: float) -> Floats:
+        """Return the prices of the stops and targets that are drawn between two slots."""
+        shown = self._between(left, right)
+        return self._lines.price[shown][self._lines.kind[shown] != LIQUIDATION]
 
     def _between(self, left: float, right: float) -> slice:
         first = int(np.searchsorted(self._ends, left))

@@ -13,7 +13,7 @@ from nt_run.chart.header import Heading
 from nt_run.chart.items import VOLUME, Band, Candles, Curve, Overlay, Pane, Stroke, View
 from nt_run.chart.lane import Lane
 from nt_run.chart.legend import legend
-from nt_run.chart.levels import Pyramid
+from nt_run.chart.levels import Floats, Pyramid
 from nt_run.chart.marks import Marks
 from nt_run.chart.panes import add_line, pane_specs
 from nt_run.chart.plates import EDGES_PX, LINE_PX, headroom, text_width
@@ -28,6 +28,9 @@ _AIR_PX, _AIR = 14.0, 0.04
 """Air above and below the candles, in pixels and at most as a share of the pane."""
 _PLATE_PX = 20.0
 """What a caption's lines leave free of the width of a pane."""
+_NEAR, _OWN = 0.2, 1.5
+"""How far beyond the candles, as shares of their height, bands and waiting orders are still shown: any, and those of
+the trade one has asked for."""
 _LEAST_PX = 60.0
 _LEAST_CANDLES = 0.4
 """Candles have this share of the height whatever else needs room."""
@@ -97,6 +100,26 @@ class RunStage(Stage):
             return 0.0, headroom(1, view.height_px)
         return 0.0, 0.0
 
+    @override
+    def reach(self, place: int, first: int, last: int, low: float, high: float) -> tuple[float, float]:
+        if place:
+            return low, high
+        near = [self._rails.orders(first, last), *self._drawn_bands(first, last)]
+        low, high = _stretched(low, high, _NEAR, *near)
+        trades, asked = self.data.trades, self.trade
+        if asked is not None and trades.entry_slot[asked - 1] <= last and trades.exit_slot[asked - 1] >= first:
+            entry, leave = float(trades.entry_slot[asked - 1]), float(trades.exit_slot[asked - 1])
+            # What begins to wait at the exit already belongs to the trade after it.
+            own = self.data.lines.orders(entry, max(leave - 1, entry))
+            low, high = _stretched(low, high, _OWN, own)
+        return low, high
+
+    def _drawn_bands(self, first: int, last: int) -> list[Floats]:
+        lines, rows = self.data.overlays, slice(*np.searchsorted(self.bars.slot, (first, last + 1)))
+        if lines is None or self.pyramid.pick(last - first + 1, self.panes[0].view().width_px) >= theme.DETAIL_FACTOR:
+            return []
+        return [lines.bands.lower[rows], lines.bands.upper[rows]]
+
     def _price_room(self, view: View) -> tuple[float, float]:
         """Leave room for volume and lane below the candles and for the caption above them."""
         height = max(view.height_px, _LEAST_PX)
@@ -162,6 +185,15 @@ class RunStage(Stage):
         Curve(drawdown, account.drawdown, Stroke(theme.DRAWDOWN, 1.3, base=0.0, fill=60))
         for pane in rest:
             Payments(pane, funding)
+
+
+def _stretched(low: float, high: float, share: float, *values: Floats) -> tuple[float, float]:
+    """Return `low` and `high` moved out to values beyond them, but for those farther off than a share of the span."""
+    limit = share * (high - low)
+    for each in values:
+        close = each[(each >= low - limit) & (each <= high + limit)]
+        low, high = min(low, close.min(initial=low)), max(high, close.max(initial=high))
+    return float(low), float(high)
 
 
 def _is_low(view: View, limit_px: float = theme.LOW_PX) -> bool:

@@ -55,7 +55,7 @@ class Stage:
         for change in (self.plots[0].vb.sigXRangeChanged, self.plots[0].vb.sigResized):
             change.connect(self._again)
         for place, plot in enumerate(self.plots):
-            plot.vb.datasrc.room = partial(self.room, place)
+            plot.vb.datasrc.room, plot.vb.datasrc.reach = partial(self.room, place), partial(self.reach, place)
             # The room depends on the height of the pane.
             plot.vb.sigResized.connect(_fit)
         self.caption(self._row)
@@ -87,6 +87,10 @@ class Stage:
             last: The last one.
         """
         raise NotImplementedError
+
+    def reach(self, place: int, first: int, last: int, low: float, high: float) -> tuple[float, float]:  # noqa: ARG002 – for panes that show more than their bars
+        """Return the lowest and highest value to be seen in a pane, given those of its bars from slot to slot."""
+        return low, high
 
     def look_at(self, span: Span) -> None:
         """Show a stretch of the time axis, with the heights that belong to it, and tell of its last bar."""
