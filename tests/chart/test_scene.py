@@ -321,3 +321,12 @@ def test_what_a_strategy_publishes_is_drawn_where_it_is(shoot: Any) -> None:
     assert not any(shot.near(*shot.pixel(1, 5, value), theme.FAST) for value in range(16, 39))
     assert "mood 39.00" in shot.stage.captions[1].toPlainText()
     assert "EMA" not in shot.stage.captions[0].toPlainText()
+
+
+def test_averages_are_hidden_over_candles_as_long_as_half_their_periods(shoot: Any) -> None:
+    # A thousand pixels less the axis: 1,300 bars are candles of 5 minutes, 3,000 of 15.
+    for bars, is_shown in ((1_300, True), (3_000, False)):
+        shot = shoot(chart_data(make_run(make_klines(bars), trades=0)))
+        assert (shot.stage.candles.level.factor < 10) == is_shown
+        assert (shot.count(theme.FAST) > 100) == is_shown
+        assert (f"hidden at {shot.stage.candles.level.name}" in shot.stage.captions[0].toPlainText()) != is_shown

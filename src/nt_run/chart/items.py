@@ -221,7 +221,7 @@ class Overlay(Item):
         fine = len(rows) <= theme.FINE_POINTS
         painter.setRenderHint(SMOOTH, fine)
         painter.setBrush(NO_BRUSH)
-        coarse = self._pyramid.pick(view.right - view.left, view.width_px) >= theme.COARSE_FACTOR
+        coarse = self._pyramid.pick(view.right - view.left, view.width_px) >= theme.DETAIL_FACTOR
         painter.setPen(pen(self._stroke.name, self._stroke.width if fine and not coarse else 0, self._stroke.alpha))
         for part in _parts(self.pane.bars.slot, rows):
             if fine:

@@ -37,10 +37,9 @@ TIME_AXIS_PX: Final = 24
 
 RIGHT_MARGIN: Final = 6
 """Empty places after the last bar, so that it does not touch the border."""
-DETAIL_FACTOR: Final = 60
-"""From candles of this many bars on, averages and bands are hidden: they would belong to no candle on the screen."""
-COARSE_FACTOR: Final = 15
-"""From here on they are hairlines: they follow the price so closely that thicker ones would cover the candles."""
+DETAIL_FACTOR: Final = 10
+"""From candles of this many bars on, averages and bands are hidden: over half their periods, they would run along each
+candle and cover it. In panes of their own, a strategy's lines stay, as hairlines."""
 FINE_POINTS: Final = 700
 """Above this many points a curve is drawn with the thin, fast pen."""
 
