@@ -89,8 +89,10 @@ class Browser:
         self.cdp("Input.dispatchMouseEvent", type=kind, x=x, y=y, **(pressed | rest))
 
     def key(self, key: str) -> None:
+        # The browser's own keys need their number as well.
+        code = {"Tab": 9, "Enter": 13}.get(key, 0)
         for kind in ("keyDown", "keyUp"):
-            self.cdp("Input.dispatchKeyEvent", type=kind, key=key)
+            self.cdp("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code)
 
     def errors(self) -> list[str]:
         """Everything the console was told since the page was opened."""

@@ -10,14 +10,15 @@ class TradesTable {
     this.sort = { column: this.columns[0], descending: false };
     this.body = element("tbody");
     this.heads = this.columns.map((column) => this.#head(column));
-    const table = element("table", {}, element("thead", {}, element("tr", {}, ...this.heads)), this.body);
+    const table = element("table", { "aria-label": "Trades" }, element("thead", {}, element("tr", {}, ...this.heads)), this.body);
     this.scroll = element("div", { class: "scroll" }, table);
     const count = market.trades.length;
     const note = count ? `${number(count, 0)} · a row jumps to its trade` : "none";
     box.append(element("h2", { text: "Trades " }, element("span", { class: "dim", text: note })), this.scroll);
     this.scroll.addEventListener("scroll", () => this.#more());
     this.body.addEventListener("click", (event) => this.#jump(event.target));
-    this.body.addEventListener("keydown", (event) => event.key === "Enter" && this.#jump(event.target));
+    this.body.addEventListener("keydown", (event) => this.#key(event));
+    this.body.addEventListener("focusin", (event) => this.#stop(event.target.closest("tr")));
     view.listeners.push(() => this.#mark());
     this.order();
   }
@@ -50,14 +51,14 @@ class TradesTable {
       { title: "Side", value: (trade) => -trade.sign, text: (trade) => (trade.sign > 0 ? "long" : "short"),
         tone: (trade) => (trade.sign > 0 ? "buy" : "sell") },
       { title: "Entry", value: (trade) => trade.entryTime, text: (trade) => when(trade.entryTime) },
-      { title: "Exit", value: end, text: (trade) => (trade.open ? "open" : when(trade.exitTime)), spare: true },
-      { title: "Length", value: (trade) => trade.exitSlot - trade.entrySlot, spare: true,
+      { title: "Exit", value: end, text: (trade) => (trade.open ? "open" : when(trade.exitTime)) },
+      { title: "Length", value: (trade) => trade.exitSlot - trade.entrySlot,
         text: (trade) => (trade.open ? "" : lengthText(trade.exitTime - trade.entryTime)) },
-      { title: "Quantity", value: (trade) => trade.quantity, text: (trade) => number(trade.quantity, quantity), spare: true },
-      { title: "Entry price", value: (trade) => trade.entry, text: (trade) => number(trade.entry, price), spare: true },
-      { title: "Exit price", value: (trade) => trade.exit, text: (trade) => number(trade.exit, price), spare: true },
-      amount("Fees", (trade) => -trade.fee, { spare: true }),
-      amount("Funding", (trade) => trade.funding, { spare: true }),
+      { title: "Quantity", value: (trade) => trade.quantity, text: (trade) => number(trade.quantity, quantity) },
+      { title: "Entry price", value: (trade) => trade.entry, text: (trade) => number(trade.entry, price) },
+      { title: "Exit price", value: (trade) => trade.exit, text: (trade) => number(trade.exit, price) },
+      amount("Fees", (trade) => -trade.fee),
+      amount("Funding", (trade) => trade.funding),
       amount("PnL", (trade) => trade.pnl, { tone: (trade) => tone(trade.pnl) }),
     ];
   }
@@ -68,7 +69,7 @@ class TradesTable {
       this.sort = { column, descending: this.sort.column === column && !this.sort.descending };
       this.order();
     });
-    return element("th", { scope: "col", class: column.spare ? "spare" : "" }, button);
+    return element("th", { scope: "col" }, button);
   }
 
   #more() {
@@ -76,13 +77,30 @@ class TradesTable {
     if (scroll.scrollTop + scroll.clientHeight < scroll.scrollHeight - 400 && body.rows.length) return;
     const next = this.rows.slice(body.rows.length, body.rows.length + ROWS_AT_ONCE);
     body.append(...next.map((trade) => this.#row(trade)));
+    if (!body.querySelector("[tabindex='0']") && body.rows.length) this.#stop(body.rows[0]);
     this.#mark();
   }
 
+  /** Make a row the one that the Tab key stops at: thousands of stops would be a wall. */
+  #stop(row) {
+    this.body.querySelector("[tabindex='0']")?.setAttribute("tabindex", -1);
+    row.setAttribute("tabindex", 0);
+  }
+
+  /** Enter and space jump to the trade of a row, arrows go from row to row. */
+  #key(event) {
+    const row = event.target.closest("tr");
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const to = { ArrowDown: row.nextElementSibling, ArrowUp: row.previousElementSibling, Home: this.body.firstElementChild }[event.key];
+    if (event.key === "Enter" || event.key === " ") this.#jump(row);
+    else if (to === undefined) return;
+    event.preventDefault();
+    to?.focus();
+  }
+
   #row(trade) {
-    const cells = this.columns.map(({ text, tone: of, spare }) =>
-      element("td", { text: text(trade), class: [of?.(trade), spare && "spare"].filter(Boolean).join(" ") }));
-    return element("tr", { "data-trade": trade.number, tabindex: 0 }, ...cells);
+    const cells = this.columns.map(({ text, tone: of }) => element("td", { text: text(trade), class: of?.(trade) }));
+    return element("tr", { "data-trade": trade.number, tabindex: -1 }, ...cells);
   }
 
   #jump(target) {

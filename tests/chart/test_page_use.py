@@ -1,0 +1,105 @@
+"""The page for hands and eyes: on a phone, by keyboard, in both themes."""
+
+import re
+from collections.abc import Generator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from chart.browser import Browser, open_browser, saved, wait_for
+from chart.made_up_runs import make_klines, make_run
+
+LEAST_CONTRAST = 4.5
+"""Of text, by WCAG 2.2 (1.4.3, level AA)."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser]:
+    with open_browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved(make_run(make_klines(3000), 40), tmp_path_factory.mktemp("use"))
+
+
+def test_a_phone_reaches_every_column_of_the_trades_and_number_and_result_stay(browser: Browser, page: Path) -> None:
+    browser.open(page, width=390, height=844)
+    titles = [text.removesuffix(" ↑") for text in browser.texts("#trades th")]
+    assert titles[:4] == ["#", "Side", "Entry", "Exit"]
+    assert titles[-1] == "PnL"
+    seen = set()
+    for share in (0, 0.5, 1):
+        browser.run(
+            "const box = document.querySelector('#trades .scroll');"
+            "box.scrollLeft = arguments[0] * (box.scrollWidth - box.clientWidth)",
+            share,
+        )
+        now = browser.run(
+            "const heads = [...document.querySelectorAll('#trades th')];"
+            "const boxes = heads.map((each) => each.getBoundingClientRect());"
+            "const left = boxes[0].right - 1, right = boxes.at(-1).left + 1;"
+            "return heads.filter((each, i) => i === 0 || i === heads.length - 1"
+            "  || (boxes[i].left >= left && boxes[i].right <= right)).map((each) => each.innerText)"
+        )
+        assert "PnL" in now
+        assert now[0].startswith("#")
+        seen |= {text.removesuffix(" ↑") for text in now}
+    assert seen == set(titles)
+    assert browser.run("return document.documentElement.scrollWidth") == 390
+
+
+def test_on_a_phone_the_chart_begins_on_the_first_screen(browser: Browser, page: Path) -> None:
+    browser.open(page, width=390, height=844)
+    top, cards = browser.run(
+        "return ['chart', 'cards'].map((name) => document.getElementById(name).getBoundingClientRect().top)"
+    )
+    assert cards < top < 844 * 0.4
+    assert len([text for text in browser.texts("#cards .card") if text]) == 9
+
+
+def test_trades_are_reached_and_sorted_by_keyboard(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    focused = "return document.activeElement.dataset.trade"
+    browser.run("document.querySelector('#trades th:last-child button').focus()")
+    browser.key("Tab")
+    assert browser.run(focused) == "1"
+    for key, number in (("ArrowDown", "2"), ("ArrowDown", "3"), ("ArrowUp", "2")):
+        browser.key(key)
+        assert browser.run(focused) == number
+    assert browser.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    browser.key("Enter")
+    wait_for(browser, trade="2")
+    # One row alone is a stop: Tab leaves the table, and comes back to where one was.
+    browser.key("Tab")
+    assert browser.run(focused) is None
+    assert browser.run("return document.querySelectorAll('#trades tr[tabindex=\"0\"]').length") == 1
+    browser.run("document.querySelector('#trades th:last-child button').click()")
+    assert browser.run("return [...document.querySelectorAll('#trades [aria-sort]')].map((each) => each.ariaSort)") == [
+        "ascending"
+    ]
+    assert browser.errors() == []
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, WCAG 2.2."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("theme", [0, 1])
+def test_every_colour_of_text_stands_out_from_its_ground(theme: int) -> None:
+    style = files("nt_run.chart").joinpath("web", "style.css").read_text(encoding="utf-8")
+    blocks = re.findall(r"^:root[^{]*{([^}]*--background[^}]*)}", style, re.MULTILINE)
+    colours = dict(re.findall(r"--(\w+): (#\w{6})", blocks[theme]))
+    ground = luminance(colours["background"])
+    no_text = {"background", "panel", "border", "grid", "tag", "crosshair"}
+    found = {}
+    for name in set(colours) - no_text:
+        low, high = sorted((ground, luminance(colours[name])))
+        found[name] = (high + 0.05) / (low + 0.05)
+    assert len(found) > 20
+    assert {name: ratio for name, ratio in found.items() if ratio < LEAST_CONTRAST} == {}
