@@ -146,6 +146,15 @@ def pane_of(browser: Browser) -> tuple[float, float, float]:
     )
 
 
+def rectangles(browser: Browser, selector: str) -> list[list[int]]:
+    """Left, top, right and bottom of elements, whole pixels."""
+    return browser.run(
+        "return [...document.querySelectorAll(arguments[0])].map((each) => { const box = each.getBoundingClientRect();"
+        "return [box.left, box.top, box.right, box.bottom].map(Math.round); })",
+        selector,
+    )
+
+
 def hide_legends(browser: Browser) -> None:
     browser.run("for (const each of document.querySelectorAll('.legend')) each.style.visibility = 'hidden'")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chart.browser import Browser, open_browser
+from chart.browser import Browser, hide_legends, open_browser, pixels, rectangles, vivid
 from chart.made_up_runs import START_MS, make_klines, make_run
 from nt_run.chart import compare_page
 from nt_run.chart.compare import compare
@@ -108,3 +108,55 @@ def test_it_is_ready_without_a_complaint_and_draws_every_run(
     totals = [f"{course.total * 100:+.2f}%" for course in compare(runs).courses]
     assert [browser.texts("#courses .card b")[at] for at in range(3)] == totals
     assert all(total in browser.text(".legend") for total in totals)
+
+
+def test_the_legend_names_return_and_drawdown_of_every_curve_and_hides_none(
+    browser: Browser, runs: list[Run], tmp_path: Path
+) -> None:
+    save_compare_page(runs, tmp_path / "both.html")
+    browser.open(tmp_path / "both.html")
+    rows = browser.run(
+        "return [...document.querySelectorAll('.legend tr')].map((row) => [...row.cells].map((cell) => cell.innerText))"
+    )
+    courses = compare(runs).courses
+    assert rows[0][1:] == ["return", "drawdown"]
+    assert [row[0] for row in rows[1:]] == [f"■ {course.name}" for course in courses]
+    for row, course in zip(rows[1:], courses, strict=True):
+        assert row[1:] == [f"{course.returns[-1] * 100:+.2f}%", f"{course.drawdown[-1] * 100:.2f}%"]
+    boxes = rectangles(browser, ".legend")
+    hide_legends(browser)
+    image = pixels(browser)
+    assert [int(vivid(image[top:bottom, left:right]).sum()) for left, top, right, bottom in boxes] == [0, 0]
+
+
+def test_a_run_that_ended_earlier_has_no_value_and_no_per_cent_sign_there(
+    browser: Browser, runs: list[Run], tmp_path: Path
+) -> None:
+    early = replace(
+        runs[0], klines=replace(runs[0].klines, frame=runs[0].klines.frame[:300]), equity=runs[0].equity[:300]
+    )
+    save_compare_page([runs[1], early], tmp_path / "both.html")
+    browser.open(tmp_path / "both.html")
+    assert browser.texts(".legend tr:nth-child(3) td")[1:] == ["–", "–"]
+
+
+def test_the_whole_stays_in_sight_when_the_window_becomes_narrower(
+    browser: Browser, runs: list[Run], tmp_path: Path
+) -> None:
+    save_compare_page(runs, tmp_path / "both.html")
+    widths = []
+    for width in (1400, 700):
+        if not widths:
+            browser.open(tmp_path / "both.html", width=width)
+        else:
+            browser.cdp(
+                "Emulation.setDeviceMetricsOverride", width=width, height=1000, deviceScaleFactor=1, mobile=False
+            )
+            browser.driver.execute_async_script("setTimeout(arguments[0], 400)")
+        hide_legends(browser)
+        left, top, right, bottom = rectangles(browser, "#chart tr:has(.legend) canvas")[0]
+        columns = np.flatnonzero(vivid(pixels(browser)[top:bottom, left:right]).any(axis=0))
+        widths.append((columns[-1] - columns[0]) / (right - left))
+    # Curves go from border to border in both.
+    assert min(widths) > 0.97
+    assert browser.errors() == []

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from chart.browser import Browser, hide_legends, open_browser, pane_of, pixels, saved, vivid, wait_for
+from chart.browser import Browser, hide_legends, open_browser, pane_of, pixels, rectangles, saved, vivid, wait_for
 from chart.made_up_runs import START_MS, make_klines, make_run
 from nt_run.chart import theme
 from nt_run.chart.view import chart_data
@@ -38,15 +38,6 @@ def page(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def told(browser: Browser) -> list[str]:
     return [text.replace("\n", " ") for text in browser.texts(".legend")]
-
-
-def rectangles(browser: Browser, selector: str) -> list[list[int]]:
-    """Left, top, right and bottom of elements, whole pixels."""
-    return browser.run(
-        "return [...document.querySelectorAll(arguments[0])].map((each) => { const box = each.getBoundingClientRect();"
-        "return [box.left, box.top, box.right, box.bottom].map(Math.round); })",
-        selector,
-    )
 
 
 def test_values_over_long_candles_say_what_they_belong_to(browser: Browser, page: Path) -> None:

@@ -1,25 +1,24 @@
 """The page of several runs: their returns over each other, drawdowns, figures side by side, and how they were set."""
 
-import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nt_run.chart import sheet
 from nt_run.chart.bars import Bars
 from nt_run.chart.compare import Comparison, compare
 from nt_run.chart.focus import Focus, Span, range_span, whole_span
 from nt_run.chart.levels import SPANS, Floats, Ints
 from nt_run.chart.overview import banners
-from nt_run.chart.packing import Column, column, gapped_columns, pack
-from nt_run.chart.sheet import facts_text, fill, read, script, style
+from nt_run.chart.packing import Column, column, gapped_columns
 from nt_run.chart.writing import check_target, write_whole
 from nt_run.differences import differing
 from nt_run.formats import amount, percent, signed
 from nt_run.results import Run
 
-SCRIPTS = ("dom", "unpack", "palette", "lines", "compare")
+SCRIPTS = ("dom", "unpack", "palette", "lines", "panes", "shell", "compare")
 MOST_POINTS = 6_000
 """Points a curve has at most: no screen shows more of a whole run, and nobody trades on this page."""
 _DECIMALS = 6
@@ -64,17 +63,8 @@ def compare_html(runs: Sequence[Run], focus: Focus | None = None) -> str:
     bars = comparison.bars
     first, unit = _groups(bars)
     span = whole_span(bars) if focus is None or focus.times is None else range_span(bars, focus.times)
-    columns, packed = pack(_columns(comparison, first))
-    facts = _facts(runs, comparison) | {"columns": columns, "unit": unit, "focus": _ends(bars, span)}
-    return fill(
-        "compare.html",
-        title=html.escape(f"{comparison.title} · {comparison.subtitle}"),
-        style=style(),
-        theme=read("theme.js"),
-        facts=facts_text(facts),
-        columns=packed,
-        script=script(SCRIPTS),
-    )
+    facts = _facts(runs, comparison) | {"unit": unit, "focus": _ends(bars, span)}
+    return sheet.page("compare.html", SCRIPTS, facts, _columns(comparison, first))
 
 
 def _groups(bars: Bars) -> tuple[Ints, str]:

@@ -4,28 +4,26 @@ Drawn in the reader's browser by lightweight-charts (Apache License 2.0, vendore
 `web`. Scripts and styles are allowed by their hashes alone, connections not at all.
 """
 
-import html
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nt_run.chart import theme
+from nt_run.chart import sheet, theme
 from nt_run.chart.focus import Focus, find_span
 from nt_run.chart.levels import SPANS, Ints
 from nt_run.chart.overview import banners, cards, returns
-from nt_run.chart.packing import Column, column, gapped_columns, pack
+from nt_run.chart.packing import Column, column, gapped_columns
 from nt_run.chart.published import PRICE
 from nt_run.chart.sections import sections
-from nt_run.chart.sheet import facts_text, fill, read, script, style
 from nt_run.chart.view import ChartData, chart_data
 from nt_run.chart.writing import check_target, write_whole
 from nt_run.results import Run
 
 SCRIPTS = (
-    "dom", "unpack", "market", "palette", "lines", "shades", "marks", "series", "legends", "view", "trades", "panels",
-    "main",
+    "dom", "unpack", "market", "palette", "lines", "shades", "marks", "panes", "series", "legends", "view", "trades",
+    "panels", "shell", "main",
 )  # fmt: skip
 """Scripts of the page in the order they are put together."""
 BUTTONS = ("1m", "5m", "15m", "1h", "4h", "1d", "1w")
@@ -65,17 +63,7 @@ def page_html(run: Run, focus: Focus | None = None) -> str:
         ChartError: There is no such trade or range.
     """
     data = chart_data(run)
-    columns, packed = pack(_columns(run, data))
-    facts = _facts(run, data) | {"columns": columns, "focus": _focus(data, focus)}
-    return fill(
-        "page.html",
-        title=html.escape(f"{data.title} · {data.subtitle}"),
-        style=style(),
-        theme=read("theme.js"),
-        facts=facts_text(facts),
-        columns=packed,
-        script=script(SCRIPTS),
-    )
+    return sheet.page("run.html", SCRIPTS, _facts(run, data) | {"focus": _focus(data, focus)}, _columns(run, data))
 
 
 def levels(data: ChartData) -> list[dict[str, Any]]:

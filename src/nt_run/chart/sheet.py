@@ -2,16 +2,36 @@
 
 import base64
 import hashlib
+import html
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from nt_run.chart.packing import Column, pack
 
-def script(names: tuple[str, ...]) -> str:
-    """Return the chart library and scripts of `web`, in their order, as one."""
-    own = '"use strict";\n' + "\n".join(read(f"{name}.js") for name in names)
-    return f"{read('vendor/lightweight-charts.js')}\n{{\n{own}\n}}"
+
+def page(body: str, scripts: tuple[str, ...], facts: dict[str, Any], columns: Sequence[Column]) -> str:
+    """Return a page.
+
+    Args:
+        body: Name of a template of `web` for what stands between its head and its foot.
+        scripts: Names of scripts of `web`, in the order in which they are put together.
+        facts: What the scripts are told; `title` and `subtitle` name the page.
+        columns: Numbers the scripts are given.
+    """
+    told, packed = pack(columns)
+    return fill(
+        "frame.html",
+        title=html.escape(f"{facts['title']} · {facts['subtitle']}"),
+        style=style(),
+        theme=read("theme.js"),
+        body=read(body),
+        facts=facts_text(facts | {"columns": told}),
+        columns=packed,
+        script=_script(scripts),
+    )
 
 
 def facts_text(facts: dict[str, Any]) -> str:
@@ -35,6 +55,12 @@ def fill(template: str, **parts: str) -> str:
         name, rest = piece.split("}}", 1)
         filled.append((parts | {"policy": policy})[name] + rest)
     return "".join(filled)
+
+
+def _script(names: tuple[str, ...]) -> str:
+    """Return the chart library and scripts of `web`, in their order, as one."""
+    own = '"use strict";\n' + "\n".join(read(f"{name}.js") for name in names)
+    return f"{read('vendor/lightweight-charts.js')}\n{{\n{own}\n}}"
 
 
 def _hash(text: str) -> str:

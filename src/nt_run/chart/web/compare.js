@@ -1,6 +1,6 @@
 // Several runs over each other: returns since their start, drawdowns, figures and settings side by side.
 
-const RUNS = 8, MARKETS = 3, NARROW = 600;
+const RUNS = 8, MARKETS = 3, PANES = [3, 1.2];
 
 /** Return the name of the colour of each curve: strong ones for runs, dim ones for markets. */
 function courseColours(courses) {
@@ -8,6 +8,8 @@ function courseColours(courses) {
   return courses.map(({ market }) => (market ? `market${markets++ % MARKETS}` : `run${runs++ % RUNS}`));
 }
 
+const perCent = (value) => (Number.isFinite(value) ? number(value) + "%" : "–");
+const signedPerCent = (value) => (value >= 0 ? "+" : "") + perCent(value);
 const colourOf = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 
 class Curves {
@@ -19,25 +21,16 @@ class Curves {
       unknown(columns[`${name}_${i}`], columns[`${name}_${i}_edges`]).map((value) => value * 100));
     this.returns = percents("returns");
     this.drawdown = percents("drawdown");
-    const narrow = box.clientWidth < NARROW;
-    this.chart = LightweightCharts.createChart(box, {
-      autoSize: true,
-      layout: { fontFamily: "Inter, system-ui, sans-serif", fontSize: narrow ? 10 : 11, attributionLogo: false },
-      crosshair: { mode: LightweightCharts.CrosshairMode.Normal },
-      handleScroll: { vertTouchDrag: false },
-      timeScale: { timeVisible: true, secondsVisible: false, minBarSpacing: 0.02, fixLeftEdge: true, fixRightEdge: true },
-      localization: { locale: "en-GB", dateFormat: "yyyy-MM-dd" },
-    });
+    this.chart = makeChart(box, readPalette());
     this.series = [this.returns, this.drawdown].map((curves, pane) => this.#pane(curves, pane));
-    this.chart.panes().forEach((pane, i) => pane.setStretchFactor([3, 1.2][i]));
-    // Room for the legend, which has a line for each curve.
-    this.series[0][0].priceScale().applyOptions({ scaleMargins: { top: 0.06, bottom: 0.06 } });
+    this.chart.panes().forEach((pane, i) => pane.setStretchFactor(PANES[i]));
+    this.#keepRange(box);
     this.recolour();
   }
 
   #pane(curves, pane) {
     const { courses } = this.facts;
-    const format = { type: "custom", minMove: 0.01, formatter: (value) => number(value) + "%" };
+    const format = { type: "custom", minMove: 0.01, formatter: perCent };
     // The first run lies on top of all others.
     const made = [...curves.keys()].reverse().map((i) => {
       const series = this.chart.addSeries(LightweightCharts.LineSeries, { lastValueVisible: pane === 0 && !courses[i].market,
@@ -50,7 +43,21 @@ class Curves {
 
   recolour() {
     this.chart.applyOptions(chartColours(readPalette()));
-    for (const pane of this.series) pane.forEach((series, i) => series.applyOptions({ color: colourOf(this.colours[i]) }));
+    for (const pane of this.series) pane.forEach((series, i) => series.applyOptions({
+      color: fade(colourOf(this.colours[i]), this.facts.courses[i].market ? 0.75 : 1) }));
+  }
+
+  /** Show the same part when the window changes its width. */
+  #keepRange(box) {
+    const scale = this.chart.timeScale();
+    let width = box.clientWidth, range = null;
+    scale.subscribeVisibleLogicalRangeChange((now) => { if (box.clientWidth === width) range = now; });
+    new ResizeObserver(() => {
+      if (box.clientWidth === width) return;
+      width = box.clientWidth;
+      this.chart.applyOptions(sizes(box));
+      if (range) scale.setVisibleLogicalRange(range);
+    }).observe(box);
   }
 
   show([from, to]) { this.chart.timeScale().setVisibleRange({ from, to }); }
@@ -76,67 +83,50 @@ function fillCourses(facts, colours) {
       + `Sharpe ${figure("Sharpe")[i + 1][0]} · ${figure("Trades")[i + 1][0]} trades` }))));
 }
 
-/** Tell the value of every curve at a point in both panes, at the end while nothing is pointed at. */
-function follow(curves, frame, facts, colours) {
-  const boxes = [0, 1].map(() => frame.appendChild(element("div", { class: "legend" })));
-  const show = (at) => {
-    const line = (values) => facts.courses.map((course, i) => element("div", {},
-      element("span", { text: "■", class: colours[i] }), element("span", { text: course.name, class: "dim course" }),
-      element("span", { text: signed(values[i][at]) + "%", class: tone(values[i][at]) })));
-    const moment = element("div", { class: "strong", text: timeText(curves.times[at] * 1000) });
-    boxes[0].replaceChildren(moment, ...line(curves.returns));
-    boxes[1].replaceChildren(element("div", {}, element("span", { text: "Drawdown", class: "dim" }),
-      ...curves.drawdown.map((values, i) => element("span", { text: number(values[at]) + "%", class: colours[i] }))));
-  };
+/** Tell return and drawdown of every curve at a point, at the end while nothing is pointed at. */
+function follow(curves, facts, colours) {
+  const boxes = [0, 1].map(() => element("div", { class: "legend" }));
+  boxes[1].append(element("span", { text: "Drawdown", class: "dim" }));
+  const cell = (value, text) => element("td", { text: text(value), class: tone(value) });
+  const show = (at) => boxes[0].replaceChildren(element("table", {},
+    element("tr", {}, element("td", { class: "strong", text: timeText(curves.times[at] * 1000) }),
+      ...["return", "drawdown"].map((text) => element("td", { class: "dim", text }))),
+    ...facts.courses.map(({ name }, i) => element("tr", {},
+      element("td", {}, element("span", { text: "■ ", class: colours[i] }), element("span", { text: name, class: "dim" })),
+      cell(curves.returns[i][at], signedPerCent), cell(curves.drawdown[i][at], perCent)))));
   const place = () => {
-    const top = frame.getBoundingClientRect().top;
-    curves.chart.panes().forEach((pane, i) => {
-      const row = pane.getHTMLElement();
-      if (row) boxes[i].style.top = row.getBoundingClientRect().top - top + 3 + "px";
-    });
+    hang(curves.chart, boxes);
+    curves.chart.panes().forEach((pane, i) => leaveRoom(pane, curves.series[i][0].priceScale(), boxes[i].offsetHeight));
   };
   const last = curves.times.length - 1;
-  curves.chart.subscribeCrosshairMove(({ logical }) => {
-    show(logical === undefined ? last : Math.min(Math.max(Math.round(logical), 0), last));
-    place();
-  });
-  new ResizeObserver(() => requestAnimationFrame(place)).observe(frame);
+  curves.chart.subscribeCrosshairMove(({ logical }) =>
+    show(logical === undefined ? last : Math.min(Math.max(Math.round(logical), 0), last)));
+  new ResizeObserver(() => requestAnimationFrame(place)).observe(byId("chart"));
   show(last);
   return place;
 }
 
 async function start() {
   const facts = JSON.parse(byId("facts").textContent);
-  byId("title").textContent = facts.title;
-  byId("subtitle").textContent = facts.subtitle;
-  byId("banners").append(...facts.banners.map(([kind, text]) => element("p", { class: "banner " + kind, text })));
+  fillHead(facts);
   byId("hint").textContent = `Returns since the start of each run, one point per ${facts.unit}. Wheel or pinch zooms, `
     + "dragging moves, Escape shows everything.";
-  const columns = await unpackColumns(facts.columns, byId("columns").textContent);
-  byId("columns").remove();
+  const columns = await takeColumns(facts);
   const colours = courseColours(facts.courses);
   fillCourses(facts, colours);
   byId("figures").append(...sideBySide("Figures", facts, colours, facts.figures));
   byId("configuration").append(...(facts.configuration.length
     ? sideBySide("Differences of configuration", facts, colours, facts.configuration)
     : [element("h2", { text: "Differences of configuration" }), element("p", { class: "dim", text: "none" })]));
-  await Promise.all([400, 600].map((weight) => document.fonts.load(`${weight} 12px Inter`)));
+  await loadFonts();
   const curves = new Curves(byId("chart"), facts, columns, colours);
-  const place = follow(curves, byId("frame"), facts, colours);
+  const place = follow(curves, facts, colours);
   curves.show(facts.focus);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") curves.chart.timeScale().fitContent();
   });
-  byId("theme").addEventListener("click", () => {
-    const { dataset } = document.documentElement;
-    dataset.theme = dataset.theme === "dark" ? "light" : "dark";
-    curves.recolour();
-  });
-  document.addEventListener("themechange", () => curves.recolour());
-  requestAnimationFrame(() => requestAnimationFrame(() => {
-    place();
-    window.__ready = { ms: performance.now() };
-  }));
+  listenToTheTheme(() => curves.recolour());
+  getReady(place);
 }
 
 start();

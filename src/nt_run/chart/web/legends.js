@@ -7,12 +7,8 @@ class Legends {
     this.boxes = view.chart.panes().map(() => element("div", { class: "legend" }));
   }
 
-  /** Hang every legend into its pane, which has its element from the first frame on, and leave room for it there. */
   place() {
-    this.view.chart.panes().forEach((pane, i) => {
-      const cell = pane.getHTMLElement()?.cells[1].firstElementChild;
-      if (cell && this.boxes[i].parentElement !== cell) cell.append(this.boxes[i]);
-    });
+    hang(this.view.chart, this.boxes);
     this.view.makeRoom(this.boxes.map((box) => box.offsetHeight));
   }
 

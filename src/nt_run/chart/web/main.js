@@ -58,46 +58,29 @@ function listenToTheChart(view, legends) {
   }).observe(view.box);
 }
 
-function listenToTheTheme(facts, view) {
-  const repaint = () => {
-    const palette = readPalette();
-    view.recolour(palette);
-    fillReturns(facts, palette);
-  };
-  byId("theme").addEventListener("click", () => {
-    const { dataset } = document.documentElement;
-    dataset.theme = dataset.theme === "dark" ? "light" : "dark";
-    repaint();
-  });
-  document.addEventListener("themechange", repaint);
-}
-
 async function start() {
-  const began = performance.now();
   const facts = JSON.parse(byId("facts").textContent);
-  fillHeader(facts);
-  const columns = await unpackColumns(facts.columns, byId("columns").textContent);
-  byId("columns").remove();
-  const market = new Market(facts, columns);
+  fillHead(facts);
+  fillCards(facts);
+  const market = new Market(facts, await takeColumns(facts));
   const palette = readPalette();
-  // What is drawn on a canvas does not wait for its font by itself.
-  await Promise.all([400, 600].map((weight) => document.fonts.load(`${weight} 12px Inter`)));
+  await loadFonts();
   const view = new View(byId("chart"), market, palette);
   const legends = new Legends(view, market);
   fillIntervals(market, view);
   listenToKeys(market, view);
   listenToTheChart(view, legends);
-  listenToTheTheme(facts, view);
+  listenToTheTheme(() => {
+    view.recolour(readPalette());
+    fillReturns(facts, readPalette());
+  });
   const { trade, from, to } = facts.focus;
   if (trade) view.jump(market.trades[trade - 1]);
   else view.show(from, to);
   new TradesTable(byId("trades"), market, view);
   fillReturns(facts, palette);
   fillSections(facts);
-  requestAnimationFrame(() => requestAnimationFrame(() => {
-    legends.place();
-    window.__ready = { ms: performance.now(), own: performance.now() - began };
-  }));
+  getReady(() => legends.place());
 }
 
 start();

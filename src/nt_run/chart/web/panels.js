@@ -1,9 +1,6 @@
-// Everything around the chart that is text: title, banners, cards, returns, sections.
+// Everything around the chart that is text: cards, returns, sections.
 
-function fillHeader(facts) {
-  byId("title").textContent = facts.title;
-  byId("subtitle").textContent = facts.subtitle;
-  byId("banners").append(...facts.banners.map(([kind, text]) => element("p", { class: "banner " + kind, text })));
+function fillCards(facts) {
   byId("cards").append(...facts.cards.map(({ name, value, note, sign }) => element("div", { class: "card" },
     element("span", { class: "dim", text: name }), element("b", { class: tone(sign), text: value }),
     element("small", { text: note }))));

@@ -1,28 +1,6 @@
-// The chart and its series, empty: panes from top to bottom are candles, what the strategy publishes, the account.
+// The series of a run, empty: panes from top to bottom are candles, what the strategy publishes, the account.
 
-const VALUE_AXIS = 78, NARROW = 600, NARROW_AXIS = 58;
 const PRICE_PANE = 5.2, OWN_PANE = 1.2, ACCOUNT_PANES = [1, 2, 1.1, 0.9], VOLUME_TOP = 0.83, LOW_PANE_DENSITY = 1.3;
-
-/** Return what depends on the width of the chart. */
-const sizes = (box) => ({ layout: { fontSize: box.clientWidth < NARROW ? 10 : 11 },
-  rightPriceScale: { minimumWidth: box.clientWidth < NARROW ? NARROW_AXIS : VALUE_AXIS } });
-
-function makeChart(box, palette) {
-  const chart = LightweightCharts.createChart(box, {
-    autoSize: true,
-    layout: { fontFamily: "Inter, system-ui, sans-serif", attributionLogo: false, panes: { enableResize: true } },
-    crosshair: { mode: LightweightCharts.CrosshairMode.Normal },
-    // A finger that moves up or down scrolls the page.
-    handleScroll: { vertTouchDrag: false },
-    // A label that a pane cuts in two cannot be read.
-    rightPriceScale: { entireTextOnly: true },
-    timeScale: { timeVisible: true, secondsVisible: false, minBarSpacing: 0.02, fixLeftEdge: true, fixRightEdge: true },
-    localization: { locale: "en-GB", dateFormat: "yyyy-MM-dd" },
-  });
-  chart.applyOptions(sizes(box));
-  chart.applyOptions(chartColours(palette));
-  return chart;
-}
 
 /** Return the series of a run by name. */
 function addSeries(chart, market, palette) {

@@ -2,7 +2,6 @@
 // take half a minute, so candles are put together per level and long levels are loaded in a window that moves along.
 
 const WINDOW = 20_000, WHOLE = 30_000, MARGIN = 50;
-const LEGEND_GAP = 6, MOST_HEADROOM = 0.45, FOOTROOM = 0.06;
 /** How far outside of the candles a stop or target may lie and be shown, in heights of theirs. */
 const OWN_LINE = 3, ANY_LINE = 0.3;
 const MIN_CANDLE = 3, TOO_NARROW = 2.3, TOO_WIDE = 13;
@@ -161,14 +160,10 @@ class View {
     const { series, chart } = this;
     const own = this.market.ownPanes.map((name) => `plot${this.market.plots.findIndex((plot) => plot.pane === name)}`);
     this.headroom = heights.map((height, i) => Math.max(height, this.headroom[i] ?? 0));
+    const [price] = chart.panes(), lane = this.marks.laneHeight(price.getHeight());
+    const below = lane ? (1 - VOLUME_TOP) * price.getHeight() + lane + LEGEND_GAP : 0;
     ["candles", ...own, "position", "equity", "drawdown", "funding"].forEach((name, i) => {
-      const height = chart.panes()[i]?.getHeight();
-      if (!height || !series[name]) return;
-      const lane = i ? 0 : this.marks.laneHeight(height);
-      const bottom = lane ? 1 - VOLUME_TOP + (lane + LEGEND_GAP) / height : FOOTROOM;
-      const top = Math.min((this.headroom[i] + LEGEND_GAP) / height, MOST_HEADROOM);
-      const scale = series[name].priceScale(), { scaleMargins: now } = scale.options();
-      if (now.top !== top || now.bottom !== bottom) scale.applyOptions({ scaleMargins: { top, bottom } });
+      if (series[name]) leaveRoom(chart.panes()[i], series[name].priceScale(), this.headroom[i], i ? 0 : below);
     });
   }
 
