@@ -1,5 +1,6 @@
 """The page for hands and eyes: on a phone, by keyboard, in both themes."""
 
+import base64
 import re
 from collections.abc import Generator
 from importlib.resources import files
@@ -103,3 +104,37 @@ def test_every_colour_of_text_stands_out_from_its_ground(theme: int) -> None:
         found[name] = (high + 0.05) / (low + 0.05)
     assert len(found) > 20
     assert {name: ratio for name, ratio in found.items() if ratio < LEAST_CONTRAST} == {}
+
+
+def test_paper_shows_a_light_picture_of_the_chart_with_its_legends_and_the_screen_is_as_before(
+    browser: Browser, tmp_path: Path
+) -> None:
+    browser.open(saved(make_run(make_klines(3000), 150), tmp_path))
+    before = browser.chart()
+    # As a browser does it: the event first, then the paper.
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.cdp("Emulation.setEmulatedMedia", media="print", features=dark)
+    assert browser.run("return document.documentElement.dataset.theme") == "light"
+    assert browser.run("return getComputedStyle(document.getElementById('chart')).visibility") == "hidden"
+    legends = browser.run("return [...document.querySelectorAll('figure .legend')].map((each) => each.innerText)")
+    assert len(legends) == 5
+    assert legends[0].startswith(f"{before['interval']} candle")
+    ground, rise = browser.run(
+        "const canvas = document.querySelector('figure canvas'), context = canvas.getContext('2d');"
+        "const data = context.getImageData(0, 0, canvas.width, canvas.height).data; let ground = 0, rise = 0;"
+        "for (let i = 0; i < data.length; i += 4) {"
+        "  ground += data[i] > 240; rise += data[i] === 9 && data[i + 1] === 130; }"
+        "return [ground / (canvas.width * canvas.height), rise]"
+    )
+    assert ground > 0.5
+    assert rise > 500
+    assert "The first 100 of 150." in browser.text("#trades")
+    assert browser.run("return document.querySelectorAll('#trades tbody tr')[100].offsetHeight") == 0
+    browser.cdp("Emulation.setEmulatedMedia", media="", features=dark)
+    browser.run("window.dispatchEvent(new Event('afterprint'))")
+    assert browser.run("return document.querySelector('figure')") is None
+    assert browser.run("return document.documentElement.dataset.theme") == "dark"
+    browser.until(lambda: browser.chart() == before)
+    assert len(base64.b64decode(browser.cdp("Page.printToPDF", printBackground=True)["data"])) > 50_000
+    assert browser.errors() == []

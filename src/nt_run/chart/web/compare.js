@@ -125,7 +125,9 @@ async function start() {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") curves.chart.timeScale().fitContent();
   });
-  listenToTheTheme(() => curves.recolour());
+  const repaint = () => curves.recolour();
+  listenToTheTheme(repaint);
+  listenToThePrinter(curves.chart, byId("chart"), repaint);
   getReady(place);
 }
 

@@ -70,10 +70,12 @@ async function start() {
   fillIntervals(market, view);
   listenToKeys(market, view);
   listenToTheChart(view, legends);
-  listenToTheTheme(() => {
+  const repaint = () => {
     view.recolour(readPalette());
     fillReturns(facts, readPalette());
-  });
+  };
+  listenToTheTheme(repaint);
+  listenToThePrinter(view.chart, view.box, repaint);
   const { trade, from, to } = facts.focus;
   if (trade) view.jump(market.trades[trade - 1]);
   else view.show(from, to);

@@ -23,6 +23,34 @@ function makeChart(box, palette) {
   return chart;
 }
 
+/** Print a picture of the chart, in light colours and as wide as the paper: the chart itself cannot follow it in time.
+ *
+ * `repaint` takes over the theme. Legends keep their places and sizes relative to the picture. */
+function listenToThePrinter(chart, box, repaint) {
+  const root = document.documentElement;
+  let theme = null, picture = null;
+  window.addEventListener("beforeprint", () => {
+    theme = root.dataset.theme;
+    root.dataset.theme = "light";
+    repaint();
+    const { left, top, width } = box.getBoundingClientRect();
+    const share = (pixels) => `${(100 * pixels) / width}cqw`;
+    picture = element("figure", { class: "printed" }, chart.takeScreenshot(true));
+    for (const legend of box.querySelectorAll(".legend")) {
+      const place = legend.getBoundingClientRect(), copy = legend.cloneNode(true), { fontSize, lineHeight } = getComputedStyle(legend);
+      Object.assign(copy.style, { left: share(place.left - left), top: share(place.top - top), width: share(place.width + 40),
+        fontSize: share(parseFloat(fontSize)), lineHeight: share(parseFloat(lineHeight)) });
+      picture.append(copy);
+    }
+    box.after(picture);
+  });
+  window.addEventListener("afterprint", () => {
+    root.dataset.theme = theme;
+    picture.remove();
+    repaint();
+  });
+}
+
 /** Hang legends into the panes, which have their elements from the first frame on. */
 function hang(chart, legends) {
   chart.panes().forEach((pane, i) => {

@@ -1,6 +1,6 @@
 // The table of trades: sorted by any column, filled as far as it is scrolled, a row jumps to its trade.
 
-const ROWS_AT_ONCE = 200;
+const ROWS_AT_ONCE = 200, PRINTED = 100;
 
 class TradesTable {
   constructor(box, market, view) {
@@ -15,6 +15,7 @@ class TradesTable {
     const count = market.trades.length;
     const note = count ? `${number(count, 0)} · a row jumps to its trade` : "none";
     box.append(element("h2", { text: "Trades " }, element("span", { class: "dim", text: note })), this.scroll);
+    if (count > PRINTED) box.append(element("p", { class: "printed dim", text: `The first ${PRINTED} of ${number(count, 0)}.` }));
     this.scroll.addEventListener("scroll", () => this.#more());
     this.body.addEventListener("click", (event) => this.#jump(event.target));
     this.body.addEventListener("keydown", (event) => this.#key(event));
