@@ -10,6 +10,8 @@ import pytest
 from nt_run.data.archive import ArchiveFile, file_range
 from nt_run.data.kline_store import KlineStore
 from nt_run.data.loader import MarketData
+from nt_run.data.manifest import Manifest
+from nt_run.data.store import Series
 from nt_run.demo import DEMO_NOW_MS, DEMO_START_MS, DemoExchange, Fault
 from nt_run.demo.candles import Candles
 from nt_run.errors import (
@@ -322,3 +324,38 @@ def test_files_are_for_a_month_or_a_day() -> None:
     assert file_range(ArchiveFile("klines", "BTCUSDT", "1m", "2026-05")) == WHOLE_MAY
     assert file_range(ArchiveFile("klines", "BTCUSDT", "1m", "2026-05-31")) == TimeRange(JUNE - DAY, JUNE)
     assert file_range(ArchiveFile("klines", "BTCUSDT", "1m", "2025-12")).end_ms == parse_time("2026-01-01")
+
+
+def test_days_of_an_ended_month_without_a_file_of_its_own_are_put_together_once(
+    both: Callable[..., MarketData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it goes through or is killed after ten days and begun again, no day is written twice."""
+    written: list[str] = []
+    put = Series.put
+
+    def noted(series: Series, manifest: Manifest, key: str, *rest: Any) -> None:
+        put(series, manifest, key, *rest)
+        written.append(key)
+        if len(written) == 10 and killed:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Series, "put", noted)
+    may = TimeRange(parse_time("2026-05-01"), parse_time("2026-06-01"))
+    days = [f"2026-05-{day:02}" for day in range(1, 32)]
+    hashes: list[dict[str, str]] = []
+    for killed in (False, True):
+        written.clear()
+        with DemoExchange([Fault("monthly/klines", "404", times=None)]) as exchange:
+            data = both(exchange, root=tmp_path / str(killed))
+            if killed:
+                with pytest.raises(KeyboardInterrupt):
+                    data.load_klines("BTCUSDT", MINUTES, may)
+            loaded = data.load_klines("BTCUSDT", MINUTES, may)
+            assert sorted(set(zips(exchange))) == sorted(["2026-05", *days])
+        assert len(loaded.klines) == 31 * 1440
+        manifest = KlineStore(data.root, "BTCUSDT", MINUTES, repair=False).series.manifest()
+        assert list(manifest.partitions) == ["2026-05"]
+        # The day of the kill was written and not entered, so it comes again.
+        assert sorted(written) == sorted(["2026-05", *days, *written[9:10] * killed])
+        hashes.append({name: day.content_sha256 for name, day in manifest.days.items()})
+    assert hashes[0] == hashes[1]

@@ -36,7 +36,13 @@ _KINDS: dict[str, SourceKind] = {"monthly": "archive_monthly", "daily": "archive
 
 
 def keep_file(
-    store: KlineStore, arrived: Arrived, now_ms: int, *, prefer: Family | None = None, replace: bool = False
+    store: KlineStore,
+    arrived: Arrived,
+    now_ms: int,
+    *,
+    prefer: Family | None = None,
+    replace: bool = False,
+    more_follow: bool = False,
 ) -> list[TimeRange]:
     """Put an archive file into the store (see `KlineStore.commit`) and return the holes it has.
 
@@ -59,7 +65,7 @@ def keep_file(
         header=form.header,
         bare_zeros=form.bare_zeros,
     )
-    store.commit(klines, source=source, now_ms=now_ms, prefer=prefer, replace=replace)
+    store.commit(klines, source=source, now_ms=now_ms, prefer=prefer, replace=replace, more_follow=more_follow)
     return [gap.range for gap in find_gaps(klines, period)]
 
 
@@ -163,7 +169,7 @@ class Failover:
                 # The text has served once it is kept; what is remembered is that the file came.
                 self._outcomes[file] = Arrived(file, b"", outcome.zip_sha256, outcome.etag)
                 try:
-                    holes = keep_file(self._store, outcome, self._now_ms)
+                    holes = keep_file(self._store, outcome, self._now_ms, more_follow=file.pace == "daily")
                 except InvalidKlinesError as exc:
                     self._outcomes[file] = SourceError(exc.what, f"was refused: {exc.rule}, at {exc.where[0]}")
             self._note(file, self._outcomes[file])
@@ -192,9 +198,11 @@ class Failover:
         return AllSourcesError(self._store.what, words, reasons, getattr(failure, "hint", ""))
 
     def _record(self, left: list[TimeRange]) -> None:
-        """Keep on record what no source has: absent if both say so, else unexplained."""
-        if not left:
-            return
+        """Keep on record what no source has: absent if both say so, else unexplained.
+
+        That puts days of ended months together, too; not before, so that a download that was interrupted among them
+        goes on with files of days.
+        """
         holes = [
             self._hole(part)
             for one in left

@@ -61,6 +61,7 @@ class KlineStore:
         now_ms: int,
         prefer: Family | None = None,
         replace: bool = False,
+        more_follow: bool = False,
     ) -> None:
         """Add rows and what is known of holes; rows that are there already may come again.
 
@@ -74,6 +75,8 @@ class KlineStore:
             now_ms: The exchange's time.
             prefer: The family of sources whose rows are used where two sources differ.
             replace: New rows replace stored ones of the same source too; the former hashes are kept.
+            more_follow: Other days of the month come at once. Until the next commit without this, they have files of
+                their own if the month has none yet: else the month were written again with each of them.
 
         Raises:
             InvalidKlinesError: A row differs from the one that the same source sent before. Nothing is changed then.
@@ -84,7 +87,7 @@ class KlineStore:
         with self.series.writing() as manifest:
             fresh = set(days_with_rows(rows))
             touched = fresh | {day for hole in holes for day in days_of(TimeRange(hole.from_ms, hole.to_ms))}
-            for key, days in self._targets(manifest, touched, now_ms).items():
+            for key, days in self._targets(manifest, touched, now_ms, more_follow=more_follow).items():
                 came = days & fresh
                 new = rows.within(TimeRange(min(came), max(came) + DAY_MS)) if came else None
                 self._write(manifest, key, days & touched, new, commit)
@@ -94,12 +97,14 @@ class KlineStore:
         with self.series.writing() as manifest:
             manifest.first_ms = first_ms
 
-    def _targets(self, manifest: Manifest, touched: set[int], now_ms: int) -> dict[str, set[int]]:
+    def _targets(self, manifest: Manifest, touched: set[int], now_ms: int, *, more_follow: bool) -> dict[str, set[int]]:
         """The partitions to write, and the touched days of each."""
         targets: dict[str, set[int]] = {}
+        apart = more_follow and self.interval.ms < HOUR_MS
         for day in touched:
-            targets.setdefault(partition_key(day_name(day), self.interval, now_ms), set()).add(day)
-        if self.interval.ms < HOUR_MS:
+            key = partition_key(day_name(day), self.interval, now_ms)
+            targets.setdefault(day_name(day) if apart and key not in manifest.partitions else key, set()).add(day)
+        if self.interval.ms < HOUR_MS and not more_follow:
             for key in manifest.partitions:
                 target = partition_key(key, self.interval, now_ms) if len(key) > len("2024-01") else key
                 if target != key:
@@ -108,14 +113,14 @@ class KlineStore:
 
     def _write(self, manifest: Manifest, key: str, days: set[int], fresh: Klines | None, commit: "_Commit") -> None:
         """Write one partition and the records of its `days`."""
-        known = key in manifest.partitions
+        before = {name for name in manifest.partitions if _belongs(name, key)}
         merged = Merged(self._stored(manifest, key))
         if fresh is not None:
             merged = merge_preferring(merged.klines, fresh, fresh_wins=commit.fresh_wins, what=self.what)
         self._refuse_contradictions(manifest, merged.clashes, commit)
         # Text shows `97123.50` where one decimal holds every price: kept is what the values need, a tenth smaller.
         merged = merged._replace(klines=tightened(merged.klines))
-        if len(merged.klines) and (fresh is not None or not known):
+        if len(merged.klines) and (fresh is not None or before != {key}):
             self.series.put(manifest, key, merged.klines.frame, astuple(merged.klines.exponents))
         self._record(manifest, sorted(days), merged, commit)
 
