@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,24 @@ def test_ctrl_c_in_the_run_ends_with_130_and_keeps_nothing(warm: Run, tmp_path: 
     assert (process.returncode, out) == (130, "")
     assert "interrupted" in err
     assert sorted((tmp_path / "data_cache" / "runs").iterdir()) == before
+
+
+def test_ctrl_c_before_the_command_begins_ends_with_130_too(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Impatient(MetaPathFinder):
+        def find_spec(self, fullname: str, *_: object) -> None:
+            if fullname == "nt_run.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "nt_run.cli", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Impatient(), *sys.meta_path])
+    try:
+        code = main()
+    except KeyboardInterrupt:  # which would end the tests, too
+        code = None
+    told = "nt-run: interrupted; nothing was left half done, and what was downloaded is kept.\n"
+    assert (code, *capfd.readouterr()) == (130, "", told)
 
 
 def test_a_reader_that_leaves_early_is_no_error(warm: Run, tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
 """`nt-run data …` in this process, against the embedded exchange."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -304,3 +308,25 @@ def test_the_settlement_at_the_start_of_a_range_is_of_it_and_the_one_at_its_end_
     assert of(data("data", "get", "--demo", *day, "--json"))["fetched"][0]["funding_rates"] == 2
     run = of(data("backtest", "--demo", "--offline", *day, "--json"))
     assert run["funding"]["settlements"] == 2
+
+
+def test_ctrl_c_in_a_download_ends_with_130_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    spring = ["--start", "2026-03-01", "--end", "2026-06-01", "--kind", "klines", "--cache-dir", str(tmp_path)]
+    with DemoExchange(weight_limit=1_000_000) as exchange:
+        command = [sys.executable, "-m", "nt_run", "data", "get", *spring]
+        # 92 days of minutes are 132,480 rows: 266 pages of 499.
+        where = os.environ | {"NT_RUN_REST_URL": exchange.rest_url}
+        process = subprocess.Popen(command, env=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(1200):
+            if len(exchange.requests) > 100:
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, "what was downloaded is kept" in err) == (130, "", True)
+        first = len(exchange.requests)
+        done = subprocess.run([*command, "--json"], env=where, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["fetched"][0]["rows"] == 132_480
+    # One page may be on its way when the signal comes; specs, time and the first kline are asked for in both.
+    assert len(exchange.requests) < 266 + 20
+    assert first > 100

@@ -13,6 +13,17 @@ USAGE, RESULTS, BUG, INTERRUPTED = 2, 6, 70, 130
 
 def main() -> int:
     """Run the command line and return the exit code of the process (see `nt_run.errors`)."""
+    try:
+        code = _command()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        # typer turns Ctrl-C inside a command into this exit code, without a word.
+        return _say("interrupted; nothing was left half done, and what was downloaded is kept.", code)
+    return code
+
+
+def _command() -> int:
     import typer  # noqa: PLC0415 - inside, so that Ctrl-C during the imports ends like any other
 
     from nt_run.cli import app  # noqa: PLC0415
@@ -20,17 +31,15 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         write_plainly(stream)
     try:
-        code = int(app(prog_name="nt-run", standalone_mode=False) or 0)
+        return int(app(prog_name="nt-run", standalone_mode=False) or 0)
     except NtRunError as exc:
         return _say(str(exc), exc.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
+    except typer.Abort:
+        return INTERRUPTED
     except SystemExit as exc:
         return _ended(exc)
     except Exception as exc:  # noqa: BLE001 - the last line of defence: what is not ours is a bug, and is shown whole
         return _unforeseen(exc)
-    # typer turns Ctrl-C inside a command into this exit code, without a word.
-    return _say("interrupted; nothing was left half done.", code) if code == INTERRUPTED else code
 
 
 def _ended(exc: SystemExit) -> int:

@@ -1,3 +1,4 @@
+import errno
 import os
 import resource
 from collections.abc import Callable, Generator
@@ -93,6 +94,17 @@ def test_a_disk_without_space_is_an_error_and_leaves_no_torn_file(tmp_path: Path
         write_whole(path, b"x" * 5000)
     assert names(tmp_path) == ["a.json"]
     assert read_whole(path) == b"old"
+
+
+def test_a_full_disk_is_told_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    words = "cannot be written: No space left on device. What arrived before is kept. Make room there"
+    with pytest.raises(StoreError, match=words):
+        write_whole(tmp_path / "file", b"content")
+    assert names(tmp_path) == []
 
 
 def test_a_disk_that_fills_up_leaves_the_series_as_it_was(

@@ -3,6 +3,7 @@
 What the operating system refuses becomes a `StoreError` here, in a line that names the folder.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -14,9 +15,11 @@ from pathlib import Path
 from nt_run.errors import StoreError
 
 _SWEEP_AFTER_S = 3600
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _TEMPORARY = ".tmp-"
 _DOWNLOAD = ".download"
 _HINT = "Choose another folder with --cache-dir."
+_FULL_HINT = "What arrived before is kept. Make room there, or choose another folder with --cache-dir."
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -157,7 +160,7 @@ def _refusals(path: Path, deed: str, *expected: type[OSError]) -> Generator[None
             path, reason = _blocker(path), "is not a folder"
         else:
             reason = f"cannot be {deed}: {exc.strerror or exc}"
-        raise StoreError(str(path), reason, _HINT) from exc
+        raise StoreError(str(path), reason, _FULL_HINT if exc.errno in _FULL else _HINT) from exc
 
 
 def _blocker(path: Path) -> Path:
