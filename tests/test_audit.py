@@ -53,19 +53,27 @@ def at_row(row: int, column: str, make: Callable[[Any], Any]) -> Callable[[pl.Da
 
 
 def found(folder: Path, cache: Path) -> list[tuple[str, str]]:
-    """Return (check, first words) of every violation."""
+    """Return (check, first words) of every violation, but for the files that were damaged by the test."""
     report = audit(str(folder), cache)
     assert report["sound"] == (not report["violations"])
-    return [(each["check"], each["what"].split(" of O-")[0]) for each in report["violations"]]
+    return [(each["check"], each["what"].split(" of O-")[0]) for each in beside_files(report)]
+
+
+def beside_files(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what is wrong with a run by its own contents: that its file is another one is told as well, last."""
+    found = [each for each in report["violations"] if each["check"] != "files"]
+    assert report["violations"][: len(found)] == found
+    return found
 
 
 def test_a_run_as_it_was_kept_has_no_difference(cache: Path, kept: Path) -> None:
     report = audit(str(kept), cache)
     assert report["sound"]
     assert report["violations"] == report["unchecked"] == []
-    assert [(check["name"], check["checked"]) for check in report["checks"]][:3] == [
+    assert [(check["name"], check["checked"]) for check in report["checks"]][:4] == [
         ("klines", 2880),
         ("fills", pl.read_parquet(kept / "fills.parquet").height),
+        ("orders", 0),
         ("funding", 6),
     ]
     assert float(report["largest"]["trade"]["difference"]) == 0
@@ -82,7 +90,8 @@ def test_a_dropped_funding_payment_is_named_with_its_time_and_amount(cache: Path
     assert missing["time"] == f"{paid['time'][1]:%Y-%m-%dT%H:%M:%SZ}"
     assert (D(missing["expected"]), missing["found"]) == (paid["amount"][1], "none")
     # The trade it belonged to, equity from then on, and the totals differ as well.
-    assert {each["check"] for each in report["violations"]} == {"funding", "trades", "equity", "totals", "figures"}
+    wrong = {each["check"] for each in beside_files(report)}
+    assert wrong == {"funding", "trades", "equity", "totals", "figures"}
     assert D(report["largest"]["trade"]["difference"]) == abs(paid["amount"][1])
 
 
@@ -135,7 +144,7 @@ def test_a_removed_trade_is_named_with_its_profit(cache: Path, kept: Path) -> No
     gone = pl.read_parquet(kept / "trades.parquet").row(3, named=True)
     change(kept, "trades", lambda frame: frame[[*range(3), *range(4, frame.height)]])
     report = audit(str(kept), cache)
-    first, second = report["violations"]
+    first, second = beside_files(report)
     assert (first["what"], first["found"]) == ("trade", "no trade")
     assert f"PnL {gone['pnl']:f}" in first["expected"]
     assert second["what"] == "number of trades"
@@ -150,7 +159,7 @@ def test_an_invented_trade_is_named(cache: Path, kept: Path) -> None:
 def test_a_changed_equity_row_is_named_with_its_bar(cache: Path, kept: Path) -> None:
     change(kept, "equity", at_row(100, "equity", lambda equity: equity + 0.001))
     report = audit(str(kept), cache)
-    (wrong,) = report["violations"]
+    (wrong,) = beside_files(report)
     # The hundred and first bar closes at 01:41.
     assert (wrong["what"], wrong["time"]) == ("equity", "2026-06-01T01:41:00Z")
     assert float(report["largest"]["equity"]["difference"]) == pytest.approx(0.001, abs=1e-9)
@@ -174,7 +183,8 @@ def test_a_changed_bar_is_found_by_the_fingerprint(cache: Path, kept: Path) -> N
 
 
 def test_the_folder_of_an_earlier_version_is_audited_as_far_as_it_goes(cache: Path, kept: Path, tmp_path: Path) -> None:
-    (kept / "settlements.parquet").unlink()
+    for name in ("settlements.parquet", "SHA256SUMS"):
+        (kept / name).unlink()
     change(kept, "funding", lambda frame: frame.drop("price_source"))
     assert audit(str(kept), cache)["sound"]
     alone = audit(str(kept), tmp_path / "elsewhere")

@@ -130,7 +130,8 @@ def test_what_the_report_says_of_a_liquidation_is_held_against_it(cache: Path, k
 
 
 def test_a_folder_without_mark_prices_loads_and_says_what_was_not_checked(cache: Path, kept: Path) -> None:
-    (kept / "marks.parquet").unlink()
+    for name in ("marks.parquet", "SHA256SUMS"):
+        (kept / name).unlink()
     report = audit(str(kept), cache)
     assert report["sound"]
     assert any("has no mark prices" in words for words in report["unchecked"])

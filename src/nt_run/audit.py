@@ -1,10 +1,9 @@
 """A kept run, audited: read from its folder, replayed, and compared with what it says and with the market data.
 
 Nothing is taken from the engine or from the books that made the run (a contract of import-linter): the arithmetic is
-that of `replay`, `compliance`, `solvency`, `restatement` and `reckoning`.
+that of `replay`, `comparison`, `compliance`, `working_orders`, `solvency`, `restatement` and `reckoning`.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -13,27 +12,25 @@ from typing import Any
 import polars as pl
 
 from nt_run.audit_figures import audit_figures
+from nt_run.audit_kept import audit_files, audit_klines, audit_orders, audit_report
 from nt_run.audit_margin import audit_margin
+from nt_run.comparison import TOLERANCE, Compared, compare_equity, compare_totals, compare_trades
 from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
-from nt_run.data.content import fingerprint
 from nt_run.errors import ResultsError
 from nt_run.klines import Klines
-from nt_run.matching import disagreement, replaced
 from nt_run.model import (
     MS,
+    Audited,
     FundingPayment,
     FundingRate,
     Settlement,
-    TimeRange,
     Violation,
     format_iso,
 )
 from nt_run.published import Published, read_published
 from nt_run.readback import read_fills, read_payments, read_settlements, trade_rows
-from nt_run.replay import TOLERANCE, Compared, compare_equity, compare_totals, compare_trades, replay
+from nt_run.replay import replay
 from nt_run.results import Run, load_run
-
-CHECKS = ("klines", "fills", "funding", "margin", "trades", "equity", "totals", "figures")
 
 
 def audit(name: str | None, cache_dir: Path) -> dict[str, Any]:
@@ -54,43 +51,41 @@ def audit(name: str | None, cache_dir: Path) -> dict[str, Any]:
 
 def audit_run(run: Run, published: Published) -> dict[str, Any]:
     """Audit a run, kept or not, and hold it against what is known from elsewhere than the run."""
-    klines, balance = run.klines, run.config.account.balance
+    balance = run.config.account.balance
     fills, payments = read_fills(run.fills), read_payments(run.funding)
     settlements, unchecked = _due(run, payments, published.settlements)
     account = replay(fills, payments, balance)
     trades = compare_trades(account, trade_rows(run.trades))
-    equity = compare_equity(account, klines, run.equity, balance)
-    totals = compare_totals(account, _stated(run.summary), balance=balance, last_close=_last_close(klines))
-    margin = audit_margin(run, fills, payments, published)
-    wrong_figures, figures = audit_figures(run, account, fills, payments, settlements)
-    violations = [
-        *_check_klines(run),
-        *check_fills(fills, klines, _rules(run), run.detail),
-        *check_settlements(settlements, published.settlements, klines),
+    equity = compare_equity(account, run.klines, run.equity, balance)
+    totals = compare_totals(account, _stated(run.summary), balance=balance, last_close=_last_close(run.klines))
+    funding = [
+        *check_settlements(settlements, published.settlements, run.klines),
         *check_funding(settlements, payments, fills),
-        *(each for part in (margin, trades, equity, totals) for each in part.violations),
-        *(each for wrong in (_check_counts(run), wrong_figures) for each in wrong),
     ]
-    counts = {
-        "klines": len(klines),
-        "fills": len(fills),
-        "funding": len(settlements),
-        "margin": margin.checked,
-        "trades": len(account.trades),
-        "equity": run.equity.height,
-        "totals": len(_stated(run.summary)),
-        "figures": figures,
+    checks = {
+        "klines": audit_klines(run),
+        "fills": Audited(check_fills(fills, run.klines, _rules(run), run.detail), len(fills)),
+        "orders": audit_orders(run, fills),
+        "funding": Audited(funding, len(settlements), unchecked),
+        "margin": audit_margin(run, fills, payments, published),
+        "trades": Audited(trades.violations, len(account.trades)),
+        "equity": Audited(equity.violations, run.equity.height),
+        "totals": Audited([*totals.violations, *_check_counts(run)], len(_stated(run.summary))),
+        "figures": audit_figures(run, account, fills, payments, settlements),
+        "report": audit_report(run, account),
+        "files": audit_files(run),
     }
+    violations = [each for part in checks.values() for each in part.violations]
     return {
         "run_id": run.run_id,
         "demo": run.config.demo,
         "sound": not violations,
         "tolerance": str(TOLERANCE),
         "asset": run.summary["account"]["asset"],
-        "checks": _counted(counts, violations),
+        "checks": [_counted(name, part) for name, part in checks.items()],
         "charged": len(payments),
         "largest": _largest_of(trade=trades, equity=equity, final_equity=totals),
-        "unchecked": [*unchecked, *margin.unchecked],
+        "unchecked": [words for part in checks.values() for words in part.unchecked],
         "violations": [_object(each) for each in violations],
     }
 
@@ -103,10 +98,9 @@ def _largest_of(**compared: Compared) -> dict[str, Any]:
     return {name: _largest(each) for name, each in compared.items()}
 
 
-def _counted(checked: Mapping[str, int], violations: Sequence[Violation]) -> list[dict[str, Any]]:
-    """Return each check with how much it looked at and how much of that is wrong."""
-    wrong = Counter(each.check for each in violations)
-    return [{"name": check, "checked": checked[check], "wrong": wrong[check]} for check in CHECKS]
+def _counted(name: str, part: Audited) -> dict[str, Any]:
+    """Return a check with how much it looked at and how much of that is wrong."""
+    return {"name": name, "checked": part.checked, "wrong": len(part.violations)}
 
 
 def _due(
@@ -149,31 +143,7 @@ def _rules(run: Run) -> Rules:
 def _stated(summary: Mapping[str, Any]) -> dict[str, Decimal]:
     account = ("starting_balance", "final_balance", "final_equity", "open_position", "open_pnl")
     stated = {name: Decimal(summary["account"][name]) for name in account}
-    parts = ("net", "price", "fees", "funding", "slippage", "liquidation")
-    return stated | {name: Decimal(summary["pnl"][name]) for name in parts}
-
-
-def _check_klines(run: Run) -> list[Violation]:
-    stated, found = run.summary["data"]["fingerprint"], fingerprint(run.klines, {})
-    wrong = [] if stated == found else [Violation("klines", "fingerprint", None, stated[:16], found[:16])]
-    return [*wrong, *_check_detail(run)]
-
-
-def _check_detail(run: Run) -> list[Violation]:
-    """Return what is wrong with the finer klines: other ones than reported, or not those of the bars they replace."""
-    told: dict[str, Any] = run.summary.get("ambiguity") or {}
-    detail: dict[str, Any] = told.get("detail") or {}
-    stated, fine = detail.get("fingerprint"), run.detail
-    found = None if fine is None else fingerprint(fine, {})
-    wrong = [] if stated == found else [Violation("klines", "finer klines", None, str(stated)[:16], str(found)[:16])]
-    if fine is None:
-        return wrong
-    bars = run.klines.frame.filter(pl.Series(replaced(run.klines, fine)))["open_time"].dt.epoch("ms")
-    for start in bars:
-        bar = TimeRange(start, run.klines.interval.end(start))
-        if contradiction := disagreement(run.klines, fine, bar):
-            wrong.append(Violation("klines", "finer klines", start * MS, "those of its bar", contradiction))
-    return wrong
+    return stated | {name: Decimal(amount) for name, amount in summary["pnl"].items()}
 
 
 def _check_counts(run: Run) -> list[Violation]:

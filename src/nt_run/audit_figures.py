@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from nt_run.filters import refused_by
 from nt_run.matching import match_bars
-from nt_run.model import Fill, FundingPayment, Settlement, Violation
+from nt_run.model import Audited, Fill, FundingPayment, Settlement
 from nt_run.reckoning import check_bounds, check_charged, check_costs, check_filters, check_risk, named
 from nt_run.replay import Replay
 from nt_run.restatement import compare_figures, restate_holding, restate_run
@@ -19,14 +19,15 @@ def audit_figures(
     fills: Sequence[Fill],
     payments: Sequence[FundingPayment],
     settlements: Sequence[Settlement],
-) -> tuple[list[Violation], int]:
-    """Return which figures of a report are wrong, and how many were looked at; earlier versions had fewer."""
+) -> Audited:
+    """Work out every figure of a report again; earlier versions had fewer."""
     summary, balance = run.summary, run.config.account.balance
     close = Decimal(int(run.klines.frame["close"][-1])).scaleb(-run.klines.exponents.price)
     figures = restate_run(account, run.klines, fills, float(balance))
     holding = restate_holding(run.klines)
     found = [
         *compare_figures("metrics", figures, summary["metrics"]),
+        *compare_figures("sizing", {"largest_share": figures["largest_share"]}, summary.get("sizing", {})),
         *compare_figures("benchmark", holding, summary.get("benchmark", {})),
     ]
     checked = len(figures) + len(holding)
@@ -47,7 +48,7 @@ def audit_figures(
         net, bars = Decimal(summary["pnl"]["net"]), len(match_bars(run.klines, run.detail))
         found += named("ambiguity", check_bounds(ambiguity, net=net, balance=balance, bars=bars))
         checked += _leaves(ambiguity["pnl"]) + 2
-    return found, checked
+    return Audited(found, checked)
 
 
 def _leaves(value: Mapping[str, Any]) -> int:

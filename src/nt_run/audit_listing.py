@@ -15,12 +15,15 @@ _MOST = 20
 _WORDS = {
     "klines": "the bars the report was made of, by their fingerprint",
     "fills": "price in its bar and on the tick, quantity on the step, minimums, fee",
+    "orders": "those that rested: at which price they filled, and that a bar at their price did",
     "funding": "position × price × rate at each settlement, none missing, none extra",
     "margin": "bars with a position: what is left of its margin, and each liquidation",
     "trades": "times, sides, averages, price, fees, funding",
     "equity": "equity, balance, position and drawdown of every bar",
     "totals": "balance, equity and what they are made of",
     "figures": "metrics, cost ladder, settlements, risk, filters, bounds",
+    "report": "what it repeats of configuration, rules, bars and the first trade",
+    "files": "the folder as the run wrote it, by its checksums",
 }
 
 

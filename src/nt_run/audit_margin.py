@@ -1,7 +1,6 @@
 """A kept run's margin, audited: who was liquidated, who should have been, at which prices, by which brackets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from nt_run.held import follow
 from nt_run.liquidation import MARK_KLINES, NOT_REACHABLE, brackets_object
-from nt_run.model import MS, Fill, FundingPayment, Violation, parse_time
+from nt_run.model import MS, Audited, Fill, FundingPayment, Violation, parse_time
 from nt_run.published import Published
 from nt_run.readback import read_sent, read_terms
 from nt_run.results import Run
@@ -19,23 +18,12 @@ _BEYOND = Decimal("0.1")
 """How far beyond the bars' extremes nothing may be liquidated in a run that says nothing can be, as a fraction."""
 
 
-@dataclass(frozen=True, slots=True)
-class MarginAudit:
-    """What is wrong, how many bars with a position were looked at, and what could not be checked."""
-
-    violations: Sequence[Violation]
-    checked: int
-    unchecked: Sequence[str]
-
-
-def audit_margin(
-    run: Run, fills: Sequence[Fill], payments: Sequence[FundingPayment], published: Published
-) -> MarginAudit:
+def audit_margin(run: Run, fills: Sequence[Fill], payments: Sequence[FundingPayment], published: Published) -> Audited:
     """Hold every bar with a position against the deciding prices, and every liquidation against the definition."""
     margin: dict[str, Any] | None = run.summary.get("margin")
     if margin is None:
         told = "liquidations: the folder, of an earlier version, does not say how positions were margined"
-        return MarginAudit([], 0, [told])
+        return Audited([], 0, [told])
     terms = read_terms(margin, run.specs, run.config.trading_fees().taker)
     course = follow(fills, payments, read_sent(run.orders), balance=run.config.account.balance, leverage=terms.leverage)
     source, bars = margin["liquidation_prices"], deciding_bars(run.klines, run.detail, run.marks, run.detail_marks)
@@ -53,7 +41,7 @@ def audit_margin(
     for found, words in (_check_marks(run, published), _check_brackets(margin, published)):
         violations += found
         unchecked += words
-    return MarginAudit(violations, check.bars_held, unchecked)
+    return Audited(violations, check.bars_held, unchecked)
 
 
 def _check_ambiguity(run: Run, check: SolvencyCheck) -> list[Violation]:

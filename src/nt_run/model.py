@@ -190,6 +190,15 @@ class Violation:
     found: str
 
 
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What one check of an audit found: what is wrong, how much it looked at, and what could not be checked."""
+
+    violations: Sequence[Violation]
+    checked: int
+    unchecked: Sequence[str] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denial:
     """An order that never reached the market, and why."""

@@ -8,6 +8,9 @@ import polars as pl
 
 from nt_run.held import MarginTerms, Tier
 from nt_run.model import Fill, FundingPayment, Liquidity, Settlement, Side
+from nt_run.resting import RestingOrder
+
+_TIMES = ("sent", "since", "until")
 
 
 def read_fills(frame: pl.DataFrame) -> list[Fill]:
@@ -64,6 +67,14 @@ def read_terms(margin: Mapping[str, Any], specs: Mapping[str, Any], taker: Decim
         liquidation_fee=max(Decimal(specs.get("liquidation_fee") or 0), Decimal(0)),
         tick=Decimal(specs["tick_size"]),
     )
+
+
+def read_orders(frame: pl.DataFrame) -> list[RestingOrder]:
+    """Return the orders of a run folder that rested; how far a trailing one stays behind is not kept."""
+    rows = _rows(frame.rename({name: f"{name}_ns" for name in _TIMES}), *(f"{name}_ns" for name in _TIMES))
+    for row in rows:
+        row["side"] = Side(row["side"])
+    return [RestingOrder(**row) for row in rows]
 
 
 def read_sent(orders: pl.DataFrame | None) -> dict[str, int]:

@@ -173,7 +173,9 @@ def check_filters(
         expected |= {"rounded": 0} if name != "LOT_SIZE" else {}
         yield from ((f"{name}.{what}", value, row[what]) for what, value in expected.items() if value != row[what])
     lost, most = filters["lost"], sum(refused.values())
-    if not 0 <= lost["count"] <= most or (lost["first"] is None) != (not lost["count"]):
+    if not 0 <= lost["count"] <= most or {each is None for each in (lost["first"], lost["last"])} != {
+        not lost["count"]
+    }:
         yield "lost", f"at most {most} entries, with their times", lost
     elif lost["count"] and not lost["first"] <= lost["last"]:
         yield "lost", "the first before the last", lost

@@ -2,7 +2,7 @@
 
 <cache>/runs/<UTC time>-<strategy>-<symbol>-<interval>-<digest>[-demo]/
     config.toml specs.json summary.json klines.parquet fills.parquet trades.parquet funding.parquet equity.parquet
-    settlements.parquet orders.parquet plots.parquet detail.parquet marks.parquet detail_marks.parquet
+    settlements.parquet orders.parquet plots.parquet detail.parquet marks.parquet detail_marks.parquet SHA256SUMS
 """
 
 import datetime as dt
@@ -18,6 +18,7 @@ from typing import Any, cast
 import msgspec
 import polars as pl
 
+from nt_run.checksums import write_checksums
 from nt_run.config import RunConfig, load_config
 from nt_run.errors import NtRunError, ResultsError
 from nt_run.folders import SUMMARY, find_run
@@ -97,6 +98,7 @@ def save_run(run: Run, runs: Path) -> Run:
         scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=runs))
         try:
             _write(run, scratch)
+            write_checksums(scratch)
             scratch.chmod(0o755)
             scratch.rename(target)
         except BaseException:

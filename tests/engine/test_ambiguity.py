@@ -14,14 +14,17 @@ from nautilus_trader.model import OrderSide, OrderType, TrailingOffsetType, Trig
 from nt_run.ambiguity import Ambiguity, Booked, ambiguity_object, find_ambiguities
 from nt_run.engine.run import EngineOutput
 from nt_run.execution import PLAIN, Execution, Slippage
+from nt_run.frames import orders_frame
 from nt_run.klines import SCHEMA, Klines
 from nt_run.liquidation import MarginPlan
 from nt_run.margin import MarginRules, build_brackets
 from nt_run.matching import match_bars
 from nt_run.model import Fees, Side
 from nt_run.outcomes import Costs
+from nt_run.readback import read_orders
 from nt_run.sizing import SizingRules
 from nt_run.specs import InstrumentSpecs
+from nt_run.working_orders import check_orders
 
 type Run = Callable[..., EngineOutput]
 type Make = Callable[..., Klines]
@@ -38,9 +41,12 @@ def find(run: Run, btc: InstrumentSpecs, fees: Fees) -> Callable[..., list[Ambig
 
     def go(klines: Klines, script: Any, execution: Execution = PLAIN, **changes: Any) -> list[Ambiguity]:
         output = run(klines, script, execution=execution, **changes)
+        bars = match_bars(klines, changes.get("fine"))
+        kept = read_orders(orders_frame(output.resting))
+        assert check_orders(kept, output.fills, bars, tick=btc.tick_size, step=btc.step_size) == []
         return find_ambiguities(
             Booked(
-                bars=match_bars(klines, changes.get("fine")),
+                bars=bars,
                 resting=output.resting,
                 fills=output.fills,
                 payments=output.payments,

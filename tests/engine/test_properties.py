@@ -13,19 +13,23 @@ from hypothesis import strategies as st
 from nautilus_trader.model import Bar, OrderSide
 
 from nt_run.accounting import build_trades, close_books, last_close
+from nt_run.comparison import compare_equity, compare_totals, compare_trades
 from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
 from nt_run.engine.run import EngineOutput
 from nt_run.equity import equity_curve
 from nt_run.execution import PLAIN, Execution, Slippage
-from nt_run.frames import trades_frame
+from nt_run.frames import orders_frame, trades_frame
 from nt_run.klines import Klines
+from nt_run.matching import match_bars
 from nt_run.model import Fees, FundingRate
+from nt_run.readback import read_orders
 from nt_run.reconcile import reconcile_trades
-from nt_run.replay import compare_equity, compare_totals, compare_trades, replay
+from nt_run.replay import replay
 from nt_run.risk import Planned, audit_risk
 from nt_run.sizing import SizingRules
 from nt_run.specs import InstrumentSpecs
 from nt_run.strategies.resolver import check_params, resolve_strategy
+from nt_run.working_orders import check_orders
 
 type Run = Callable[..., EngineOutput]
 type Make = Callable[..., Klines]
@@ -135,6 +139,13 @@ def second_opinion(output: EngineOutput, klines: Klines, world: World, execution
     totals = compare_totals(account, stated, balance=BALANCE, last_close=last_close(klines))
     return [
         *check_fills(output.fills, klines, rules),
+        *check_orders(
+            read_orders(orders_frame(output.resting)),
+            output.fills,
+            match_bars(klines),
+            tick=specs.tick_size,
+            step=specs.step_size,
+        ),
         *check_settlements(output.settlements, None, klines),
         *check_funding(output.settlements, output.payments, output.fills),
         *compare_trades(account, rows).violations,

@@ -21,10 +21,11 @@ from nt_run.margin import MarginMode, MarginRules, build_brackets
 from nt_run.matching import mark_extremes, match_bars
 from nt_run.model import Fees
 from nt_run.outcomes import Costs
-from nt_run.readback import read_sent
+from nt_run.readback import read_orders, read_sent
 from nt_run.sizing import SizingRules
 from nt_run.solvency import SolvencyCheck, check_listed, deciding_bars
 from nt_run.specs import InstrumentSpecs
+from nt_run.working_orders import check_orders
 
 D = Decimal
 Run = Callable[..., EngineOutput]
@@ -139,7 +140,10 @@ def test_the_engine_liquidates_when_and_where_the_definition_does(
         liquidation_fee=btc.liquidation_fee or D(0),
         tick=btc.tick_size,
     )
-    sent = read_sent(orders_frame(output.resting))
+    frame = orders_frame(output.resting)
+    wrong = check_orders(read_orders(frame), output.fills, match_bars(klines), tick=btc.tick_size, step=btc.step_size)
+    assert wrong == []
+    sent = read_sent(frame)
     course = follow(output.fills, output.payments, sent, balance=BALANCE, leverage=leverage)
     bars = deciding_bars(klines, None, mark_extremes(marks, klines.open_times()), None)
     check = SolvencyCheck(course, bars, terms)
