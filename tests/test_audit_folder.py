@@ -34,8 +34,7 @@ FRAMES = (
     "trades",
 )
 ALONE = {"plots/price/upper", "plots/price/lower", "orders/since"}
-ALONE |= {"detail_marks/low", "detail_marks/high", "detail_marks/open_time"}
-"""Columns that only the checksums hold to anything: what is drawn, since when an order waits, finer mark prices."""
+"""Columns that only the checksums hold to anything: what is drawn, and since when an order waits."""
 ALONE_SUMMARY = """
     run_id created exchange specs.checks. specs.accurate sizing.first.asked_share sizing.first.actual_share
     sizing.first.capped_by risk_audit.over risk_audit.max_unexplained risk_audit.worst. ambiguity.detail.rounds
@@ -128,6 +127,18 @@ def test_a_row_too_few_or_too_many_is_named(
     change(kept, name, edit)
     report = audit(str(kept), cache)
     assert [each["what"] for each in report["violations"] if each["check"] == "files"] == [f"{name}.parquet"]
+
+
+@pytest.mark.parametrize("name", ["marks", "detail_marks"])
+@pytest.mark.parametrize("edit", ROWS.values(), ids=ROWS)
+def test_mark_prices_are_held_to_the_market_data(
+    cache: Path, kept: Path, tmp_path: Path, name: str, edit: Callable[[pl.DataFrame], pl.DataFrame]
+) -> None:
+    change(kept, name, edit)
+    what = "finer mark price" if name == "detail_marks" else "mark price"
+    assert what in {each["what"] for each in audit(str(kept), cache)["violations"] if each["check"] == "margin"}
+    words = audit(str(kept), tmp_path / "elsewhere")["unchecked"]
+    assert any(f"the {what}s that decided" in each for each in words)
 
 
 def test_without_checksums_the_audit_says_what_it_cannot_know(cache: Path, kept: Path) -> None:

@@ -7,9 +7,19 @@ import polars as pl
 import pytest
 
 from nt_run.klines import SCHEMA, Exponents, Klines
-from nt_run.liquidation import MarginPlan, find_extremes, is_reachable, margin_object, may_exceed, outgrown
+from nt_run.liquidation import (
+    MarginPlan,
+    find_extremes,
+    is_reachable,
+    margin_object,
+    match_extremes,
+    may_exceed,
+    outgrown,
+)
 from nt_run.margin import MarginRules, build_brackets
+from nt_run.matching import mark_extremes
 from nt_run.model import Fees, Fill, FundingRate, Interval, Liquidity, Side
+from nt_run.solvency import deciding_bars
 
 D = Decimal
 ROWS = [(D(0), D(300_000), D("0.004"), D(150)), (D(300_000), D(10**9), D("0.005"), D(100))]
@@ -104,3 +114,20 @@ def test_what_is_told_of_a_run_that_nothing_could_liquidate() -> None:
         "max_leverage": "100",
         "cum": "300",
     }
+
+
+def test_finer_bars_of_a_bar_without_a_mark_kline_keep_their_own_extremes() -> None:
+    # Two bars of three minutes, both in minutes; the second one has a mark kline, 80 … 120, the first has none.
+    fine = klines((90, 100), (99, 100), (99, 100), (95, 100), (99, 100), (99, 100))
+    whole = fine.frame[::3].with_columns(low=pl.Series([900, 950]))
+    bars = Klines("BTCUSDT", Interval("3m"), fine.exponents, whole)
+    marks = Klines(
+        "BTCUSDT", Interval("3m"), fine.exponents, whole[1:].with_columns(low=pl.lit(800), high=pl.lit(1200))
+    )
+    marks = Klines("BTCUSDT", marks.interval, marks.exponents, marks.frame.cast(dict(SCHEMA)))
+    decided = match_extremes(bars, fine, MarginPlan(mode="isolated", rules=RULES, marks=marks))
+    # What the first bar reached in its first minute, 90, does not count again in its last.
+    assert decided.low.tolist() == [900, 990, 990, 950, 990, 800]
+    assert decided.high.tolist() == [1000, 1000, 1000, 1000, 1000, 1200]
+    audited = deciding_bars(bars, fine, mark_extremes(marks, bars.open_times()), None)
+    assert (audited.low.tolist(), audited.high.tolist()) == (decided.low.tolist(), decided.high.tolist())

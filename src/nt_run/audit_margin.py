@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from nt_run.held import follow
+from nt_run.klines import Klines
 from nt_run.liquidation import MARK_KLINES, NOT_REACHABLE, brackets_object
+from nt_run.matching import MarkExtremes
 from nt_run.model import MS, Audited, Fill, FundingPayment, Violation, parse_time
 from nt_run.published import Published
 from nt_run.readback import read_sent, read_terms
@@ -51,23 +53,48 @@ def _check_ambiguity(run: Run, check: SolvencyCheck) -> list[Violation]:
 
 
 def _check_marks(run: Run, published: Published) -> tuple[list[Violation], list[str]]:
-    """Hold the mark prices of a run against the market data, as far as both have them."""
-    if run.marks is None:
-        return [], []
-    if published.marks is None:
-        return [], ["the mark prices that decided on liquidation: the cache does not have those of this range"]
-    ours = run.marks
-    exponent = max(ours.exponent, published.marks.exponents.price)
-    opened = published.marks.open_times()
+    """Hold the mark prices of a run, those of finer bars too, against the market data, as far as both have them."""
+    violations: list[Violation] = []
+    unchecked: list[str] = []
+    for ours, theirs, bars, which in (
+        (run.marks, published.marks, run.klines, "mark price"),
+        (run.detail_marks, published.detail_marks, run.detail, "finer mark price"),
+    ):
+        if ours is None or bars is None:
+            continue
+        if theirs is None:
+            where = "this range" if which == "mark price" else "its finer bars"
+            unchecked.append(f"the {which}s that decided on liquidation: the cache does not have those of {where}")
+            continue
+        violations += _compare_marks(ours, theirs.within(bars.range), bars, which)
+    return violations, unchecked
+
+
+def _compare_marks(ours: MarkExtremes, theirs: Klines, bars: Klines, which: str) -> list[Violation]:
+    starts = ours.frame["open_time"].dt.epoch("ms").to_numpy()
+    if np.any(np.diff(starts) <= 0):
+        at = int(np.argmax(np.diff(starts) <= 0)) + 1
+        return [Violation(CHECK, which, int(starts[at]) * MS, "one for each bar", "another, or out of order")]
+    opened = theirs.open_times()
+    exponent = max(ours.exponent, theirs.exponents.price)
     rows, *prices = ours.at(opened, exponent)
-    scale = 10 ** (exponent - published.marks.exponents.price)
-    theirs = [published.marks.frame[name].to_numpy()[rows] * scale for name in ("low", "high")]
-    unlike = np.flatnonzero((prices[0] != theirs[0]) | (prices[1] != theirs[1]))
-    if not len(unlike):
-        return [], []
-    at, more = unlike[0], f" ({len(unlike)} bars)" if len(unlike) > 1 else ""
-    found = [" … ".join(f"{Decimal(int(side[at])).scaleb(-exponent):f}" for side in both) for both in (theirs, prices)]
-    return [Violation(CHECK, f"mark price{more}", int(opened[rows][at]) * MS, *found)], []
+    lost = np.setdiff1d(np.intersect1d(opened, bars.open_times()), opened[rows])
+    violations = [
+        Violation(CHECK, which + _more(len(lost)), int(each) * MS, "that of the bar", "none") for each in lost[:1]
+    ]
+    scale = 10 ** (exponent - theirs.exponents.price)
+    known = [theirs.frame[name].to_numpy()[rows] * scale for name in ("low", "high")]
+    unlike = np.flatnonzero((prices[0] != known[0]) | (prices[1] != known[1]))
+    for at in unlike[:1].tolist():
+        texts = [
+            " … ".join(f"{Decimal(int(side[at])).scaleb(-exponent):f}" for side in both) for both in (known, prices)
+        ]
+        violations.append(Violation(CHECK, which + _more(len(unlike)), int(opened[rows][at]) * MS, *texts))
+    return violations
+
+
+def _more(count: int) -> str:
+    return f" ({count} bars)" if count > 1 else ""
 
 
 def _check_brackets(margin: dict[str, Any], published: Published) -> tuple[list[Violation], list[str]]:

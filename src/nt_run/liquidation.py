@@ -108,9 +108,10 @@ def match_extremes(klines: Klines, fine: Klines | None, plan: MarginPlan) -> Ext
     up, up_finer = 10 ** (exponent - whole.exponent), 10 ** (exponent - finer.exponent)
     low, high = finer.low * up_finer, finer.high * up_finer
     if plan.marks is not None and plan.fine_marks is None:
-        last = np.isin(finer.closed, whole.closed[~kept])
-        low[last] = np.minimum(low[last], whole.low[~kept] * up)
-        high[last] = np.maximum(high[last], whole.high[~kept] * up)
+        known = ~kept & np.isin(klines.open_times(), plan.marks.open_times())
+        last = np.isin(finer.closed, whole.closed[known])
+        low[last] = np.minimum(low[last], whole.low[known] * up)
+        high[last] = np.maximum(high[last], whole.high[known] * up)
     order = np.argsort(np.concatenate([klines.open_times()[kept], fine.open_times()]))
     return Extremes(
         closed=np.concatenate([whole.closed[kept], finer.closed])[order],

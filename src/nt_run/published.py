@@ -5,12 +5,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from nt_run.data.ingest import merge_klines
 from nt_run.data.loader import MarketData
 from nt_run.errors import DataError, NtRunError
 from nt_run.inputs import open_market
 from nt_run.klines import Klines
 from nt_run.margin import MarginRules
 from nt_run.margining import load_brackets
+from nt_run.matching import replaced
 from nt_run.model import FundingRate, TimeRange, parse_time
 from nt_run.results import Run
 
@@ -22,6 +24,8 @@ class Published:
     settlements: Sequence[FundingRate] | None = None
     marks: Klines | None = None
     """Mark klines of the run's interval; looked for only where they decided on liquidation."""
+    detail_marks: Klines | None = None
+    """The same of the finer bars."""
     brackets: MarginRules | None = None
     """The table that a run of this configuration would use now."""
 
@@ -31,7 +35,10 @@ def read_published(run: Run, cache_dir: Path) -> Published:
     try:
         with open_market(run.config, cache_dir=cache_dir, offline=True) as market:
             return Published(
-                settlements=_settlements(market, run), marks=_marks(market, run), brackets=_brackets(market, run)
+                settlements=_settlements(market, run),
+                marks=_marks(market, run),
+                detail_marks=_detail_marks(market, run),
+                brackets=_brackets(market, run),
             )
     except DataError:
         return Published(settlements=None if run.config.funding else ())
@@ -53,6 +60,18 @@ def _marks(market: MarketData, run: Run) -> Klines | None:
     interval, span = run.klines.interval, run.klines.range
     with suppress(DataError):
         return market.load_mark_klines(run.config.symbol, interval, span, min_completeness=0.0).klines
+    return None
+
+
+def _detail_marks(market: MarketData, run: Run) -> Klines | None:
+    fine, load = run.detail, market.load_mark_klines
+    if fine is None or run.detail_marks is None:
+        return None
+    bars = run.klines.open_times()[replaced(run.klines, fine)].tolist()
+    spans = [TimeRange(start, run.klines.interval.end(start)) for start in bars]
+    with suppress(DataError):
+        parts = [load(run.config.symbol, fine.interval, span, min_completeness=0.0).klines for span in spans]
+        return merge_klines(parts, f"{run.config.symbol} {fine.interval} mark price")
     return None
 
 
