@@ -313,6 +313,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "risk_audit.stopped",
         "risk_audit.max_over",
         "risk_audit.max_over_share",
+        "risk_audit.with_funding.max_over",
         "risk_audit.worst.realised",
         "risk_audit.worst.fees",
         "ambiguity.pnl.worst",

@@ -49,6 +49,15 @@ def test_a_run_that_lost_more_says_how_much_and_how_much_of_it_a_gap_was(
     assert "stops lost more: 10.50 USDT (gap 9.25, funding 1.00)" in line
 
 
+def test_funding_beyond_the_risk_is_told_beside_a_stop_that_was_kept(
+    stopped: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    risk = stopped["risk_audit"] | {"with_funding": {"over": 2, "max_over": "18.3"}}
+    line = risk_line(stopped | {"risk_audit": risk}, capsys)
+    assert line.startswith("✓")
+    assert "none lost more than was asked; with funding 2 did, 18.30 USDT at most" in line
+
+
 def test_a_report_of_an_earlier_version_prints_without_a_risk_audit(
     stopped: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

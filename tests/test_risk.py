@@ -78,16 +78,34 @@ def test_an_entry_that_fills_worse_than_it_was_sized_at_is_a_gap_too() -> None:
     assert (one.over, one.gap) == (D("2.002"), D("2.002"))
 
 
-def test_funding_paid_is_part_of_what_was_lost_and_funding_received_excuses_nothing() -> None:
+def test_funding_is_told_beside_what_is_over_and_is_no_part_of_it() -> None:
+    # 10.39 of 10.50 asked, so 0.11 less; and 2 × 100 × 0.01 = 2 of funding.
     fills = [fill(1, Side.BUY, "2", "100"), fill(3, Side.SELL, "2", "95", "stop_market")]
-    for rate, over in (("0.01", "2.00"), ("-0.01", "-2.00")):
+    for rate, over in (("0.01", "1.89"), ("-0.01", "-2.11")):
         amount = D(-2) * 100 * D(rate)
         paid = FundingPayment(
             time_ns=2 * MINUTE, position=D(2), rate=D(rate), price=D(100), price_source="mark_price", amount=amount
         )
-        (one,) = audited(fills, [asked(1, "2", "100", "95", "10.39")], [paid]).stopped
-        assert one.over == D(over)
-        assert one.unexplained == min(D(over), D(0))
+        audit = audited(fills, [asked(1, "2", "100", "95", "10.5")], [paid])
+        (one,) = audit.stopped
+        assert (one.over, one.unexplained, one.over_with_funding) == (D("-0.11"), D("-0.11"), D(over))
+        told = risk_object(audit)
+        assert (told["over"], told["max_over"]) == (0, "-0.11000000")
+        assert told["with_funding"] == {"over": int(D(over) > 0), "max_over": f"{D(over):.8f}"}
+
+
+def test_what_is_over_is_told_by_its_parts() -> None:
+    # Sized at 100 with one tick of slippage: 100.1 and 94.9, fees 2 × 195 × 0.001 = 0.39, together 10.79 of 11 asked.
+    # Filled from 100.5 with two ticks at 100.7, out from 94 with one at 93.9: by price 2 × (6.5 − 5) = 3 more, in
+    # slippage 2 × (0.3 − 0.2) = 0.2 more, in fees 2 × 194.6 × 0.001 − 0.39 = −0.0008.
+    fills = [
+        replace(fill(1, Side.BUY, "2", "100.7"), reference=D("100.5")),
+        replace(fill(2, Side.SELL, "2", "93.9", "stop_market"), reference=D(94)),
+    ]
+    planned = Planned(taker=FEES.taker, tick=D("0.1"), slippage=Slippage(ticks=1))
+    (one,) = audited(fills, [asked(1, "2", "100", "95", "11")], planned=planned).stopped
+    assert one.over_by == {"step": D("-0.21"), "price": D(3), "slippage": D("0.2"), "fees": D("-0.0008")}
+    assert sum(one.over_by.values()) == one.over == D("2.9892")
 
 
 def test_only_trades_that_ended_at_a_stop_count_each_with_its_own_answer() -> None:
@@ -127,7 +145,7 @@ def test_a_position_in_parts_or_of_another_size_is_counted_as_not_comparable() -
     fraction=st.decimals("0.001", "0.1", places=3),
     slippage=st.builds(Slippage, bps=st.integers(0, 20).map(D), ticks=st.integers(0, 5)),
 )
-def test_what_is_over_is_at_most_gap_and_funding_and_what_is_under_at_most_a_step(
+def test_what_is_over_is_at_most_a_gap_and_what_is_under_at_most_a_step(
     entry: int,
     reach: Decimal,
     gap: int,
@@ -154,6 +172,7 @@ def test_what_is_over_is_at_most_gap_and_funding_and_what_is_under_at_most_a_ste
     (one,) = audited(fills, [answer], planned=planned).stopped
     step = btc.step_size * loss_per_unit(price, stop, taker=FEES.taker, tick=tick, slippage=slippage)
     assert one.unexplained <= 0
+    assert sum(one.over_by.values()) == one.over
     if gap == late == 0 and sized.capped_by is None:
         assert -step < one.over <= 0
 

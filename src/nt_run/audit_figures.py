@@ -11,6 +11,7 @@ from nt_run.reckoning import check_bounds, check_charged, check_costs, check_fil
 from nt_run.replay import Replay
 from nt_run.restatement import compare_figures, restate_holding, restate_run
 from nt_run.results import Run
+from nt_run.stop_losses import RiskRules, check_stop_losses
 
 
 def audit_figures(
@@ -38,7 +39,10 @@ def audit_figures(
         found += named("funding", check_charged(funding, settlements, payments))
         checked += len(funding)
     if risk := summary.get("risk_audit"):
+        sizing = run.config.sizing
+        rules = RiskRules(fraction=sizing.fraction, compound=sizing.compound, balance=balance)
         found += named("risk_audit", check_risk(risk, account.trades, fills))
+        found += named("risk_audit", check_stop_losses(risk, account.trades, rules))
         checked += _leaves(risk)
     if filters := summary.get("filters"):
         denied, capped = summary["denied"], summary["sizing"]["capped"]

@@ -109,6 +109,8 @@ def check_risk(risk: Mapping[str, Any], trades: Sequence[ReplayedTrade], fills: 
         return
     asked = Decimal(worst["asked"])
     over = -trade.pnl - asked
+    if "with_funding" in risk:  # in reports of earlier versions funding counted
+        over += trade.funding
     yield from _check_worst(worst, trade, over)
     if abs(over - Decimal(risk["max_over"])) > _SLACK:
         yield "max_over", f"{over:.8f}", risk["max_over"]

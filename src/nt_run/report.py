@@ -150,11 +150,14 @@ def _risk_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, 
         stopped += f" ({risk['unmatched']:,} more were built in parts)"
     if risk["worst"] is None:
         return [(None, "risk at the stop", "none", stopped)]
+    # Reports of earlier versions have funding in what is over.
+    paid: Mapping[str, Any] = risk.get("with_funding") or {"over": 0}
+    most = f"; with funding {paid['over']:,} did, {amount(paid['max_over'])} {asset} at most" if paid["over"] else ""
     if not risk["over"]:
-        return [(True, "risk at the stop", "kept", f"{stopped}, none lost more than was asked")]
+        return [(True, "risk at the stop", "kept", f"{stopped}, none lost more than was asked{most}")]
     worst = risk["worst"]
     parts = [f"{name} {amount(worst[name])}" for name in ("gap", "funding") if float(worst[name]) > 0]
-    note = f"{risk['over']:,} of {stopped} lost more: {amount(worst['over'])} {asset} ({', '.join(parts)})"
+    note = f"{risk['over']:,} of {stopped} lost more: {amount(worst['over'])} {asset} ({', '.join(parts)}){most}"
     return [(False, "risk at the stop", percent(risk["max_over_share"], sign=True), note)]
 
 

@@ -2,12 +2,12 @@
 
 A position sized by its stop is meant to lose at most the money asked: |entry − stop| × quantity, slippage included, and
 both fees. It loses more where the market does not trade at the stop (a gap), where the entry fills away from the price
-it was sized at (the next open), and by the funding paid in between; nothing else may add to it:
+it was sized at (the next open). Nothing else may add to it, and funding, which no stop can limit, is told beside it:
 
-    realised ≤ asked + gap + funding paid
+    realised − funding paid ≤ asked + gap
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -58,6 +58,9 @@ class StoppedTrade:
     """What the entry and the exit lost by filling beyond the prices they were sized with, with the fees of it."""
     slippage: Decimal
     """What slippage took at both ends; sizing has expected it."""
+    over_by: Mapping[str, Decimal]
+    """What `over` is made of: `step` (≤ 0, what the step size left unused), `price`, `slippage` and `fees` beyond what
+    sizing expected of them."""
 
     @property
     def realised(self) -> Decimal:
@@ -66,13 +69,18 @@ class StoppedTrade:
 
     @property
     def over(self) -> Decimal:
-        """How much more than asked was lost; negative where it was less."""
+        """How much more than asked was lost, funding aside; negative where it was less."""
+        return self.over_with_funding + self.trade.funding
+
+    @property
+    def over_with_funding(self) -> Decimal:
+        """How much more than asked was lost, with funding paid or received."""
         return self.realised - self.asked.asked
 
     @property
     def unexplained(self) -> Decimal:
-        """What is over and neither gap nor funding: at most zero."""
-        return self.over - self.gap - max(ZERO, -self.trade.funding)
+        """What is over and no gap: at most zero."""
+        return self.over - self.gap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +120,8 @@ def audit_risk(
             unmatched += 1
             continue
         slipped = sum((fill.quantity * abs(fill.price - fill.reference) for fill in (entry, leave)), ZERO)
-        stopped.append(StoppedTrade(trade=trade, asked=sized, gap=_gap(sized, entry, leave, planned), slippage=slipped))
+        gap, over_by = _gap(sized, entry, leave, planned), _over_by(sized, entry, leave, planned)
+        stopped.append(StoppedTrade(trade=trade, asked=sized, gap=gap, slippage=slipped, over_by=over_by))
     return RiskAudit(stopped=stopped, unmatched=unmatched)
 
 
@@ -125,6 +134,10 @@ def risk_object(audit: RiskAudit) -> dict[str, Any]:
         "over": sum(each.over > _ROUNDING for each in audit.stopped),
         "max_over": None if worst is None else f"{worst.over:.8f}",
         "max_over_share": None if worst is None else float(worst.over / worst.asked.asked),
+        "with_funding": {
+            "over": sum(each.over_with_funding > _ROUNDING for each in audit.stopped),
+            "max_over": f"{max(each.over_with_funding for each in audit.stopped):.8f}" if audit.stopped else None,
+        },
         "max_unexplained": f"{max(each.unexplained for each in audit.stopped):.8f}" if audit.stopped else None,
         "worst": None if worst is None else _trade_object(worst),
     }
@@ -151,6 +164,7 @@ def _trade_object(each: StoppedTrade) -> dict[str, Any]:
         "stop_price": f"{sized.stop_price:f}",
         "exit_price": None if trade.exit_price is None else f"{trade.exit_price:f}",
         **{name: f"{value:.8f}" for name, value in money.items()},
+        "over_by": {name: f"{value:.8f}" for name, value in each.over_by.items()},
     }
 
 
@@ -165,6 +179,25 @@ def _round_trips(trades: Sequence[Trade], fills: Sequence[Fill]) -> Iterator[tup
         if opened is None and after:
             opened = fill
         position = after
+
+
+def _over_by(sized: AskedRisk, entry: Fill, leave: Fill, planned: Planned) -> dict[str, Decimal]:
+    """Return what was lost beyond what was asked by its parts: the step, price, slippage and fees."""
+    side, quantity = sized.side, sized.quantity
+    first = planned.slippage.worse(sized.price, side, tick=planned.tick)
+    last = planned.slippage.worse(sized.stop_price, leave.side, tick=planned.tick)
+    expected = {
+        "price": side.sign * quantity * (sized.price - sized.stop_price),
+        "slippage": quantity * (abs(first - sized.price) + abs(last - sized.stop_price)),
+        "fees": quantity * planned.taker * (first + last),
+    }
+    lost = {
+        "price": side.sign * quantity * (entry.reference - leave.reference),
+        "slippage": quantity * (abs(entry.price - entry.reference) + abs(leave.price - leave.reference)),
+        "fees": entry.fee + leave.fee,
+    }
+    step = sum(expected.values(), ZERO) - sized.asked
+    return {"step": step, **{name: lost[name] - expected[name] for name in expected}}
 
 
 def _gap(sized: AskedRisk, entry: Fill, leave: Fill, planned: Planned) -> Decimal:
