@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Callable
@@ -75,6 +76,8 @@ def allowed(schema: dict[str, Any], part: dict[str, Any], value: Any) -> bool:
     types = part["type"] if isinstance(part["type"], list) else [part["type"]]
     if not any(isinstance(value, kinds[kind]) for kind in types if isinstance(value, bool) is (kind == "boolean")):
         return False
+    if isinstance(value, str) and not re.search(part.get("pattern", ""), value):
+        return False
     return not isinstance(value, dict) or fields_allowed(schema, part, value)
 
 
@@ -97,7 +100,15 @@ def test_the_schema_allows_what_runs(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['smybol = "BTCUSDT"', "symbol = 1", 'interval = "7m"', "[sizing]\nmethod = 'all'", "demo = 'yes'", "account = 1"],
+    [
+        'smybol = "BTCUSDT"',
+        "symbol = 1",
+        'interval = "7m"',
+        "[sizing]\nmethod = 'all'",
+        "demo = 'yes'",
+        "account = 1",
+        "days = 'x'",
+    ],
 )
 def test_the_schema_refuses_what_does_not(text: str) -> None:
     schema = config_schema()

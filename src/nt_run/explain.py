@@ -37,6 +37,10 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return pairs
 
 
+_DECIMAL = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
+"""What a decimal is as text; a number needs no pattern."""
+
+
 def config_schema() -> dict[str, Any]:
     """Return the JSON Schema of a configuration file: editors complete and check TOML by it."""
     schema = msgspec.json.schema(RunConfig)
@@ -52,5 +56,6 @@ def _for_toml(part: Any) -> Any:  # noqa: ANN401 - JSON
         return part
     table = cast("dict[str, Any]", part)
     if table.get("format") == "decimal":
-        return {**{key: value for key, value in table.items() if key != "format"}, "type": ["number", "string"]}
+        kept = {key: value for key, value in table.items() if key != "format"}
+        return {**kept, "type": ["number", "string"], "pattern": _DECIMAL}
     return {key: _for_toml(value) for key, value in table.items()}
