@@ -100,7 +100,11 @@ def test_a_file_that_changed_is_loaded_anew(write: Callable[[str], Path]) -> Non
         ("ema_kross", "There is no strategy 'ema_kross'. Did you mean 'ema_cross'?"),
         ("nt_run.strategies.ema_cross:EmaKross", "Did you mean 'EmaCross'?"),
         ("nt_run.strategies.nowhere:X", "There is no module 'nt_run.strategies.nowhere'"),
-        ("nowhere.py:X", "There is no strategy file nowhere.py"),
+        (
+            "nowhere.py:X",
+            f"There is no strategy file nowhere.py: started in {Path.cwd()}, that is {Path.cwd()}/nowhere.py.",
+        ),
+        ("/nowhere.py:X", "There is no strategy file /nowhere.py."),
         ("nt_run.strategies.resolver:StrategySpec", "has no strategy 'StrategySpec'"),
         ("nt_run.strategies.ema_cross:Strategy", "has no strategy 'Strategy'"),
     ],

@@ -50,7 +50,8 @@ def load_file(path: str) -> types.ModuleType:
     """
     file = Path(path).expanduser().resolve()
     if not file.is_file():
-        raise UsageError(f"There is no strategy file {path}.")
+        where = "" if Path(path).is_absolute() else f": started in {Path.cwd()}, that is {file}"
+        raise UsageError(f"There is no strategy file {path}{where}.")
     module = types.ModuleType(f"nt_run_user_{file.stem}")
     module.__file__ = str(file)
     # Dataclasses look their module up while it is being executed.
