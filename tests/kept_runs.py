@@ -20,7 +20,7 @@ def keep(runs: Path, run_id: str, **changes: Any) -> Path:
         "strategy": {"name": "ema_cross", "params": {"fast": 10}},
         "account": {"starting_balance": "10000", "final_balance": "10000", "final_equity": "9908.21"},
         "pnl": {"net": "-91.79", "fees": "-82.94"},
-        "metrics": {"total_return": -0.009179, "max_drawdown": -0.0095, "sharpe": -47.2, "max_drawdown_start": "2026"},
+        "metrics": {"total_return": -0.009179, "max_drawdown": -0.0095, "sharpe": -47.2, "max_drawdown_start": None},
         "trades": 429,
         "data": {},
     }

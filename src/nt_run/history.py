@@ -18,8 +18,9 @@ from nt_run.errors import UsageError
 from nt_run.folders import SUMMARY
 
 INDEX = ".index.json"
-_VERSION = 1
+_VERSION = 2
 _POINTS = 10
+_DATES = ("max_drawdown_start", "max_drawdown_end", "max_drawdown_recovered")
 _DAY_MS = 86_400_000
 
 
@@ -183,7 +184,9 @@ def _row(name: str, summary: dict[str, Any], curve: list[float], beside: Annotat
     account = {key: summary["account"][key] for key in ("starting_balance", "final_balance", "final_equity")}
     amounts = {key: float(text) for key, text in (summary["pnl"] | account).items()}
     metrics: dict[str, float | None] = {
-        key: value for key, value in summary["metrics"].items() if isinstance(value, int | float | None)
+        key: value
+        for key, value in summary["metrics"].items()
+        if isinstance(value, int | float | None) and key not in _DATES
     }
     span = parse_time(summary["end"]) - parse_time(summary["start"])
     return RunRow(
