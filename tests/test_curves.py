@@ -40,6 +40,13 @@ def printed(frame: pl.DataFrame, *, width: int = 60, height: int = 40, encoding:
     return file.read().splitlines()
 
 
+def test_curves_are_no_wider_than_a_terminal_in_which_tables_wrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nt_run.terminal.width", lambda: 40)
+    lines = printed(equity_frame([10_000.0, 10_100.0, 9_999.0, 10_050.0]), width=60)
+    assert max(map(len, lines)) == 40
+    assert lines[-1].split() == ["2026-06-01", "2026-06-01"]
+
+
 def test_a_rising_line_goes_from_the_lower_left_to_the_upper_right() -> None:
     # Four columns of dots on one line of four: the first at the bottom (bits 0x40 left, 0x80 right), the last on top
     # (0x01, 0x08). Each column reaches down to where the one before ended:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from nt_run import terminal
 from nt_run.formats import percent, short_time
 
 EQUITY, DRAWDOWN, DIM = "bright_blue", "red", "bright_black"
@@ -20,6 +21,7 @@ _LOW = 32
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bits of a braille cell, four dots high and two wide (Unicode block Braille Patterns, U+2800)."""
 _BLANK = 0x2800
+_DATE = len("2026-06-01")
 _HOLE = 1.5
 """Bars apart from which on two rows have a hole between them."""
 
@@ -52,7 +54,8 @@ class Curves:
         plain = options.ascii_only or console.is_dumb_terminal
         labels = [f"{top:,.2f}", f"{bottom:,.2f}", percent(0.0), percent(deepest)]
         margin = max(map(len, labels)) + 1
-        width = max(options.max_width - margin, 2)
+        # Tables may be wider than a narrow terminal, and wrap; a curve that wraps is none.
+        width = max(min(options.max_width, terminal.width() or options.max_width) - margin, 2)
         times = self._equity["time"].dt.epoch("ms").to_numpy()
         across = width if plain else 2 * width
         yield Text(f"Equity, {_number(equity[-1]):,.2f} {self._asset} at the end", style="bold")
@@ -62,7 +65,8 @@ class Curves:
         filled = fall[0], np.where(np.isnan(fall[1]), np.nan, 0.0)
         yield Text(f"Drawdown, {percent(deepest)} at most", style="bold")
         yield from _labelled(draw(filled, 0.0, deepest, fall_rows, plain=plain), labels[2:], margin, DRAWDOWN)
-        start, end = (short_time(str(self._equity["time"][at])) for at in (0, -1))
+        ends = [short_time(str(self._equity["time"][at])) for at in (0, -1)]
+        start, end = ends if width > sum(map(len, ends)) else [each[:_DATE] for each in ends]
         yield Text(" " * margin + start + end.rjust(width - len(start)), style=DIM)
 
 
