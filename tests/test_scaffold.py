@@ -55,7 +55,7 @@ def test_nothing_is_ever_overwritten(tmp_path: Path, existing: str) -> None:
     assert (tmp_path / existing).read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["", "1st", "a b", "class", "true", "../up", "a.b", "__init__", "_"])
+@pytest.mark.parametrize("name", ["", "1st", "a b", "class", "true", "../up", "a.b", "__init__", "_", "идея"])
 def test_a_name_that_no_module_can_have_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="cannot name a strategy"):
         new_strategy(name, "ema", tmp_path)
@@ -88,6 +88,12 @@ def test_a_module_of_their_own_elsewhere_takes_no_name_away(tmp_path: Path, monk
     (tmp_path / "idea.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     assert len(new_strategy("idea", "ema", tmp_path / "mine")) == 3
+
+
+def test_a_folder_of_any_name_is_written_so_that_it_is_read_again(tmp_path: Path) -> None:
+    folder = tmp_path / 'my "best" идеи'
+    strategy, config, _ = new_strategy("x", "ema", folder)
+    assert load_config(config).strategy.name == f"{strategy}:X"
 
 
 def test_another_template_is_refused_with_the_nearest(tmp_path: Path) -> None:

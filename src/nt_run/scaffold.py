@@ -1,5 +1,6 @@
 """`nt-run new-strategy`: a strategy that runs at once, its configuration, and a test of it."""
 
+import json
 import keyword
 import re
 import sys
@@ -31,7 +32,7 @@ method = "notional" # the fraction goes into the position; "stop" risks it at a 
 fraction = 0.1
 
 [strategy]
-name = "{strategy}:{title}"
+name = {strategy}
 params = {{ {params} }}
 """
 _TEST = '''"""{title} on the synthetic market: it runs, does the same twice, and does not know the future."""
@@ -90,8 +91,14 @@ def new_strategy(name: str, template: str, to: Path) -> list[Path]:
     """
     module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
     title = "".join(part[:1].upper() + part[1:] for part in module.split("_"))
-    if not module.isidentifier() or module != module.strip("_") or {module, title} & set(keyword.kwlist):
-        raise UsageError(f"{name!r} cannot name a strategy. Use letters, digits and _, as in my_idea.")
+    # The engine knows a strategy by its class, in ASCII.
+    if (
+        not module.isidentifier()
+        or not module.isascii()
+        or module != module.strip("_")
+        or {module, title} & set(keyword.kwlist)
+    ):
+        raise UsageError(f"{name!r} cannot name a strategy. Use letters from a to z, digits and _, as in my_idea.")
     if template not in TEMPLATES:
         raise UsageError(f"There is no template {template!r}.{nearest(template, TEMPLATES)} {_choices()}")
     source = _source(template, title)
@@ -100,7 +107,12 @@ def new_strategy(name: str, template: str, to: Path) -> list[Path]:
     strategy, config = to / f"{module}.py", to / f"{module}.toml"
     texts = {
         strategy: source,
-        config: _CONFIG.format(title=title, config=config, strategy=strategy, params=_params(source)),
+        config: _CONFIG.format(
+            title=title,
+            config=config,
+            strategy=json.dumps(f"{strategy}:{title}", ensure_ascii=False),
+            params=_params(source),
+        ),
         to / f"test_{module}.py": _TEST.format(title=title, name=module),
     }
     if existing := [path for path in texts if path.exists()]:
