@@ -74,6 +74,20 @@ def test_a_run_that_is_not_listed_still_counts_for_the_names(
     assert capsys.readouterr().out.splitlines()[1].split()[0] == "20260701T080000123Z"
 
 
+def test_the_figure_they_are_sorted_by_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keep(tmp_path, FIRST)
+    keep(tmp_path, SECOND, sharpe=0.123456)
+    rows = run_rows(tmp_path)[0]
+    print_runs(rows, found=rows, runs=tmp_path, by="sharpe")
+    head, one, two = capsys.readouterr().out.splitlines()
+    assert head.split()[5:8] == ["return", "sharpe", "drawdown"]
+    assert one.split()[5:9] == ["-0.92", "%", "-47.20", "-0.95"]
+    assert two.split()[7] == "0.1235"
+    for shown in ("max_drawdown", "symbol"):
+        print_runs(rows, found=rows, runs=tmp_path, by=shown)
+        assert len(capsys.readouterr().out.splitlines()[0].split()) == 10
+
+
 def test_tags_and_notes_are_shown(tmp_path: Path, listed: Callable[[], list[str]]) -> None:
     folder = keep(tmp_path, FIRST, demo=False)
     write_tags(folder, ["good"])

@@ -43,7 +43,7 @@ def runs_list(
     if json:
         terminal.print_json({"runs": rows})
     else:
-        runs_listing.print_runs(rows, found=found, runs=cache_dir / "runs")
+        runs_listing.print_runs(rows, found=found, runs=cache_dir / "runs", by=sort)
 
 
 @runs_app.command("show")

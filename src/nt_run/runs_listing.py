@@ -15,7 +15,7 @@ _PLAIN_BARS = "_.-~=+*#"
 _GAP = "  "
 _LEAST_STRATEGY, _LEAST_WORDS, _ENOUGH_WORDS = 10, 4, 20
 """A long strategy's name gets more than its least after notes have got enough."""
-_EASILY_MISSED = 3
+_EASILY_MISSED, _AFTER_RETURN = 3, 6
 _SECOND = len("20260701T000000")
 _MILLISECOND = len("20260701T000000000Z")
 
@@ -61,8 +61,10 @@ class _Column:
         return [paint(self.padded(cell), self.style(row)) for cell, row in zip(self.cells, rows, strict=True)]
 
 
-def print_runs(rows: Sequence[RunRow], *, found: Sequence[RunRow], runs: Path) -> None:
+def print_runs(rows: Sequence[RunRow], *, found: Sequence[RunRow], runs: Path, by: str | None = None) -> None:
     """Print one line per run, or what to do when there is none of the `found` ones, or none at all in `runs`.
+
+    A figure that they are sorted `by` has a column of its own.
 
     A run is named by the shortest start of its id that no other one of those found has: that start is enough for every
     command. In a narrow terminal names are shortened and columns give way that can be read elsewhere; in one narrower
@@ -73,6 +75,9 @@ def print_runs(rows: Sequence[RunRow], *, found: Sequence[RunRow], runs: Path) -
         sys.stdout.write(f"None of the {len(found):,} runs is like that.\n" if found else f"{start}\n")
         return
     columns = _columns(rows, _short_names([row.run_id for row in found]), plain=terminal.is_plain())
+    if by in rows[-1].figures and by not in ("total_return", "max_drawdown"):
+        figures = [row.figures.get(by) for row in rows]
+        columns.insert(_AFTER_RETURN, _Column(by, [_figure(value) for value in figures], right=True))
     words = [_words(row) for row in rows]
     width, paint = terminal.width(), terminal.painter()
     fitting = columns if width is None else _fitting(columns, max(map(len, words)), width)
@@ -173,6 +178,10 @@ def _short_names(ids: Sequence[str]) -> dict[str, str]:
         run_id: next((run_id[:length] for length in lengths if counts[length][run_id[:length]] == 1), run_id)
         for run_id in ids
     }
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.4f}" if abs(value) < 1 else f"{value:,.2f}"
 
 
 def _words(row: RunRow) -> str:
