@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
+from nt_run.compliance import Limit, Rules, check_fills, check_funding, check_settlements
 from nt_run.execution import Execution, Slippage
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import MS, Fill, FundingPayment, FundingRate, Interval, Liquidity, Settlement, Side
@@ -254,7 +254,45 @@ def test_without_slippage_a_better_price_is_wrong_too() -> None:
     assert names(fill(0, "101.1", reference=D(101))) == ["price"]
 
 
-def test_a_limit_order_with_slippage_is_wrong() -> None:
+def test_a_limit_order_that_rested_never_slips() -> None:
     rules = replace(RULES, execution=Execution(slippage=Slippage(ticks=1)))
-    limit = fill(1, "110.1", reference=D(110), order_type="limit")
+    rested = {"order_type": "limit", "liquidity": Liquidity.MAKER, "fee": D("110.1") * RULES.maker}
+    limit = fill(1, "110.1", reference=D(110), **rested)
     assert [each.what for each in check_fills([limit], BARS, rules)] == ["price of O-1"]
+
+
+@pytest.mark.parametrize(
+    ("time", "reference", "price", "limit", "expected"),
+    [
+        # Bar 0 closes at 101, where the order was sent; 3 ticks on top of that, or as far as its limit lets it.
+        ("close", "101", "101.3", "105", None),
+        ("close", "101", "101.2", "101.2", None),
+        ("close", "101", "101.2", "105", "101.30, after slippage, to the tick"),
+        ("close", "101", "101.3", "101.2", "101.2 or better, its limit"),
+        ("close", "100.9", "101.2", "105", "101.0, the close"),
+        # The next open is 101.5.
+        ("next-open", "101.5", "101.8", "105", None),
+        ("next-open", "101.5", "101.6", "101.6", None),
+        ("next-open", "101", "101.3", "105", "101.5, the next open"),
+    ],
+)
+def test_a_limit_order_that_takes_at_once_is_held_to_the_market_and_to_its_limit(
+    time: Any, reference: str, price: str, limit: str, expected: str | None
+) -> None:
+    bars = klines(("100", "105", "95", "101"), ("101.5", "110", "100", "109"))
+    rules = replace(RULES, execution=Execution(fill=time, slippage=Slippage(ticks=3)))
+    taken = fill(0, price, reference=D(reference), order_type="limit")
+    wrong = check_fills([taken], bars, rules, limits={"O-1": Limit(D(limit), waited=False)})
+    assert [each.expected for each in wrong] == ([] if expected is None else [expected])
+
+
+def test_a_limit_order_that_rested_is_held_to_its_own_price() -> None:
+    rested = fill(1, "105", order_type="limit", liquidity=Liquidity.MAKER, fee=D(105) * RULES.maker)
+    assert check_fills([rested], BARS, RULES, limits={"O-1": Limit(D(105), waited=False)}) == []
+    (wrong,) = check_fills([rested], BARS, RULES, limits={"O-1": Limit(D("105.1"), waited=False)})
+    assert (wrong.what, wrong.expected, wrong.found) == ("price of O-1", "105.1, its limit", "105")
+
+
+def test_a_limit_order_that_waited_for_its_entry_takes_inside_the_bar() -> None:
+    taken = fill(1, "105", order_type="limit")
+    assert check_fills([taken], BARS, RULES, limits={"O-1": Limit(D(106), waited=True)}) == []

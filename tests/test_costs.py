@@ -64,6 +64,11 @@ def test_limit_orders_funding_and_the_last_close_stay() -> None:
     assert ladder.per_bp == D("0.02001")
 
 
+def test_a_limit_order_that_takes_slips_like_any_other() -> None:
+    taken = [fill(1, Side.BUY, "2", "100", order_type="limit"), fill(3, Side.SELL, "2", "101")]
+    assert cost_ladder(taken, [], D(0), BALANCE) == cost_ladder(LONG, [], D(0), BALANCE)
+
+
 def test_a_run_that_loses_without_slippage_has_no_break_even() -> None:
     losing = [fill(1, Side.BUY, "2", "100"), fill(3, Side.SELL, "2", "99")]
     assert cost_ladder(losing, [], D(0), BALANCE).break_even_bps is None

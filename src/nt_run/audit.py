@@ -28,7 +28,7 @@ from nt_run.model import (
     format_iso,
 )
 from nt_run.published import Published, read_published
-from nt_run.readback import read_fills, read_payments, read_settlements, trade_rows
+from nt_run.readback import read_fills, read_limits, read_payments, read_settlements, trade_rows
 from nt_run.replay import replay
 from nt_run.results import Run, load_run
 
@@ -64,7 +64,7 @@ def audit_run(run: Run, published: Published) -> dict[str, Any]:
     ]
     checks = {
         "klines": audit_klines(run),
-        "fills": Audited(check_fills(fills, run.klines, _rules(run), run.detail), len(fills)),
+        "fills": Audited(check_fills(fills, run.klines, _rules(run), run.detail, read_limits(run.orders)), len(fills)),
         "orders": audit_orders(run, fills),
         "funding": Audited(funding, len(settlements), unchecked),
         "margin": audit_margin(run, fills, payments, published),

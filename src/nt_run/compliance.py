@@ -5,7 +5,7 @@ Like `replay`, this shares nothing with the engine and the books. Sources of the
 rate, funding = −position × price × rate on the position held before the fills of that moment.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -22,6 +22,14 @@ _UNIT = Decimal("1e-8")
 """The engine keeps money to eight decimals; a fee or a payment may be rounded either way."""
 _TAKES = frozenset({"market", "stop_market", "market_if_touched", "trailing_stop_market"})
 """Order types that never make the market."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a limit order stated: its price, in the quote asset, and whether it waited for another order to fill."""
+
+    price: Decimal
+    waited: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +70,20 @@ class _Bars:
         return Decimal(self._columns[name][bar]).scaleb(-self._exponent)
 
 
-def check_fills(fills: Sequence[Fill], klines: Klines, rules: Rules, detail: Klines | None = None) -> list[Violation]:
-    """Return what is wrong with the fills of a run, each by itself.
+def check_fills(
+    fills: Sequence[Fill],
+    klines: Klines,
+    rules: Rules,
+    detail: Klines | None = None,
+    limits: Mapping[str, Limit] | None = None,
+) -> list[Violation]:
+    """Return what is wrong with the fills of a run, each by itself; `limits` are its limit orders by order id.
 
-    A market order fills at the close of the bar that has just ended or at the next open, as the run was asked to,
-    every other order between that bar's low and high; orders that take then slip. A limit order gets its own price,
-    also where the market jumped over it, to the trader's disadvantage: then it lies between that bar and the close
-    before. A liquidation closes the whole position, at a price that the mark price may have reached alone.
+    A market order fills at the close of the bar that has just ended or at the next open, as the run was asked to, and
+    so does a limit order that takes at once; every other order between that bar's low and high. Orders that take then
+    slip, one with a limit up to that. A limit order that rested gets its own price, also where the market jumped over
+    it, to the trader's disadvantage: then it lies between that bar and the close before. A liquidation closes the whole
+    position, at a price that the mark price may have reached alone.
     """
     violations: list[Violation] = []
     bars, position, last_ns = _Bars(match_bars(klines, detail)), ZERO, 0
@@ -77,16 +92,17 @@ def check_fills(fills: Sequence[Fill], klines: Klines, rules: Rules, detail: Kli
     for fill, bar in zip(fills, bars.at(fills), strict=True):
         signed = fill.side.sign * fill.quantity
         reduces = position * signed < 0 and abs(signed) <= abs(position)
+        limit = (limits or {}).get(fill.order_id)
         told = [
-            *_wrong_price(fill, bars, bar, rules.execution),
-            *_wrong_slippage(fill, rules, increment),
+            *_wrong_price(fill, bars, bar, rules.execution, limit),
+            *_wrong_slippage(fill, rules, increment, limit),
             *_wrong_quantity(fill, rules),
             *_wrong_fee(fill, rules),
         ]
         if fill.order_type == LIQUIDATION and signed != -position:
             told.append(("quantity of a liquidation", f"{-position:f}, the whole position", f"{signed:f}"))
         if not reduces and bar >= 0:
-            told += _too_small(fill, bars, bar, rules)
+            told += _too_small(fill, bars, bar, rules, limit)
         if fill.time_ns < last_ns:
             told.append(("time", f"{last_ns} ns or later", f"{fill.time_ns} ns"))
         last_ns = max(last_ns, fill.time_ns)
@@ -107,14 +123,15 @@ def _increment(klines: Klines, tick: Decimal) -> Decimal:
     return Decimal(1).scaleb(-max(tight_exponents(klines).price, decimals(tick))) if off else tick
 
 
-def _wrong_price(fill: Fill, bars: _Bars, bar: int, execution: Execution) -> _Wrong:
+def _wrong_price(fill: Fill, bars: _Bars, bar: int, execution: Execution, limit: Limit | None) -> _Wrong:
     """The price before slippage."""
     if bar < 0:
         yield "time", "after the end of the first bar", f"{fill.time_ns} ns"
         return
     if fill.order_type == LIQUIDATION:
         return  # at the liquidation price, to which the mark price may have gone alone
-    if fill.order_type == "market" and execution.fill == "next-open":
+    takes = fill.order_type == "limit" and fill.liquidity is Liquidity.TAKER
+    if (takes or fill.order_type == "market") and execution.fill == "next-open":
         if (opened := bars.next_open(fill.time_ns)) != fill.reference:
             yield "price", "none" if opened is None else f"{opened:f}, the next open", f"{fill.reference:f}"
         return
@@ -122,26 +139,41 @@ def _wrong_price(fill: Fill, bars: _Bars, bar: int, execution: Execution) -> _Wr
     if "limit" in fill.order_type:
         before = bars.price("close", max(bar - 1, 0))
         low, high = min(low, before), max(high, before)
+    # What waited for another order takes wherever in the bar that was filled.
+    at_close = fill.order_type == "market" or (takes and limit is not None and not limit.waited)
     if not low <= fill.reference <= high:
         yield "price outside its bar", f"{low:f} … {high:f}", f"{fill.reference:f}"
-    elif fill.order_type == "market" and fill.reference != (close := bars.price("close", bar)):
+    elif at_close and fill.reference != (close := bars.price("close", bar)):
         yield "price", f"{close:f}, the close", f"{fill.reference:f}"
 
 
-def _wrong_slippage(fill: Fill, rules: Rules, increment: Decimal) -> _Wrong:
-    """What was asked for, and less than a tick more; nothing for what may make the market."""
-    asked = ZERO
-    if fill.order_type in _TAKES:
+def _wrong_slippage(fill: Fill, rules: Rules, increment: Decimal, limit: Limit | None) -> _Wrong:
+    """What was asked for, and less than a tick more, up to a limit; nothing for what makes the market."""
+    asked, worse = ZERO, fill.side.sign * (fill.price - fill.reference)
+    if fill.order_type in _TAKES or (fill.order_type != LIQUIDATION and fill.liquidity is Liquidity.TAKER):
         slippage = rules.execution.slippage
         asked = fill.reference * slippage.bps / 10_000 + slippage.ticks * rules.tick_size
-    worse = fill.side.sign * (fill.price - fill.reference)
     # A sale fetches at least one tick.
     least = min(asked, fill.reference - increment) if fill.side is Side.SELL else asked
+    if limit is not None:
+        yield from _beyond(fill, limit)
+        least = min(least, fill.side.sign * (limit.price - fill.reference))
+    elif "limit" in fill.order_type:
+        least = ZERO  # the folder of an earlier version does not tell the limit
     if not least <= worse < asked + increment or (not asked and worse):
         expected = f"{fill.reference + fill.side.sign * asked:f}"
         yield "price", f"{expected}, after slippage, to the tick" if asked else expected, f"{fill.price:f}"
     if fill.price % increment:
         yield "price off the tick", f"a multiple of {increment:f}", f"{fill.price:f}"
+
+
+def _beyond(fill: Fill, limit: Limit) -> _Wrong:
+    """Whether a limit order filled at another price than its own; one that takes may do so at a better one."""
+    better = fill.side.sign * (limit.price - fill.price)
+    if fill.liquidity is Liquidity.MAKER and better:
+        yield "price", f"{limit.price:f}, its limit", f"{fill.price:f}"
+    elif better < 0:
+        yield "price", f"{limit.price:f} or better, its limit", f"{fill.price:f}"
 
 
 def _wrong_quantity(fill: Fill, rules: Rules) -> _Wrong:
@@ -152,13 +184,13 @@ def _wrong_quantity(fill: Fill, rules: Rules) -> _Wrong:
         yield "quantity", f"at most {most:f}", f"{fill.quantity:f}"
 
 
-def _too_small(fill: Fill, bars: _Bars, bar: int, rules: Rules) -> _Wrong:
+def _too_small(fill: Fill, bars: _Bars, bar: int, rules: Rules, limit: Limit | None) -> _Wrong:
     if fill.quantity < rules.min_quantity:
         yield "quantity", f"at least {rules.min_quantity:f}", f"{fill.quantity:f}"
     # What counts is the price when the order was sent. A resting one was filled at a better price behind a gap, at most
     # as far away as the close before; a market order may fill at a better open than the close.
     known = bar if fill.order_type == "market" else max(bar - 1, 0)
-    price = max(fill.price, bars.price("close", known))
+    price = max(fill.price, bars.price("close", known), ZERO if limit is None else limit.price)
     if fill.quantity * price < rules.min_notional:
         yield "notional", f"at least {rules.min_notional:f}", f"{fill.quantity * price:f}"
 

@@ -1,7 +1,7 @@
 """What a run's fills would have made at other slippage, and where its profit ends. Pure, in `Decimal`.
 
 The books are run again with the same fills at other prices: an order that takes pays reference × (1 ± bp ÷ 10,000), its
-fee follows its notional, and everything else (quantities, limit orders, funding, the last close) stays. So the PnL is a
+fee follows its notional, and everything else (quantities, makers, funding, the last close) stays. So the PnL is a
 straight line in the slippage, as long as the account has something to lose. It tells how much slippage the trades could
 bear, not what the strategy would have done: with other prices it might have sized or stopped otherwise, or been
 liquidated at another bar; the run's own liquidations stay where they were. Prices are not rounded to the tick here.
@@ -19,8 +19,6 @@ ZERO = Decimal(0)
 RUNGS = tuple(Decimal(bps) for bps in (0, 1, 2, 5, 10))
 """Slippage of the ladder, in basis points."""
 _BPS = Decimal(10_000)
-_LIMITS = frozenset({"limit", "stop_limit", "limit_if_touched", "trailing_stop_limit"})
-"""Order types that never slip."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +71,8 @@ def cost_ladder(
 
 
 def slips(fill: Fill) -> bool:
-    """Return whether slippage moves such a fill: it takes, by no limit order, and is no liquidation."""
-    return fill.liquidity is Liquidity.TAKER and fill.order_type not in {*_LIMITS, LIQUIDATION}
+    """Return whether slippage moves such a fill: it takes, and is no liquidation. A limit is not looked at."""
+    return fill.liquidity is Liquidity.TAKER and fill.order_type != LIQUIDATION
 
 
 def costs_object(ladder: CostLadder, execution: Execution) -> dict[str, Any]:

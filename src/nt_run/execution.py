@@ -1,7 +1,8 @@
 """At which price a taker's order fills: the moment, and the slippage on top of it. Pure, in `Decimal`.
 
-Slippage is charged to every fill that takes: market orders, stops, touched and trailing orders. It never helps the
-trader, and never touches a limit order, which fills at its own price or not at all.
+Slippage is charged to every fill that takes: market orders, stops, touched and trailing orders, limit orders that are
+marketable when they are sent, up to their limit. It never helps the trader, and never touches a limit order that
+rested, which fills at its own price or not at all.
 """
 
 from dataclasses import dataclass
@@ -54,7 +55,8 @@ NO_SLIPPAGE = Slippage()
 class Execution:
     """How orders meet the market.
 
-    `fill` says when a market order fills: at the close of the bar that signalled, or at the open of the next one.
+    `fill` says when a market order fills, and a limit order that is marketable when it is sent: at the close of the bar
+    that signalled, or at the open of the next one.
     """
 
     fill: FillTime = "close"

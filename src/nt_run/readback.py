@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from nt_run.compliance import Limit
 from nt_run.held import MarginTerms, Tier
 from nt_run.model import Fill, FundingPayment, Liquidity, Settlement, Side
 from nt_run.resting import RestingOrder
@@ -83,3 +84,14 @@ def read_sent(orders: pl.DataFrame | None) -> dict[str, int]:
         return {}
     first = orders.group_by("order_id").agg(pl.col("sent").min().dt.epoch("ns"))
     return dict(zip(first["order_id"], first["sent"], strict=True))
+
+
+def read_limits(orders: pl.DataFrame | None) -> dict[str, Limit]:
+    """Return what each limit order that reached the market stated last, by its id."""
+    if orders is None:
+        return {}
+    last = orders.filter(pl.col("price").is_not_null()).group_by("order_id").agg(pl.all().sort_by("since").last())
+    return {
+        row["order_id"]: Limit(Decimal(row["price"]), waited=row["sent"] < row["since"])
+        for row in last.iter_rows(named=True)
+    }

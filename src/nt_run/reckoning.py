@@ -16,7 +16,6 @@ _SLACK = Decimal("1e-6")
 """Quote asset."""
 _HALF_RUNG = Decimal("0.005")
 """Basis points: what the two decimals of the break-even leave."""
-_MAKES = frozenset({"limit", "stop_limit", "limit_if_touched", "trailing_stop_limit"})
 _STOPS = frozenset({"stop_market", "stop_limit", "trailing_stop_market", "trailing_stop_limit"})
 _CUT_BY = {
     "leverage": "margin",
@@ -39,13 +38,13 @@ def net_at(
 ) -> Decimal:
     """Return what a run from `balance` would have made had its takers slipped by `bps` basis points of the price.
 
-    Fees follow the notional; limit orders, liquidations, funding and the last close stay. No account loses more than it
+    Fees follow the notional; makers, liquidations, funding and the last close stay. No account loses more than it
     has.
     """
     cash, position, factor = sum((payment.amount for payment in payments), ZERO), ZERO, bps / 10_000
     for fill in fills:
         price, fee = fill.price, fill.fee
-        if fill.liquidity is Liquidity.TAKER and fill.order_type not in {*_MAKES, LIQUIDATION}:
+        if fill.liquidity is Liquidity.TAKER and fill.order_type != LIQUIDATION:
             price = fill.reference * (1 + fill.side.sign * factor)
             fee = fee * price / fill.price
         signed = fill.side.sign * fill.quantity

@@ -2,7 +2,8 @@
 
 The engine asks a fill model for an order book each time an order is about to fill, and fills it whole against a book
 of one level. No book leaves the engine's own price: a limit order's own, a stop's trigger or the open behind a gap,
-the close for a market order. An empty book makes it reject the order, and the strategy is told.
+the close for a market order. An empty book makes it reject a market order, and the strategy is told; a limit order
+rests on.
 """
 
 from bisect import bisect_left
@@ -15,6 +16,7 @@ from nautilus_trader.model import (
     BookOrder,
     BookType,
     CryptoPerpetual,
+    LiquiditySide,
     OrderBook,
     OrderSide,
     OrderType,
@@ -30,8 +32,26 @@ NO_NEXT_OPEN = "no next open: sent at the close of the last bar"
 GONE_BY_OPEN = "liquidated: the position it was for is gone by the next open"
 _MARKET = {OrderType.MARKET, OrderType.MARKET_TO_LIMIT}
 _TRIGGERED = {OrderType.STOP_MARKET, OrderType.MARKET_IF_TOUCHED, OrderType.TRAILING_STOP_MARKET}
+_TRIGGERED_LIMITS = {OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED, OrderType.TRAILING_STOP_LIMIT}
+_LIMITS = {OrderType.LIMIT, *_TRIGGERED_LIMITS}
+_TOUCHED = {OrderType.MARKET_IF_TOUCHED, OrderType.LIMIT_IF_TOUCHED}
 _LEVEL = 10**12
 """Quantity of the book's one level in base units: more than any position."""
+
+
+class LimitWatch:
+    """A gate (`nt_run.engine.refuse.Gate`) that refuses nothing; `met` says if it saw a limit order with a trigger.
+
+    The engine itself fills such an order at an extreme of the bar that triggers it, so it needs a price model.
+    """
+
+    def __init__(self) -> None:
+        self.met = False
+
+    def __call__(self, _strategy: object, order: Any) -> None:  # noqa: ANN401 - the engine's order types share no base
+        """Look at an order."""
+        if order.order_type in _TRIGGERED_LIMITS:
+            self.met = True
 
 
 class Foreseen(Protocol):
@@ -71,6 +91,8 @@ class PriceModel(FillModel):
         self._size = Quantity.from_decimal_dp(Decimal(_LEVEL), instrument.size_precision)
         self._bars = bars
         self._forced: dict[str, Decimal] = {}
+        self._waiting: dict[str, int] = {}
+        """Limit orders that were marketable when they were sent and are not by the next open: until when (ms)."""
         self._clock: Clock | None = None
         self.liquidation: Foreseen | None = None
         """An order that the liquidation of the position comes before never fills."""
@@ -112,17 +134,47 @@ class PriceModel(FillModel):
             return self._book(forced)
         if self.liquidation is not None and self._is_too_late(_order, self.liquidation):
             # It rests on, and is cancelled as the position is closed.
-            return OrderBook(self._instrument.id, BookType.L2_MBP)
-        if self._execution.plain:
-            return None
-        reference = self._reference(_order, _best_bid)
-        if reference is None:
-            if order_id not in self._reasons:
+            return self._empty_book()
+        if _order.order_type in _LIMITS:
+            return self._limit_book(_order, _best_bid)
+        reference = None if self._execution.plain else self._reference(_order, _best_bid)
+        if reference is not None:
+            return self._book(self._slipped(_order, reference))
+        return self._empty_book() if order_id in self._reasons else None
+
+    def _limit_book(self, order: Any, market: Price | None) -> OrderBook | None:  # noqa: ANN401 - as above
+        """Return the book of a limit order: its own price if it rested, else that of a taker with a limit.
+
+        One that is marketable when it is sent meets the market that a market order would. One with a trigger meets it
+        where it is triggered, not at an extreme that the bar reaches later.
+        """
+        if order.liquidity_side == LiquiditySide.MAKER:
+            waits = self._waiting.get(order.client_order_id.value, -1) >= self._now_ms()
+            return self._empty_book() if waits else None
+        if order.order_type == OrderType.LIMIT:
+            if self._execution.plain or market is None:
                 return None
-            return OrderBook(self._instrument.id, BookType.L2_MBP)
-        side = Side.BUY if _order.side == OrderSide.BUY else Side.SELL
-        self.references[order_id] = reference
-        return self._book(self._execution.slippage.worse(reference, side, tick=self._tick, grid=self._grid))
+            opened = self._execution.fill == "next-open"
+            reference = self._next_open(order) if opened else market.as_decimal()
+            if reference is None or _is_beyond_limit(order, reference):
+                self._waiting[order.client_order_id.value] = self._now_ms()
+                return self._empty_book()
+        else:
+            met = order.ts_triggered is not None and -(-order.ts_triggered // MS) == self._now_ms()
+            reference = self._triggered(order) if met else order.price.as_decimal()
+            if _is_beyond_limit(order, reference):
+                reference = order.price.as_decimal()
+        return self._book(self._slipped(order, reference))
+
+    def _slipped(self, order: Any, reference: Decimal) -> Decimal:  # noqa: ANN401 - as above
+        """Return what a taker pays where the market's price is `reference`: never more than its limit, if it has one.
+
+        The reference is kept for the books.
+        """
+        side = Side.BUY if order.side == OrderSide.BUY else Side.SELL
+        self.references[order.client_order_id.value] = reference
+        paid = self._execution.slippage.worse(reference, side, tick=self._tick, grid=self._grid)
+        return order.price.as_decimal() if order.order_type in _LIMITS and _is_beyond_limit(order, paid) else paid
 
     def _is_too_late(self, order: Any, foreseen: Foreseen) -> bool:  # noqa: ANN401 - as above
         if order.order_type in _MARKET:
@@ -137,18 +189,22 @@ class PriceModel(FillModel):
         if kind in _MARKET and market is not None:
             if self._execution.fill == "close":
                 return market.as_decimal()
-            if (row := self._row_from(self._now_ms())) == len(self._bars):
-                self._reasons[order.client_order_id.value] = NO_NEXT_OPEN
-                return None
-            opened = self._bars.price("open", row)
-            if self.liquidation is not None and self.liquidation.is_gone_by_open(row, opened, self._now_ns()):
-                # The next look at the bars closes the position, and the order would open another one.
-                self._reasons[order.client_order_id.value] = GONE_BY_OPEN
-                return None
-            return opened
+            return self._next_open(order)
         if kind in _TRIGGERED and self._execution.slippage:
             return self._triggered(order)
         return None
+
+    def _next_open(self, order: Any) -> Decimal | None:  # noqa: ANN401 - as above
+        """Return the open that an order sent now meets; `None`, with the reason, where it meets none."""
+        if (row := self._row_from(self._now_ms())) == len(self._bars):
+            self._reasons[order.client_order_id.value] = NO_NEXT_OPEN
+            return None
+        opened = self._bars.price("open", row)
+        if self.liquidation is not None and self.liquidation.is_gone_by_open(row, opened, self._now_ns()):
+            # The next look at the bars closes the position, and the order would open another one.
+            self._reasons[order.client_order_id.value] = GONE_BY_OPEN
+            return None
+        return opened
 
     def _triggered(self, order: Any) -> Decimal:  # noqa: ANN401 - as above
         """Return the trigger, or the open where the bar opened beyond it.
@@ -163,7 +219,7 @@ class PriceModel(FillModel):
         if inside or row < 0:
             return trigger
         opened = self._bars.price("open", row)
-        rises = (order.side == OrderSide.BUY) != (order.order_type == OrderType.MARKET_IF_TOUCHED)
+        rises = (order.side == OrderSide.BUY) != (order.order_type in _TOUCHED)
         return max(opened, trigger) if rises else min(opened, trigger)
 
     def _row_from(self, time_ms: int) -> int:
@@ -178,12 +234,20 @@ class PriceModel(FillModel):
             raise RuntimeError("the price model was not given the engine's clock")
         return self._clock.timestamp_ns()
 
+    def _empty_book(self) -> OrderBook:
+        return OrderBook(self._instrument.id, BookType.L2_MBP)
+
     def _book(self, price: Decimal) -> OrderBook:
-        book = OrderBook(self._instrument.id, BookType.L2_MBP)
+        book = self._empty_book()
         level = Price.from_decimal_dp(price, self._instrument.price_precision)
         book.add(BookOrder(OrderSide.SELL, level, self._size, 1), 0, 0, 0)
         book.add(BookOrder(OrderSide.BUY, level, self._size, 2), 0, 0, 0)
         return book
+
+
+def _is_beyond_limit(order: Any, price: Decimal) -> bool:  # noqa: ANN401 - the engine's order types share no base
+    limit: Decimal = order.price.as_decimal()
+    return price > limit if order.side == OrderSide.BUY else price < limit
 
 
 def _triggered_since(order: Any) -> int:  # noqa: ANN401 - the engine's order types share no base
