@@ -135,6 +135,24 @@ def test_what_closes_a_position_passes_the_gates_too(close: Any, run: Run, make_
     assert [(fill.side.value, fill.quantity) for fill in output.fills] == [("sell", 3), ("buy", 3)]
 
 
+@pytest.mark.parametrize("name", ["submit_order", "close_position", "close_all_positions", "market_exit"])
+def test_a_strategy_with_a_method_of_its_own_passes_the_gates_by_its_super_call(
+    name: str, run: Run, make_klines: Make, kit: Any
+) -> None:
+    def passed_on(strategy: Any, *args: Any, **kwargs: Any) -> None:
+        strategy.own["called"].append(name)
+        getattr(super(own, strategy), name)(*args, **kwargs)
+
+    own: Any = type("Own", (kit.Scripted,), {name: passed_on})
+    ways = {"close_position": close_each, "close_all_positions": close_all, "market_exit": leave}
+    called: list[str] = []
+    script = {0: [kit.sell("3")], 1: [ways.get(name, kit.buy("3"))]}
+    output = run(make_klines(STEADY * 4), kit.Source(own, {"script": script, "called": called}), gates=[no_buys])
+    assert called == [name] * (2 if name == "submit_order" else 1)
+    assert [denial.reason for denial in output.denials] == [WHY]
+    assert [fill.side.value for fill in output.fills] == ["sell"]
+
+
 def test_an_exit_at_the_market_that_is_refused_is_counted_and_leaves_the_position(
     run: Run, make_klines: Make, kit: Any
 ) -> None:
@@ -158,10 +176,8 @@ def test_a_refusal_leaves_nothing_on_the_strategy(run: Run, make_klines: Make, k
     source = kit.Source(listening(kit), {"script": {0: [kit.buy("1")]}, "told": [], "events": []})
     run(make_klines(STEADY * 2), source, gates=[no_buys])
     (strategy,) = source.built
-    assert (
-        not {"submit_order", "close_position", "market_exit", "on_order_denied", "on_order_event"}
-        & vars(strategy).keys()
-    )
+    assert not {"_refusals", "on_order_denied", "on_order_event"} & vars(strategy).keys()
+    assert type(strategy) is source.cls
 
 
 def test_what_a_gate_raises_ends_the_run(run: Run, make_klines: Make, kit: Any) -> None:

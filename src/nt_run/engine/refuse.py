@@ -33,6 +33,7 @@ _FINEST = Decimal(1).scaleb(-15)
 """Finer than any instrument's step, and within the sixteen decimals of the engine's numbers."""
 _EXIT = "MARKET_EXIT"
 """What the engine marks the orders of `market_exit` with."""
+_KEPT_AS = "_refusals"
 _TOLD = ("on_order_denied", "on_order_modify_rejected", "on_order_event")
 
 
@@ -41,34 +42,24 @@ class Refusals:
 
     `reasons` is why each refused order was, by client order id; `changes` why the last change of an order was. An order
     list is refused as a whole, by its first order, if a gate refuses one of its orders.
-
-    The engine's own `close_position`, `close_all_positions` and `market_exit` send their orders past Python. The first
-    two are done here in the same way, order by order; the third asks first, and is left to the engine if all may pass.
     """
 
     def __init__(self, gates: Sequence[Gate]) -> None:
         self.reasons: dict[str, str] = {}
         self.changes: dict[str, str] = {}
         self._gates = tuple(gates)
+        self._cls: type[Strategy] | None = None
         self._put_in: list[str] = []
 
     def install(self, strategy: Strategy) -> None:
-        """Put the gates before what submits and changes orders; does nothing without a gate."""
-        if not self._gates:
-            return
-        self._put(strategy, "submit_order", self._submit_order(strategy))
-        self._put(strategy, "submit_order_list", self._submit_order_list(strategy))
-        self._put(strategy, "modify_order", self._modify_order(strategy))
-        self._put(strategy, "modify_orders", self._modify_orders(strategy))
-        for name, stand_in in (
-            ("close_position", self._close_position(strategy)),
-            ("close_all_positions", _close_all_positions(strategy)),
-            ("market_exit", self._market_exit(strategy)),
-        ):
-            if getattr(cast("Any", type(strategy)), name) is getattr(Strategy, name):
-                self._put(strategy, name, stand_in)
+        """Put the gates between the strategy and the engine."""
+        self._cls = cls = type(strategy)
+        make = cast("Callable[..., type[Strategy]]", type(cls))
+        space = {"__slots__": (), "__module__": cls.__module__, "__doc__": cls.__doc__}
+        strategy.__class__ = make(cls.__name__, (cls, _Gated), space)
+        self._put(strategy, _KEPT_AS, self)
         for name in _TOLD:
-            if getattr(cast("Any", type(strategy)), name) is not getattr(Strategy, name):
+            if getattr(cast("Any", cls), name) is not getattr(Strategy, name):
                 self._put(strategy, name, self._told(getattr(strategy, name)))
 
     def release(self, strategy: Strategy) -> None:
@@ -76,126 +67,49 @@ class Refusals:
         for name in self._put_in:
             delattr(strategy, name)
         self._put_in.clear()
+        if self._cls is not None:
+            strategy.__class__ = self._cls
 
-    def _put(self, strategy: Strategy, name: str, value: object) -> None:
-        if name not in vars(strategy):
-            self._put_in.append(name)
-        setattr(strategy, name, value)
+    def forbids(self, strategy: Strategy, order: Any) -> str | None:  # noqa: ANN401 - the engine's orders share no base
+        """Return why an order is refused, `None` if it may pass."""
+        for gate in self._gates:
+            if reason := gate(strategy, order):
+                return reason
+        return None
 
-    def _submit_order(self, strategy: Strategy) -> Callable[..., None]:
-        submit: Callable[..., None] = cast("Any", strategy).submit_order
+    def passed(self, strategy: Strategy, order: Any) -> Any:  # noqa: ANN401 - as above
+        """Return the order as it is, or a copy that the engine denies."""
+        reason = self.forbids(strategy, order)
+        return order if reason is None else self.refused(order, reason)
 
-        def submit_order(order: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-            if reason := self._forbids(strategy, order):
-                order = self._refused(order, reason)
-            submit(order, *args, **kwargs)
+    def refused(self, order: Any, reason: str) -> Any:  # noqa: ANN401 - as above
+        """Return a copy of the order that the engine denies."""
+        self.reasons[order.client_order_id.value] = reason
+        return _copy(order, {"quantity": str(order.quantity.as_decimal().quantize(_FINEST))})
 
-        return submit_order
-
-    def _submit_order_list(self, strategy: Strategy) -> Callable[..., None]:
-        submit: Callable[..., None] = cast("Any", strategy).submit_order_list
-
-        def submit_order_list(orders: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-            first, *rest = orders
-            reasons = (self._forbids(strategy, order) for order in (first, *rest))
-            if reason := next(filter(None, reasons), None):
-                orders = [self._refused(first, reason), *rest]
-            submit(orders, *args, **kwargs)
-
-        return submit_order_list
-
-    def _modify_order(self, strategy: Strategy) -> Callable[..., None]:
-        modify: Callable[..., None] = cast("Any", strategy).modify_order
-
-        def modify_order(
-            client_order_id: ClientOrderId,
-            quantity: Quantity | None = None,
-            price: Price | None = None,
-            trigger_price: Price | None = None,
-            *args: Any,  # noqa: ANN401 - passed on
-            **kwargs: Any,  # noqa: ANN401 - passed on
-        ) -> None:
-            change = self._change(strategy, client_order_id, quantity, price, trigger_price)
-            modify(*change, *args, **kwargs)
-
-        return modify_order
-
-    def _modify_orders(self, strategy: Strategy) -> Callable[..., None]:
-        modify: Callable[..., None] = cast("Any", strategy).modify_orders
-
-        def modify_orders(updates: Sequence[_Change], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-            modify([self._change(strategy, *update) for update in updates], *args, **kwargs)
-
-        return modify_orders
-
-    def _close_position(self, strategy: Strategy) -> Callable[..., None]:
-        def close_position(
-            position: Position,
-            client_id: ClientId | None = None,
-            tags: Sequence[str] | None = None,
-            time_in_force: TimeInForce | None = None,
-            reduce_only: bool | None = None,  # noqa: FBT001 - the engine's own signature
-            quote_quantity: bool | None = None,  # noqa: FBT001 - as above
-            params: dict[str, Any] | None = None,
-        ) -> None:
-            if not position.is_closed:
-                order = _closing(
-                    strategy,
-                    position,
-                    tags=tags,
-                    time_in_force=time_in_force,
-                    reduce_only=reduce_only is not False,
-                    quote_quantity=quote_quantity,
-                )
-                cast("Any", strategy).submit_order(order, position.id, client_id, params)
-
-        return close_position
-
-    def _market_exit(self, strategy: Strategy) -> Callable[[], None]:
-        leave: Callable[[], None] = cast("Any", strategy).market_exit
-
-        def market_exit() -> None:
-            held: list[Position] = cast("Any", strategy).cache.positions_open(strategy_id=strategy.strategy_id)
-            closing = [_closing(strategy, position, tags=[_EXIT], reduce_only=True) for position in held]
-            refused = [order for order in closing if self._forbids(strategy, order)]
-            if not refused:
-                leave()
-                return
-            for position, order in zip(held, closing, strict=True):
-                cast("Any", strategy).cancel_all_orders(position.instrument_id)
-                cast("Any", strategy).submit_order(order, position.id)
-
-        return market_exit
-
-    def _change(
+    def change(
         self,
         strategy: Strategy,
         order_id: ClientOrderId,
-        quantity: Quantity | None,
-        price: Price | None,
-        trigger_price: Price | None,
+        quantity: Quantity | None = None,
+        price: Price | None = None,
+        trigger_price: Price | None = None,
     ) -> "_Change":
         """Return a change of an order as it is, or one that the engine rejects."""
         self.changes.pop(order_id.value, None)
         order: Any = strategy.cache.order(order_id)
         wanted = {"quantity": quantity, "price": price, "trigger_price": trigger_price}
         given = {name: str(value) for name, value in wanted.items() if value is not None}
-        if order is not None and (reason := self._forbids(strategy, _copy(order, given))):
+        if order is not None and (reason := self.forbids(strategy, _copy(order, given))):
             self.changes[order_id.value] = reason
             amount = quantity if quantity is not None else order.quantity
             quantity = Quantity.from_decimal(amount.as_decimal().quantize(_FINEST))
         return order_id, quantity, price, trigger_price
 
-    def _forbids(self, strategy: Strategy, order: Any) -> str | None:  # noqa: ANN401 - the engine's orders share no base
-        for gate in self._gates:
-            if reason := gate(strategy, order):
-                return reason
-        return None
-
-    def _refused(self, order: Any, reason: str) -> Any:  # noqa: ANN401 - as above
-        """Return a copy of the order that the engine denies."""
-        self.reasons[order.client_order_id.value] = reason
-        return _copy(order, {"quantity": str(order.quantity.as_decimal().quantize(_FINEST))})
+    def _put(self, strategy: Strategy, name: str, value: object) -> None:
+        if name not in vars(strategy):
+            self._put_in.append(name)
+        setattr(strategy, name, value)
 
     def _told(self, callback: Callable[[Any], object]) -> Callable[[Any], object]:
         def told(event: Any) -> object:  # noqa: ANN401 - any order event
@@ -209,24 +123,92 @@ class Refusals:
         return told
 
 
-type _Change = tuple[ClientOrderId, Quantity | None, Price | None, Price | None]
-"""Of which order, and its new quantity, price and trigger price."""
+class _Gated(Strategy):
+    """What sends and changes orders, behind a strategy's own class and before the engine's: `super()` ends here.
 
+    The engine's own `close_position`, `close_all_positions` and `market_exit` send their orders past Python. The first
+    two are done here in the same way, order by order; the third asks first, and is left to the engine if all may pass.
+    """
 
-def _close_all_positions(strategy: Strategy) -> Callable[..., None]:
+    __slots__ = ()
+
+    def submit_order(self, order: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
+        cast("Any", super()).submit_order(_of(self).passed(self, order), *args, **kwargs)
+
+    def submit_order_list(self, orders: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
+        refusals, (first, *rest) = _of(self), orders
+        reasons = (refusals.forbids(self, order) for order in (first, *rest))
+        if reason := next(filter(None, reasons), None):
+            orders = [refusals.refused(first, reason), *rest]
+        cast("Any", super()).submit_order_list(orders, *args, **kwargs)
+
+    def modify_order(
+        self,
+        client_order_id: ClientOrderId,
+        quantity: Quantity | None = None,
+        price: Price | None = None,
+        trigger_price: Price | None = None,
+        *args: Any,  # noqa: ANN401 - passed on
+        **kwargs: Any,  # noqa: ANN401 - passed on
+    ) -> None:
+        change = _of(self).change(self, client_order_id, quantity, price, trigger_price)
+        cast("Any", super()).modify_order(*change, *args, **kwargs)
+
+    def modify_orders(self, updates: Sequence["_Change"], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
+        refusals = _of(self)
+        cast("Any", super()).modify_orders([refusals.change(self, *each) for each in updates], *args, **kwargs)
+
+    def close_position(
+        self,
+        position: Position,
+        client_id: ClientId | None = None,
+        tags: Sequence[str] | None = None,
+        time_in_force: TimeInForce | None = None,
+        reduce_only: bool | None = None,  # noqa: FBT001 - the engine's own signature
+        quote_quantity: bool | None = None,  # noqa: FBT001 - as above
+        params: dict[str, Any] | None = None,
+    ) -> None:
+        if not position.is_closed:
+            order = _closing(
+                self,
+                position,
+                tags=tags,
+                time_in_force=time_in_force,
+                reduce_only=reduce_only is not False,
+                quote_quantity=quote_quantity,
+            )
+            _Gated.submit_order(self, order, position.id, client_id, params)
+
     def close_all_positions(
+        self,
         instrument_id: InstrumentId,
         position_side: PositionSide | None = None,
         *args: Any,  # noqa: ANN401 - passed on
         **kwargs: Any,  # noqa: ANN401 - passed on
     ) -> None:
-        held: list[Position] = cast("Any", strategy).cache.positions_open(
-            instrument_id=instrument_id, strategy_id=strategy.strategy_id, side=position_side
+        held: list[Position] = cast("Any", self).cache.positions_open(
+            instrument_id=instrument_id, strategy_id=self.strategy_id, side=position_side
         )
         for position in held:
-            cast("Any", strategy).close_position(position, *args, **kwargs)
+            _Gated.close_position(self, position, *args, **kwargs)
 
-    return close_all_positions
+    def market_exit(self) -> None:
+        held: list[Position] = cast("Any", self).cache.positions_open(strategy_id=self.strategy_id)
+        closing = [_closing(self, position, tags=[_EXIT], reduce_only=True) for position in held]
+        if not any(_of(self).forbids(self, order) for order in closing):
+            cast("Any", super()).market_exit()
+            return
+        for position, order in zip(held, closing, strict=True):
+            cast("Any", self).cancel_all_orders(position.instrument_id)
+            _Gated.submit_order(self, order, position.id)
+
+
+def _of(strategy: Strategy) -> Refusals:
+    return vars(strategy)[_KEPT_AS]
+
+
+type _Change = tuple[ClientOrderId, Quantity | None, Price | None, Price | None]
+"""Of which order, and its new quantity, price and trigger price."""
 
 
 def _closing(strategy: Strategy, position: Position, **terms: Any) -> Any:  # noqa: ANN401 - as above
