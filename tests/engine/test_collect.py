@@ -61,11 +61,15 @@ def test_a_strategy_finds_its_closed_orders_for_thirty_days_and_little_longer(
     assert len(output.fills) == 1
 
 
-def test_turning_a_position_round_with_one_order_is_denied_with_what_to_do(
+def test_turning_a_position_round_with_a_resting_order_is_denied_with_what_to_do(
     run: Callable[..., EngineOutput], make_klines: Callable[..., Klines], kit: Any
 ) -> None:
+    def turn(strategy: Any, _bar: Any) -> None:
+        make, amount = strategy.order_factory.limit, strategy.amount("900")
+        strategy.submit_order(make(strategy.own["instrument_id"], kit.SELL, amount, strategy.price("100.5")))
+
     # 600 × 100 of 100,000 are tied up; 900 more would be needed, though the short would tie up 300 only.
-    output = run(make_klines(STEADY * 4), {0: [kit.buy("600")], 2: [kit.sell("900")]})
+    output = run(make_klines(STEADY * 4), {0: [kit.buy("600")], 2: [turn]})
     assert [denial.reason for denial in output.denials] == [TURNED_AT_ONCE]
     assert "close first and enter in on_position_closed" in TURNED_AT_ONCE
 

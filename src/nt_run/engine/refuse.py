@@ -26,6 +26,8 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy
 
+from nt_run.engine.reverse import Reversals, Send
+
 type Gate = Callable[[Strategy, Any], str | None]
 """Asked with the strategy and each order it sends: why the order is refused, `None` if it may pass."""
 
@@ -44,10 +46,10 @@ class Refusals:
     list is refused as a whole, by its first order, if a gate refuses one of its orders.
     """
 
-    def __init__(self, gates: Sequence[Gate]) -> None:
+    def __init__(self, gates: Sequence[Gate], reversals: Reversals) -> None:
         self.reasons: dict[str, str] = {}
         self.changes: dict[str, str] = {}
-        self._gates = tuple(gates)
+        self._gates, self._reversals = tuple(gates), reversals
         self._cls: type[Strategy] | None = None
         self._put_in: list[str] = []
 
@@ -77,10 +79,15 @@ class Refusals:
                 return reason
         return None
 
-    def passed(self, strategy: Strategy, order: Any) -> Any:  # noqa: ANN401 - as above
-        """Return the order as it is, or a copy that the engine denies."""
+    def passed(self, strategy: Strategy, order: Any, send: Send) -> Any:  # noqa: ANN401 - as above
+        """Return the order as it is, a copy that the engine denies, or the part of it that `send` is to follow."""
         reason = self.forbids(strategy, order)
-        return order if reason is None else self.refused(order, reason)
+        rest = None if reason else self._reversals.excess(strategy, order)
+        if rest is not None:
+            reason = self._reversals.refusal(strategy, order, rest)
+        if reason:
+            return self.refused(order, reason)
+        return order if rest is None else self._reversals.split(strategy, order, rest, send)
 
     def refused(self, order: Any, reason: str) -> Any:  # noqa: ANN401 - as above
         """Return a copy of the order that the engine denies."""
@@ -133,7 +140,10 @@ class _Gated(Strategy):
     __slots__ = ()
 
     def submit_order(self, order: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-        cast("Any", super()).submit_order(_of(self).passed(self, order), *args, **kwargs)
+        def send(strategy: Strategy, later: Any) -> None:  # noqa: ANN401 - any order
+            cast("Any", Strategy).submit_order(strategy, later, *args, **kwargs)
+
+        send(self, _of(self).passed(self, order, send))
 
     def submit_order_list(self, orders: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
         refusals, (first, *rest) = _of(self), orders

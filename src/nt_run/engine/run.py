@@ -23,6 +23,7 @@ from nt_run.engine.instrument import SpecCheck, build_instrument, compare_with_s
 from nt_run.engine.prices import LimitWatch, PriceModel
 from nt_run.engine.protect import Protector
 from nt_run.engine.refuse import Gate, Refusals
+from nt_run.engine.reverse import Reversals
 from nt_run.engine.sizer import EntrySizer, SizingRecord, check_atr
 from nt_run.engine.source import StrategySource, build_strategy
 from nt_run.engine.venue import VENUE, add_venue, open_engine
@@ -129,13 +130,15 @@ def _run_once(run: EngineInput, watch: LimitWatch, *, priced: bool) -> EngineOut
         run.strategy, run.params, run.history or run.klines, run.sizing.method, sizer, instrument, bar_type
     )
     protector = Protector(run.protection, run.specs, instrument, run.klines.interval, run.balance)
+    reversals = Reversals(run.specs, run.fees, run.sizing.leverage, bar_type)
     filters = FilterGate(run.specs, instrument, bar_type, _price(run.klines, "open", 0))
-    refusals = Refusals([*protector.gates, *run.gates, filters, watch])
+    refusals = Refusals([*protector.gates, *run.gates, filters, watch], reversals)
     plan = FundingPlan(run.funding, run.klines)
     follower = _make_follower(run, instrument, plan)
-    prices = _make_prices(run, instrument, refusals.reasons) if priced else None
+    bars, tick = match_bars(run.klines, run.fine), run.specs.tick_size
+    prices = PriceModel(bars, instrument, run.execution, tick=tick, reasons=refusals.reasons) if priced else None
     orders = _make_orders(run, refusals, prices, follower)
-    hooks = [part.hooks(bar_type) for part in (sizer, estimator, protector, follower) if part is not None]
+    hooks = [part.hooks(bar_type) for part in (sizer, estimator, protector, follower, reversals) if part is not None]
     guard = Guard(bar_type, together(*hooks, orders.hooks()))
     try:
         with guard.interruptible(), open_engine() as engine:
@@ -154,9 +157,8 @@ def _run_once(run: EngineInput, watch: LimitWatch, *, priced: bool) -> EngineOut
         guard.release(strategy)
         refusals.release(strategy)
         sizer.release()
-        for part in (prices, follower):
-            if part is not None:
-                part.release()
+        for part in filter(None, (prices, follower)):
+            part.release()
     return output if follower is None else replace(output, **follower.told(output.fills))
 
 
@@ -250,16 +252,11 @@ def _make_sizer(run: EngineInput, instrument: CryptoPerpetual, estimator: Estima
     )
 
 
-def _make_prices(run: EngineInput, instrument: CryptoPerpetual, reasons: dict[str, str]) -> PriceModel:
-    bars = match_bars(run.klines, run.fine)
-    return PriceModel(bars, instrument, run.execution, tick=run.specs.tick_size, reasons=reasons)
-
-
 def _make_orders(
     run: EngineInput, refusals: Refusals, prices: PriceModel | None, follower: Follower | None
 ) -> OrderCollector:
-    references, liquidated = prices and prices.references, follower and follower.charges.plain
-    return OrderCollector(refusals, references, liquidated, keep_sent=run.keep_sent)
+    liquidated = follower and follower.charges.plain
+    return OrderCollector(refusals, prices and prices.references, liquidated, keep_sent=run.keep_sent)
 
 
 def _make_follower(run: EngineInput, instrument: CryptoPerpetual, plan: FundingPlan) -> Follower | None:

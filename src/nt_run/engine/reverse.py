@@ -1,0 +1,82 @@
+"""Turns a position round with one order, as the exchange does.
+
+At the exchange the part of an order that closes needs no margin, and frees some for the part that opens. The engine
+asks for the margin of the whole order. Where the account does not have that free, a market order is sent in two: a
+reduce-only one that closes, and once it is filled the strategy's own for the rest, both at the same moment.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, cast
+
+from nautilus_trader.model import BarType, OrderSide, OrderType, Price, Quantity
+from nautilus_trader.trading import Strategy
+
+from nt_run.engine.account import account_equity
+from nt_run.engine.instrument import ensure_currency
+from nt_run.engine.venue import VENUE
+from nt_run.model import Fees
+from nt_run.specs import InstrumentSpecs
+
+TURN_TOO_LARGE = "initial margin of the turned position exceeds what closing the opposite one leaves: turn with less"
+type Send = Callable[[Strategy, Any], object]
+
+
+class Reversals:
+    """Splits the market orders of one strategy that turn its position round and would be denied for margin."""
+
+    def __init__(self, specs: InstrumentSpecs, fees: Fees, leverage: Decimal, bar_type: BarType) -> None:
+        self._specs, self._fees, self._leverage = specs, fees, leverage
+        self._bar_type = bar_type
+        self._currency = ensure_currency(specs.quote_asset)
+        self._rest: dict[str, tuple[Any, Send]] = {}
+        """By the order that closes: the order for the rest, and what sends it."""
+
+    def hooks(self, _bar_type: BarType) -> dict[str, Callable[..., None]]:
+        """Return what is to be called ahead of the strategy's callbacks."""
+        return {"on_order_filled": self._closed, "on_order_rejected": self._not_closed}
+
+    def excess(self, strategy: Strategy, order: Any) -> Decimal | None:  # noqa: ANN401 - the engine's orders share no base
+        """Return how much of a market order opens behind the position it closes, if the engine would deny the whole.
+
+        `None` for every other order, and for one that the engine may judge as it is.
+        """
+        if order.order_type != OrderType.MARKET or order.is_reduce_only or order.is_quote_quantity or self._rest:
+            return None
+        held: Decimal = cast("Any", strategy.portfolio).net_position(order.instrument_id)
+        quantity: Decimal = order.quantity.as_decimal()
+        bar = cast("Any", strategy).cache.bar(self._bar_type)
+        if not held or (held > 0) == (order.side == OrderSide.BUY) or quantity <= abs(held) or bar is None:
+            return None
+        price, rest = bar.close.as_decimal(), quantity - abs(held)
+        account: Any = strategy.cache.account_for_venue(VENUE)
+        enough = account.balance_free(self._currency).as_decimal() * self._leverage >= quantity * price
+        small = rest < self._specs.min_quantity or rest * price < self._specs.min_notional
+        return None if enough or small else rest
+
+    def refusal(self, strategy: Strategy, order: Any, rest: Decimal) -> str | None:  # noqa: ANN401 - as above
+        """Return why the exchange refuses an order of which `rest` opens; `None` if the account can bear that."""
+        close: Price = cast("Any", strategy).cache.bar(self._bar_type).close
+        price, closing = close.as_decimal(), order.quantity.as_decimal() - rest
+        equity = account_equity(strategy, order.instrument_id, self._currency, close)
+        left = equity - closing * price * self._fees.taker
+        return TURN_TOO_LARGE if rest * price > left * self._leverage else None
+
+    def split(self, strategy: Strategy, order: Any, rest: Decimal, send: Send) -> Any:  # noqa: ANN401 - as above
+        """Return the order that closes, to be sent now; `send` is called with the other once it is filled."""
+        size: Quantity = order.quantity
+        closing = Quantity.from_decimal_dp(size.as_decimal() - rest, size.precision)
+        first = strategy.order_factory.market(
+            order.instrument_id, order.side, closing, reduce_only=True, tags=order.tags
+        )
+        fields = {**order.to_dict(), "quantity": str(Quantity.from_decimal_dp(rest, size.precision))}
+        self._rest[first.client_order_id.value] = cast("Any", type(order)).from_dict(fields), send
+        return first
+
+    def _closed(self, strategy: Strategy, event: Any) -> None:  # noqa: ANN401 - an order's fill or rejection
+        if waiting := self._rest.pop(event.client_order_id.value, None):
+            order, send = waiting
+            send(strategy, order)
+
+    # What keeps the first order from filling keeps the second, which the strategy is to hear.
+    _not_closed = _closed
