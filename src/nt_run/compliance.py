@@ -96,6 +96,7 @@ def check_fills(
         told = [
             *_wrong_price(fill, bars, bar, rules.execution, limit),
             *_wrong_slippage(fill, rules, increment, limit),
+            *_beyond(fill, limit, bars.price("open", bar) if position * signed < 0 and bar >= 0 else None),
             *_wrong_quantity(fill, rules),
             *_wrong_fee(fill, rules),
         ]
@@ -156,7 +157,6 @@ def _wrong_slippage(fill: Fill, rules: Rules, increment: Decimal, limit: Limit |
     # A sale fetches at least one tick.
     least = min(asked, fill.reference - increment) if fill.side is Side.SELL else asked
     if limit is not None:
-        yield from _beyond(fill, limit)
         least = min(least, fill.side.sign * (limit.price - fill.reference))
     elif "limit" in fill.order_type:
         least = ZERO  # the folder of an earlier version does not tell the limit
@@ -167,9 +167,14 @@ def _wrong_slippage(fill: Fill, rules: Rules, increment: Decimal, limit: Limit |
         yield "price off the tick", f"a multiple of {increment:f}", f"{fill.price:f}"
 
 
-def _beyond(fill: Fill, limit: Limit) -> _Wrong:
-    """Whether a limit order filled at another price than its own; one that takes may do so at a better one."""
-    better = fill.side.sign * (limit.price - fill.price)
+def _beyond(fill: Fill, limit: Limit | None, opened: Decimal | None) -> _Wrong:
+    """Whether a limit order filled at another price than its own; one that takes may do so at a better one.
+
+    One that closes a position which came to be behind a gap, at the open that has jumped over the order, does so there.
+    """
+    better = ZERO if limit is None else fill.side.sign * (limit.price - fill.price)
+    if limit is None or (better > 0 and fill.price == opened):
+        return
     if fill.liquidity is Liquidity.MAKER and better:
         yield "price", f"{limit.price:f}, its limit", f"{fill.price:f}"
     elif better < 0:

@@ -6,7 +6,7 @@ own extremes stand in.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,12 @@ from nt_run.klines import Klines
 from nt_run.margin import MarginMode, MarginRules
 from nt_run.matching import replaced
 from nt_run.model import Fees, Fill, FundingRate, Side, format_iso
+from nt_run.sizing import to_step
 
 MARK_KLINES, BAR_EXTREMES, NOT_REACHABLE = "mark klines", "bar extremes", "not reachable"
 GROWTH = 10
 """How many times its start an account may grow to before `is_reachable` has to be asked again."""
+_CENT = Decimal("1e-8")
 _MARK_BEYOND_LAST = Decimal("0.1")
 """How far beyond the last prices' extremes the mark price is taken to go, as a fraction."""
 
@@ -184,6 +186,33 @@ def margin_object(
 ) -> dict[str, Any]:
     """Return `margin` (mode, brackets, the prices that liquidation went by) and `liquidations` of a run."""
     return {"margin": _rules(plan, klines, leverage), "liquidations": _listed(liquidations)}
+
+
+def closing_terms(
+    position: Decimal, entry: Decimal, behind: Decimal, exact: Decimal, *, tick: Decimal, fee_rate: Decimal | None
+) -> tuple[Decimal, Decimal, Decimal]:
+    """Return the price of a liquidation, the profit it realises and what is charged for it (quote asset).
+
+    Where a tick is worth more than the maintenance margin, the price is rounded in the trader's favour: he never loses
+    more than what stands behind the position.
+
+    Args:
+        position: Signed, in the base asset.
+        entry: Its average price.
+        behind: What stands behind it, its open profit aside, in the quote asset.
+        exact: The liquidation price, not rounded.
+        tick: What the price is rounded to.
+        fee_rate: What is charged at most, as a fraction of notional; `None` takes all that is left.
+    """
+    against, other = (ROUND_FLOOR, ROUND_CEILING) if position > 0 else (ROUND_CEILING, ROUND_FLOOR)
+    price = max(to_step(exact, tick, against), tick)
+    if behind + position * (price - entry) < 0:
+        price = max(to_step(exact, tick, other), tick)
+    profit = position * (price - entry)
+    left = max(behind + profit, Decimal(0))
+    if fee_rate is not None:
+        left = min(left, abs(position) * price * fee_rate)
+    return price, profit, left.quantize(_CENT, ROUND_DOWN)
 
 
 def _rules(plan: MarginPlan, klines: Klines, leverage: Decimal) -> dict[str, Any]:

@@ -170,13 +170,16 @@ class SolvencyCheck:
         return found
 
     def undue(self) -> list[Violation]:
-        """Return the liquidations in bars that did not reach their price."""
+        """Return the liquidations in bars that did not reach their price.
+
+        One ahead of an order that meets the next open is booked before that: the next bar must open beyond the price.
+        """
         found: list[Violation] = []
         for number, fill in self._course.forced:
             held, row = self._course.before[number], self._row(fill.time_ns)
             if row is not None and held.position:
                 extreme = self._extreme(held, row)
-                if (left := held.left(extreme, self._terms)) > _SLACK:
+                if (left := held.left(extreme, self._terms)) > _SLACK and not self._is_gone_by_open(held, row + 1):
                     told = (f"none: {extreme:f} leaves {left:.8f}", f"at {fill.price:f}")
                     found.append(Violation(CHECK, "liquidation", fill.time_ns, *told))
         return found
@@ -243,6 +246,12 @@ class SolvencyCheck:
     def _row(self, time_ns: int) -> int | None:
         row = int(np.searchsorted(self._ends, time_ns))
         return row if row < len(self._ends) and self._ends[row] == time_ns else None
+
+    def _is_gone_by_open(self, held: Held, row: int) -> bool:
+        if row == len(self._bars):
+            return False
+        prices = (self._extreme(held, row), self._bars.price("open", row))
+        return all(held.left(price, self._terms) <= _SLACK for price in prices)
 
     def _extreme(self, held: Held, row: int) -> Decimal:
         return self._bars.price("low" if held.position > 0 else "high", row)

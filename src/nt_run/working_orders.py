@@ -106,8 +106,11 @@ def _wrong_price(order: RestingOrder, fill: Fill, bars: MatchBars) -> str | None
         row = bars.ending_at(fill.time_ns)
         opened = None if row is None else bars.price("open", row)
         return None if fill.reference == opened and (off > 0) == order.is_stop else f"{order.level:f}"
-    # A limit that the market had passed when it was sent takes at the market's price.
-    return None if off < 0 and fill.time_ns == order.since_ns else f"{order.level:f}"
+    # A limit that the market had passed when it was sent takes at the market's price. One that closes a position which
+    # came to be behind a gap may meet the open with it.
+    row = bars.ending_at(fill.time_ns)
+    at_open = row is not None and fill.reference == bars.price("open", row)
+    return None if off < 0 and (fill.time_ns == order.since_ns or at_open) else f"{order.level:f}"
 
 
 def _check_terms(order: RestingOrder, tick: Decimal, step: Decimal) -> _Told:

@@ -100,28 +100,99 @@ NEXT_OPEN = Execution(fill="next-open", slippage=Slippage())
 
 
 @pytest.mark.parametrize("again", ["sell", "buy"])
-def test_an_order_meets_no_open_beyond_the_liquidation_price(run: Run, make_klines: Make, kit: Any, again: str) -> None:
-    # 1 BTC at 10 x: LP = 90,000 ÷ 0.996 = 90,361.45. Sent at a close of 100,000, the order would meet 85,000: on the
-    # way there the position is gone. Its margin of 10,000 is lost and no more, and what is sent later finds an account.
+def test_an_order_behind_a_gap_that_liquidates_meets_the_account_that_is_left(
+    run: Run, make_klines: Make, kit: Any, again: str
+) -> None:
+    # 1 BTC at 10 x: LP = 90,000 ÷ 0.996 = 90,361.45. Sent at a close of 100,000, the order meets 85,000: on the way
+    # there the position is gone. Its margin of 10,000 is lost and no more; a sale opens a short, a purchase a long.
     gap = (85_000, 86_000, 84_000, 85_000, 1)
-    script = {0: [kit.buy("1")], 2: [getattr(kit, again)("1")], 3: [kit.buy("0.5")]}
-    output = run(make_klines([FLAT, FLAT, FLAT, gap, gap]), script, execution=NEXT_OPEN, **followed(10))
-    assert [(fill.order_type, fill.price) for fill in output.fills] == [
-        ("market", D(100_000)),
-        ("liquidation", D("90361.4")),
-        ("market", D(85_000)),
+    script = {0: [kit.buy("1")], 2: [getattr(kit, again)("1"), kit.buy("0.2")], 3: [kit.buy("0.5")]}
+    klines = make_klines([FLAT, FLAT, FLAT, gap, gap])
+    output = run(klines, script, execution=NEXT_OPEN, **followed(10))
+    assert [(fill.order_type, fill.side.value, fill.price) for fill in output.fills] == [
+        ("market", "buy", D(100_000)),
+        ("liquidation", "sell", D("90361.4")),
+        ("market", again, D(85_000)),
+        ("market", "buy", D(85_000)),
+        ("market", "buy", D(85_000)),
     ]
-    assert [denial.reason for denial in output.denials] == [GONE_BY_OPEN]
-    # 100,000 − fee of the entry 50 − margin 10,000 − fee of 0.5 BTC at 85,000: 21.25.
-    assert output.balance == D("89928.75")
+    # Sent at the close of bar 2, and booked there like every order that meets the next open.
+    assert {fill.time_ns for fill in output.fills[1:4]} == {klines.close_times()[2] * 1_000_000}
+    assert output.denials == []
+    # 100,000 − fee of the entry 50 − margin 10,000 − fees of 1.7 BTC at 85,000: 72.25.
+    assert output.balance == D("89877.75")
 
 
-def test_a_short_meets_no_open_above_its_liquidation_price(run: Run, make_klines: Make, kit: Any) -> None:
+def test_an_order_behind_a_gap_that_liquidates_all_there_is_lacks_margin(run: Run, make_klines: Make, kit: Any) -> None:
+    # 9 BTC at 10 x, cross: the balance of 99,550 stands behind them, and is gone near 89,298.
+    gap = (85_000, 86_000, 84_000, 85_000, 1)
+    script = {0: [kit.buy("9")], 2: [kit.buy("1")]}
+    output = run(make_klines([FLAT, FLAT, FLAT, gap, gap]), script, execution=NEXT_OPEN, **followed(10, "cross"))
+    assert [fill.order_type for fill in output.fills] == ["market", "liquidation"]
+    assert [denial.reason for denial in output.denials] == ["initial margin exceeds free balance"]
+
+
+def test_what_rests_ends_with_a_position_that_a_gap_liquidates(run: Run, make_klines: Make, kit: Any) -> None:
+    gap = (85_000, 86_000, 84_000, 85_000, 1)
+    stop, target = rest("stop_market", OrderSide.SELL, "1", "70000"), rest("limit", OrderSide.SELL, "1", "120000")
+    script = {0: [kit.buy("1")], 1: [stop], 2: [target, kit.buy("1"), target]}
+    output = run(make_klines([FLAT, FLAT, FLAT, gap, gap]), script, execution=NEXT_OPEN, **followed(10))
+    assert [order.ended for order in output.resting] == ["cancelled", "cancelled", "rejected"]
+    assert [fill.order_type for fill in output.fills] == ["market", "liquidation", "market"]
+
+
+def test_a_bracket_behind_a_gap_that_liquidates_is_sent_whole(run: Run, make_klines: Make, kit: Any) -> None:
+    def bracket(strategy: Any, _bar: object) -> None:
+        orders = strategy.order_factory.bracket(
+            instrument_id=strategy.own["instrument_id"],
+            order_side=OrderSide.BUY,
+            quantity=strategy.amount("1"),
+            tp_price=strategy.price("110000"),
+            sl_trigger_price=strategy.price("80000"),
+        )
+        strategy.submit_order_list(orders)
+
+    gap = (85_000, 86_000, 84_000, 85_000, 1)
+    script = {0: [kit.buy("1")], 2: [bracket]}
+    output = run(make_klines([FLAT, FLAT, FLAT, gap, gap]), script, execution=NEXT_OPEN, **followed(10))
+    assert [(fill.order_type, fill.price) for fill in output.fills][2:] == [("market", 85_000)]
+    assert sorted((order.order_type, order.ended) for order in output.resting) == [
+        ("limit", "open"),
+        ("stop_market", "open"),
+    ]
+
+
+def test_an_exit_behind_a_gap_that_liquidates_finds_nothing_to_close(run: Run, make_klines: Make, kit: Any) -> None:
     # LP = 110,000 ÷ 1.004 = 109,561.75, up to the tick.
     gap = (115_000, 116_000, 114_000, 115_000, 1)
-    script = {0: [kit.sell("1")], 2: [kit.buy("1")]}
+
+    def leave(strategy: Any, _bar: object) -> None:
+        strategy.close_all_positions(strategy.own["instrument_id"])
+
+    script = {0: [kit.sell("1")], 2: [leave]}
     output = run(make_klines([FLAT, FLAT, FLAT, gap, gap]), script, execution=NEXT_OPEN, **followed(10))
     assert [(fill.order_type, fill.price) for fill in output.fills][1:] == [("liquidation", D("109561.8"))]
+    assert [denial.reason for denial in output.denials] == [GONE_BY_OPEN]
+
+
+def test_a_limit_order_jumped_over_by_a_gap_takes_no_more_than_a_margin(run: Run, make_klines: Make, kit: Any) -> None:
+    # A limit to buy at 97,000 rests as the price falls from 100,000 to an open of 90,000, which a sale meets, too:
+    # short from 90,000 at 25 x, LP = 93,600 ÷ 1.004 = 93,227. At 97,000 the order would take 7,000 where the margin is
+    # 3,600: the position came to be behind the gap, so both meet the open. An order at 92,000 keeps its price.
+    gap = (90_000, 90_500, 89_000, 90_000, 1)
+    klines = make_klines([FLAT, FLAT, FLAT, gap, gap])
+    for limit, price in (("97000", 90_000), ("92000", 92_000)):
+        script = {1: [resting_buy(limit)], 2: [kit.sell("1")]}
+        output = run(klines, script, execution=NEXT_OPEN, **followed(25))
+        assert [(fill.order_type, fill.price) for fill in output.fills] == [("market", 90_000), ("limit", price)]
+
+
+def resting_buy(price: str) -> Callable[[Any, Any], None]:
+    def act(strategy: Any, _bar: object) -> None:
+        make, instrument = strategy.order_factory.limit, strategy.own["instrument_id"]
+        strategy.submit_order(make(instrument, OrderSide.BUY, strategy.amount("1"), strategy.price(price)))
+
+    return act
 
 
 def test_an_order_that_meets_its_open_first_is_filled_there(run: Run, make_klines: Make, kit: Any) -> None:

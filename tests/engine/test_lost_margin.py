@@ -15,7 +15,6 @@ from nt_run.execution import Execution, FillTime
 from nt_run.klines import PRICES, Klines
 from nt_run.liquidation import MarginPlan
 from nt_run.margin import MarginMode, MarginRules, build_brackets
-from nt_run.matching import MatchBars, match_bars
 from nt_run.model import Fill
 from nt_run.sizing import SizingRules
 
@@ -88,12 +87,8 @@ def with_gaps(klines: Klines, moves: Sequence[tuple[int, int]]) -> Klines:
     return klines
 
 
-def lost_beyond_margin(fills: Sequence[Fill], leverage: int, bars: MatchBars) -> list[tuple[Fill, Decimal]]:
-    """Each fill that reduced a position by more than its share of the margin, and by how much (quote asset).
-
-    Not counted is a limit order the open has jumped over: it fills at its own price, while what opens the position
-    behind the same gap does so at the open, so that no position ever stood between the two.
-    """
+def lost_beyond_margin(fills: Sequence[Fill], leverage: int) -> list[tuple[Fill, Decimal]]:
+    """Each fill that reduced a position by more than its share of the margin, and by how much (quote asset)."""
     held, entry, margin = D(0), D(0), D(0)
     found: list[tuple[Fill, Decimal]] = []
     for fill in fills:
@@ -102,11 +97,7 @@ def lost_beyond_margin(fills: Sequence[Fill], leverage: int, bars: MatchBars) ->
             part = min(left, abs(held))
             share = margin * part / abs(held)
             result = -sign * part * (fill.price - entry) - fill.fee * part / fill.quantity - fill.liquidation
-            row = bars.ending_at(fill.time_ns)
-            jumped = (
-                fill.order_type == "limit" and row is not None and sign * (fill.price - bars.price("open", row)) > 0
-            )
-            if result < -share - D("1e-6") and not jumped:
+            if result < -share - D("1e-6"):
                 found.append((fill, -result - share))
             held, margin, left = held + sign * part, margin - share, left - part
         if left:
@@ -147,5 +138,5 @@ def test_nothing_loses_more_than_what_stands_behind_it(
         execution=Execution(fill=fill),
     )
     if mode == "isolated":
-        assert lost_beyond_margin(output.fills, leverage, match_bars(klines)) == []
+        assert lost_beyond_margin(output.fills, leverage) == []
     assert output.balance >= -D("1e-6")

@@ -12,7 +12,7 @@ against the trader:
 """
 
 from collections.abc import Callable, Sequence
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, cast
 
 from nautilus_trader.backtest import BacktestEngine
@@ -23,20 +23,19 @@ from nt_run.engine.bars import execution_type_name
 from nt_run.engine.guard import Guard
 from nt_run.engine.instrument import ensure_currency
 from nt_run.engine.lookout import Lookout
+from nt_run.engine.sequel import Sequel
 from nt_run.engine.venue import VENUE
 from nt_run.engine.watcher import Watcher
-from nt_run.liquidation import Extremes, Liquidation, MarginPlan
+from nt_run.liquidation import Extremes, Liquidation, MarginPlan, closing_terms
 from nt_run.margin import liquidation_price
 from nt_run.model import Settlement, Side
 from nt_run.outcomes import Threat
-from nt_run.sizing import to_step
 from nt_run.specs import InstrumentSpecs
 
 type Force = Callable[[str, Decimal, Decimal, Decimal], None]
 """Takes a client order id, and the price, the whole charge and the quantity its fill will have."""
 
 ZERO = Decimal(0)
-_CENT = Decimal("1e-8")
 _NEVER = 1 << 62
 """No price of a bar comes near it."""
 
@@ -80,6 +79,7 @@ class Liquidator:
         self._next = 0
         """The bar it is woken ahead of."""
         self._strategy: Strategy | None = None
+        self._sequel = Sequel()
 
     def hooks(self) -> dict[str, Callable[..., None]]:
         """Return what is to be called ahead of the strategy's callbacks."""
@@ -97,6 +97,7 @@ class Liquidator:
         """Let go of the strategy and of what forces its fills, which must be freed on the thread they were made on."""
         self._strategy = self._force = None
         self._watcher.release()
+        self._sequel.clear()
 
     def comes_first(self, order: Any, opened: Decimal, now_ns: int) -> bool:  # noqa: ANN401 - any order of the engine
         """Tell whether the bar that is matched liquidates the position before it reaches a resting order.
@@ -127,6 +128,29 @@ class Liquidator:
         if not self._is_crossed(row, now_ns) or self._exact is None:
             return False
         return opened <= self._exact if self._position > 0 else opened >= self._exact
+
+    def comes_ahead(self, row: int, opened: Decimal, now_ns: int, send: Callable[[], object]) -> bool:
+        """Liquidate now if an order sent at a close meets the open of the bar `row` behind the end of the position.
+
+        Then `send` is called once that has been booked, and finds the account that is left.
+        """
+        done = self._lookout.row(now_ns)
+        if done >= row or self._lookout.end(done) != now_ns or not self._is_matched(now_ns):
+            return False
+        if self._sequel.order_id is None:
+            if not self.is_gone_by_open(row, opened, now_ns):
+                return False
+            self._sequel.ahead = True
+            self._liquidate(now_ns)
+        self._sequel.add(send)
+        return True
+
+    def takes_all(self, side: Side, price: Decimal) -> bool:
+        """Tell whether an order that reduces the position would do so at its liquidation price or beyond it."""
+        if self._position * side.sign >= 0:
+            return False
+        self._find_limit()
+        return self._exact is not None and side.sign * (price - self._exact) >= 0
 
     def _wake_later(self, row: int = 0) -> None:
         """Ask to be woken ahead of the first bar of the next stretch."""
@@ -182,7 +206,7 @@ class Liquidator:
                 self._cash += amount
                 self._fresh = False
 
-    def _filled(self, _strategy: Strategy, event: OrderFilled) -> None:
+    def _filled(self, strategy: Strategy, event: OrderFilled) -> None:
         self._settle(event.ts_event)
         price = event.last_px.as_decimal()
         left = event.last_qty.as_decimal()
@@ -204,6 +228,7 @@ class Liquidator:
         self._cash -= commission.as_decimal() if commission is not None else ZERO
         self._fresh = False
         self._look_out(self._lookout.row(event.ts_event))
+        self._sequel.booked(strategy, event.client_order_id, self._instrument.id)
 
     def _note_threat(self, event: OrderFilled) -> None:
         """Remember an exit of the strategy's own in a bar that reaches the liquidation price."""
@@ -245,6 +270,7 @@ class Liquidator:
         cash = self._engine_cash(strategy)
         price, profit, charge = self._terms(self._exact, cash)
         self._force(order_id, price, charge, quantity)
+        self._sequel.order_id = order_id
         self.events.append(
             Liquidation(
                 time_ns=time_ns,
@@ -260,23 +286,10 @@ class Liquidator:
         cast("Any", Strategy).submit_order(strategy, order)
 
     def _terms(self, exact: Decimal, cash: Decimal) -> tuple[Decimal, Decimal, Decimal]:
-        """Return the price of a liquidation, the profit it realises and what is charged for it (quote asset).
-
-        Where a tick is worth more than the maintenance margin, the price is rounded in the trader's favour: he never
-        loses more than what stands behind the position.
-        """
-        tick = self._specs.tick_size
-        against, other = (ROUND_FLOOR, ROUND_CEILING) if self._position > 0 else (ROUND_CEILING, ROUND_FLOOR)
-        behind = cash if self._plan.mode == "cross" else min(self._margin, cash)
-        price = max(to_step(exact, tick, against), tick)
-        if behind + self._position * (price - self._entry) < 0:
-            price = max(to_step(exact, tick, other), tick)
-        profit = self._position * (price - self._entry)
-        left = max(behind + profit, ZERO)
-        if self._plan.mode == "cross":
-            rate = max(self._specs.liquidation_fee or ZERO, ZERO)
-            left = min(left, abs(self._position) * price * rate)
-        return price, profit, left.quantize(_CENT, ROUND_DOWN)
+        cross = self._plan.mode == "cross"
+        behind = cash if cross else min(self._margin, cash)
+        rate = max(self._specs.liquidation_fee or ZERO, ZERO) if cross else None
+        return closing_terms(self._position, self._entry, behind, exact, tick=self._specs.tick_size, fee_rate=rate)
 
     def _engine_cash(self, strategy: Strategy) -> Decimal:
         """Return the balance as the engine has it, whose roundings ours does not follow."""

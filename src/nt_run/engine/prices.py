@@ -7,6 +7,7 @@ rests on.
 """
 
 from bisect import bisect_left
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -65,6 +66,14 @@ class Foreseen(Protocol):
         """Tell it of the open of a bar to come."""
         ...
 
+    def comes_ahead(self, row: int, opened: Decimal, now_ns: int, send: Callable[[], object]) -> bool:
+        """Liquidate ahead of an order that would meet that open; `send` is called once it is done."""
+        ...
+
+    def takes_all(self, side: Side, price: Decimal) -> bool:
+        """Tell whether nothing of the position's margin is left at a price."""
+        ...
+
 
 class PriceModel(FillModel):
     """Prices the taker fills of one run whose orders are matched on `bars`.
@@ -109,6 +118,17 @@ class PriceModel(FillModel):
         """Fill the order of this client order id at exactly `price`, a multiple of the instrument's increment."""
         self._forced[order_id] = price
 
+    def waits(self, order: Any, send: Callable[[], object]) -> bool:  # noqa: ANN401 - the engine's order types share no base
+        """Tell whether an entry at the next open comes behind a liquidation; then `send` is called once that is booked.
+
+        What only reduces the position is left to be refused.
+        """
+        if self.liquidation is None or order.order_type not in _MARKET or order.is_reduce_only:
+            return False
+        if self._execution.fill == "close" or (row := self._row_from(self._now_ms())) == len(self._bars):
+            return False
+        return self.liquidation.comes_ahead(row, self._bars.price("open", row), self._now_ns(), send)
+
     def is_limit_filled(self) -> bool:
         """Answer the engine: a touched limit order always fills."""
         return True
@@ -150,7 +170,7 @@ class PriceModel(FillModel):
         """
         if order.liquidity_side == LiquiditySide.MAKER:
             waits = self._waiting.get(order.client_order_id.value, -1) >= self._now_ms()
-            return self._empty_book() if waits else None
+            return self._empty_book() if waits else self._bettered(order)
         if order.order_type == OrderType.LIMIT:
             if self._execution.plain or market is None:
                 return None
@@ -166,12 +186,26 @@ class PriceModel(FillModel):
                 reference = order.price.as_decimal()
         return self._book(self._slipped(order, reference))
 
+    def _bettered(self, order: Any) -> OrderBook | None:  # noqa: ANN401 - as above
+        """Return the open for a limit order that it jumped over, where its own price would take all of a margin.
+
+        Such a position came to be behind the same gap, and never stood through it. Otherwise the price is the order's.
+        """
+        row, price = self._row_from(self._now_ms()) - 1, order.price.as_decimal()
+        if self.liquidation is None or row < 0 or not self.liquidation.takes_all(_side(order), price):
+            return None
+        opened = self._bars.price("open", row)
+        if _is_beyond_limit(order, opened) or opened == price:
+            return None
+        self.references[order.client_order_id.value] = opened
+        return self._book(opened)
+
     def _slipped(self, order: Any, reference: Decimal) -> Decimal:  # noqa: ANN401 - as above
         """Return what a taker pays where the market's price is `reference`: never more than its limit, if it has one.
 
         The reference is kept for the books.
         """
-        side = Side.BUY if order.side == OrderSide.BUY else Side.SELL
+        side = _side(order)
         self.references[order.client_order_id.value] = reference
         paid = self._execution.slippage.worse(reference, side, tick=self._tick, grid=self._grid)
         return order.price.as_decimal() if order.order_type in _LIMITS and _is_beyond_limit(order, paid) else paid
@@ -243,6 +277,10 @@ class PriceModel(FillModel):
         book.add(BookOrder(OrderSide.SELL, level, self._size, 1), 0, 0, 0)
         book.add(BookOrder(OrderSide.BUY, level, self._size, 2), 0, 0, 0)
         return book
+
+
+def _side(order: Any) -> Side:  # noqa: ANN401 - the engine's order types share no base
+    return Side.BUY if order.side == OrderSide.BUY else Side.SELL
 
 
 def _is_beyond_limit(order: Any, price: Decimal) -> bool:  # noqa: ANN401 - the engine's order types share no base

@@ -28,6 +28,8 @@ from nautilus_trader.trading import Strategy
 
 from nt_run.engine.reverse import Reversals, Send
 
+type Waits = Callable[[Any, Callable[[], object]], bool]
+"""Asked with each order before the gates are, and with what sends it: whether that is called later instead."""
 type Gate = Callable[[Strategy, Any], str | None]
 """Asked with the strategy and each order it sends: why the order is refused, `None` if it may pass."""
 
@@ -50,11 +52,13 @@ class Refusals:
         self.reasons: dict[str, str] = {}
         self.changes: dict[str, str] = {}
         self._gates, self._reversals = tuple(gates), reversals
+        self._waits: Waits | None = None
         self._cls: type[Strategy] | None = None
         self._put_in: list[str] = []
 
-    def install(self, strategy: Strategy) -> None:
-        """Put the gates between the strategy and the engine."""
+    def install(self, strategy: Strategy, waits: Waits | None) -> None:
+        """Put the gates between the strategy and the engine, and `waits` before them."""
+        self._waits = waits
         self._cls = cls = type(strategy)
         make = cast("Callable[..., type[Strategy]]", type(cls))
         space = {"__slots__": (), "__module__": cls.__module__, "__doc__": cls.__doc__}
@@ -69,8 +73,13 @@ class Refusals:
         for name in self._put_in:
             delattr(strategy, name)
         self._put_in.clear()
+        self._waits = None
         if self._cls is not None:
             strategy.__class__ = self._cls
+
+    def waits(self, order: Any, send: Callable[[], object]) -> bool:  # noqa: ANN401 - the engine's orders share no base
+        """Tell whether an order is to wait until `send` is called."""
+        return self._waits is not None and self._waits(order, send)
 
     def forbids(self, strategy: Strategy, order: Any) -> str | None:  # noqa: ANN401 - the engine's orders share no base
         """Return why an order is refused, `None` if it may pass."""
@@ -143,10 +152,14 @@ class _Gated(Strategy):
         def send(strategy: Strategy, later: Any) -> None:  # noqa: ANN401 - any order
             cast("Any", Strategy).submit_order(strategy, later, *args, **kwargs)
 
-        send(self, _of(self).passed(self, order, send))
+        refusals = _of(self)
+        if not refusals.waits(order, lambda: _Gated.submit_order(self, order, *args, **kwargs)):
+            send(self, refusals.passed(self, order, send))
 
     def submit_order_list(self, orders: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
         refusals, (first, *rest) = _of(self), orders
+        if refusals.waits(first, lambda: _Gated.submit_order_list(self, [first, *rest], *args, **kwargs)):
+            return
         reasons = (refusals.forbids(self, order) for order in (first, *rest))
         if reason := next(filter(None, reasons), None):
             orders = [refusals.refused(first, reason), *rest]

@@ -144,7 +144,7 @@ def _run_once(run: EngineInput, watch: LimitWatch, *, priced: bool) -> EngineOut
         with guard.interruptible(), open_engine() as engine:
             _add_venue(engine, run, prices, follower)
             engine.add_instrument(instrument)
-            refusals.install(strategy)
+            refusals.install(strategy, prices and prices.waits)
             guard.install(strategy)
             engine.add_strategy(strategy)
             _start(engine, strategy, prices, follower, guard)
