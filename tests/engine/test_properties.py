@@ -13,20 +13,26 @@ from hypothesis import strategies as st
 from nautilus_trader.model import Bar, OrderSide
 
 from nt_run.accounting import build_trades, close_books, last_close
+from nt_run.ambiguity import Booked, ambiguity_object, find_ambiguities
 from nt_run.comparison import compare_equity, compare_totals, compare_trades
 from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
 from nt_run.engine.run import EngineOutput
 from nt_run.equity import equity_curve
 from nt_run.execution import PLAIN, Execution, Slippage
 from nt_run.frames import orders_frame, trades_frame
+from nt_run.held import MarginTerms, Tier, follow
 from nt_run.klines import Klines
-from nt_run.matching import match_bars
+from nt_run.liquidation import MarginPlan
+from nt_run.margin import MarginMode, MarginRules, build_brackets
+from nt_run.matching import mark_extremes, match_bars
 from nt_run.model import Fees, FundingRate
-from nt_run.readback import read_orders
+from nt_run.outcomes import Costs
+from nt_run.readback import read_limits, read_orders, read_sent
 from nt_run.reconcile import reconcile_trades
 from nt_run.replay import replay
-from nt_run.risk import Planned, audit_risk
+from nt_run.risk import Planned, audit_risk, risk_object
 from nt_run.sizing import SizingRules
+from nt_run.solvency import SolvencyCheck, deciding_bars
 from nt_run.specs import InstrumentSpecs
 from nt_run.strategies.resolver import check_params, resolve_strategy
 from nt_run.working_orders import check_orders
@@ -125,7 +131,7 @@ def second_opinion(output: EngineOutput, klines: Klines, world: World, execution
         step_size=specs.step_size,
         min_quantity=specs.min_quantity,
         max_quantity=specs.max_quantity,
-        market_max_quantity=specs.market_max_quantity,
+        market_max_quantity=specs.max_quantity,  # as the fixture `run` has it
         min_notional=specs.min_notional,
         maker=fees.maker,
         taker=fees.taker,
@@ -134,11 +140,11 @@ def second_opinion(output: EngineOutput, klines: Klines, world: World, execution
     account = replay(output.fills, output.payments, BALANCE)
     rows = trades_frame(trades).with_columns(pl.col("entry_time", "exit_time").dt.epoch("ns")).to_dicts()
     curve = equity_curve(klines, output.fills, output.payments, BALANCE)
-    names = ("final_balance", "final_equity", "net", "price", "fees", "funding", "slippage", "open_pnl")
+    names = ("final_balance", "final_equity", "net", "price", "fees", "funding", "slippage", "liquidation", "open_pnl")
     stated = {name: getattr(books, name) for name in names}
     totals = compare_totals(account, stated, balance=BALANCE, last_close=last_close(klines))
     return [
-        *check_fills(output.fills, klines, rules),
+        *check_fills(output.fills, klines, rules, limits=read_limits(orders_frame(output.resting))),
         *check_orders(
             read_orders(orders_frame(output.resting)),
             output.fills,
@@ -203,3 +209,133 @@ def test_no_stopped_trade_loses_more_than_asked_but_for_gap_and_funding(
     assert risk.unmatched == 0
     assert all(each.unexplained <= Decimal("2e-8") for each in risk.stopped)  # fees are rounded to 1e-8 each
     assert second_opinion(output, klines, world, execution) == []
+
+
+MARGIN = MarginRules(
+    symbol="BTCUSDT",
+    brackets=build_brackets(
+        [
+            (Decimal(0), Decimal(300_000), Decimal("0.004"), Decimal(150)),
+            (Decimal(300_000), Decimal(10**9), Decimal("0.01"), Decimal(150)),
+        ]
+    ),
+    as_of_ms=0,
+    source="test",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """How the positions of a random run are margined and sized."""
+
+    mode: MarginMode
+    leverage: int
+    marked: bool
+    fraction: Decimal
+    execution: Execution
+    strategy: str
+    gap: int
+    """All prices from the middle on move by so many per mil."""
+
+
+ACCOUNTS = st.builds(
+    Account,
+    mode=st.sampled_from(["isolated", "cross"]),
+    leverage=st.sampled_from([1, 10, 50, 125]),
+    marked=st.booleans(),
+    fraction=st.decimals("0.001", "0.2", places=3),
+    execution=st.just(PLAIN) | EXECUTIONS,
+    strategy=st.sampled_from(["ema_cross", "donchian_breakout", "rsi_reversion"]),
+    gap=st.integers(-300, 300),
+)
+
+
+def gapped(klines: Klines, mil: int) -> Klines:
+    late = pl.int_range(pl.len()) >= BARS // 2
+    moved = [
+        pl.when(late).then(pl.col(name) * (1000 + mil) // 1000).otherwise(pl.col(name))
+        for name in ("open", "high", "low", "close")
+    ]
+    return Klines(klines.symbol, klines.interval, klines.exponents, klines.frame.with_columns(moved))
+
+
+def wrong_margin(output: EngineOutput, klines: Klines, marks: Klines | None, account: Account, world: World) -> Any:
+    """Return what an audit finds about the liquidations of a run: of each one its price and whether it was due."""
+    terms = MarginTerms(
+        mode=account.mode,
+        leverage=Decimal(account.leverage),
+        tiers=[Tier(floor=one.floor, cap=one.cap, rate=one.rate, cum=one.cum) for one in MARGIN.brackets],
+        taker=world.fees.taker,
+        liquidation_fee=world.specs.liquidation_fee or Decimal(0),
+        tick=world.specs.tick_size,
+    )
+    sent = read_sent(orders_frame(output.resting))
+    course = follow(output.fills, output.payments, sent, balance=BALANCE, leverage=terms.leverage)
+    bars = deciding_bars(klines, None, mark_extremes(marks, klines.open_times()), None)
+    check = SolvencyCheck(course, bars, terms)
+    return [*check.forced(), *check.undue(), *check.missed()]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32 - 1), account=ACCOUNTS, extra=st.booleans())
+def test_with_stops_leverage_funding_and_gaps_every_figure_of_a_run_holds(
+    seed: int, account: Account, extra: bool, world: World
+) -> None:
+    """Risk as it was asked but for what is shown, no equity below zero, books, bounds, and a clean audit."""
+    rng = np.random.default_rng(seed)
+    klines, funding = gapped(wild_market(world, rng), account.gap), settlements(world.kit, rng)
+    marks = gapped(wild_market(world, rng), account.gap) if account.marked else None
+    execution = account.execution
+    sizing = SizingRules(
+        method="stop",
+        fraction=account.fraction,
+        stop_distance=Decimal("0.002"),
+        leverage=Decimal(account.leverage),
+        slippage=execution.slippage,
+    )
+    changes: dict[str, Any] = {"params": {}}
+    if extra:
+        acts = {bar: [random_act(rng) for _ in range(2)] for bar in range(BARS) if rng.random() < 0.6}
+        source: Any = acts
+    else:
+        source = resolve_strategy(account.strategy)
+        own: dict[str, dict[str, object]] = {
+            "ema_cross": {"fast": 2, "slow": 3},
+            "donchian_breakout": {"period": 2, "target": 0.004},
+            "rsi_reversion": {"period": 2, "low": 45.0, "high": 70.0, "target": 0.004},
+        }
+        changes["params"] = check_params(source, own[account.strategy])
+    rules = SizingRules(leverage=Decimal(account.leverage)) if extra else sizing
+    plan = MarginPlan(mode=account.mode, rules=MARGIN, marks=marks)
+    output = world.run(klines, source, funding=funding, sizing=rules, execution=execution, margin=plan, **changes)
+
+    assert second_opinion(output, klines, world, execution) == []
+    assert wrong_margin(output, klines, marks, account, world) == []
+    curve = equity_curve(klines, output.fills, output.payments, BALANCE)
+    if account.mode == "isolated":
+        assert curve["equity"].to_numpy().min() > -1e-6
+    assert output.balance > -Decimal("1e-6")
+
+    trades = build_trades(output.fills, output.payments)
+    planned = Planned(taker=world.fees.taker, tick=world.specs.tick_size, slippage=execution.slippage)
+    risk = audit_risk(trades, output.fills, output.sizing.asked, planned)
+    assert all(each.over <= each.gap + max(-each.trade.funding, 0) + Decimal("2e-8") for each in risk.stopped)
+    worst = risk_object(risk)["worst"]
+    assert worst is None or Decimal(worst["over"]) <= max(
+        Decimal(worst["gap"]) + max(Decimal(worst["funding"]), Decimal(0)) + Decimal("2e-8"), Decimal(0)
+    )
+
+    costs = Costs(fees=world.fees, slippage=execution.slippage, tick=world.specs.tick_size)
+    found = find_ambiguities(
+        Booked(
+            bars=match_bars(klines),
+            resting=output.resting,
+            fills=output.fills,
+            payments=output.payments,
+            threats=output.threats,
+            costs=costs,
+        )
+    )
+    net = Decimal(str(curve["equity"][-1])) - BALANCE
+    pnl = ambiguity_object(found, bars=BARS, net=net, balance=BALANCE)["pnl"]
+    assert Decimal(pnl["worst"]) <= Decimal(pnl["chosen"]) <= Decimal(pnl["best"])
