@@ -94,3 +94,11 @@ def test_both_commands_at_the_top_set_up_for_themselves() -> None:
 def test_pictures_shown_are_there() -> None:
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
         assert (Path(__file__).parent.parent / picture).is_file()
+
+
+def test_every_test_that_is_said_to_hold_a_promise_is_there() -> None:
+    tests = Path(__file__).parent
+    table = README.split("| promise | held by |")[1].split("\n\n")[0]
+    named = re.findall(r"`([\w/]+\.py)`", table)
+    assert len(named) > 20
+    assert [name for name in named if not ((tests / "data" / name).exists() or (tests.parent / name).exists())] == []
