@@ -101,7 +101,7 @@ def _facts(run: Run, data: ChartData) -> dict[str, Any]:
             "arrowRoom": theme.ARROW_ROOM_PX,
             "arrowed": theme.ARROWED_TRADES,
             "tickRoom": theme.TICK_ROOM_PX,
-            "tickHeight": theme.TICKS_FROM_PX,
+            "tickHeight": theme.LOW_PX,
         },
         "start": data.account.start,
         "decimals": {
