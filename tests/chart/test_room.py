@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable, Generator
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -128,3 +130,45 @@ def test_tags_have_no_width() -> None:
     parts = ["<span style='color:#ffffff'>aa</span>", "&nbsp;bb", "", ""]
     assert len(lay_out(parts, 12, len, low=False)) == 1
     assert len(lay_out(parts, 11, len, low=False)) == 2
+
+
+@pytest.mark.parametrize("size", [*SIZES, (1600, 900)])
+def test_no_label_of_an_axis_reaches_into_the_next_pane(falling: Run, size: tuple[int, int], shoot: Shoot) -> None:
+    stage = shoot(RunStage(chart_data(falling), size), size)
+    image = picture(stage, size, 1.0)
+    left = round(stage.plots[0].vb.mapToScene(stage.plots[0].vb.rect().topRight()).x()) + 4
+
+    def is_written(rows: range) -> bool:
+        return any(image.pixelColor(x, y).lightness() > 70 for y in rows for x in range(left, size[0]))
+
+    boxes = [plot.vb.mapRectToScene(plot.vb.rect()) for plot in stage.plots]
+    for upper, lower in pairwise(boxes):
+        assert not is_written(range(round(upper.bottom()), round(lower.top()) + 1))
+    for box in boxes:
+        assert is_written(range(round(box.top()) + 1, round(box.bottom()) - 1)), "no pane goes without a label"
+
+
+def test_no_label_peeps_out_behind_the_tag_of_the_last_price(falling: Run, shoot: Shoot) -> None:
+    data = chart_data(falling)
+    # The last price is a round one, and so would be a label.
+    last = round(float(np.median(data.bars.close)), -3)
+    level = replace(data.bars, close=np.r_[data.bars.close[:-1], last])
+    stage = shoot(RunStage(replace(data, bars=level), (1280, 720)), (1280, 720))
+    axis = stage.plots[0].getAxis("right")
+    view = stage.plots[0].vb.viewRect()
+    ((_, values),) = axis.tickValues(view.top(), view.bottom(), stage.plots[0].vb.height())
+    labels = dict(zip((round(value) for value in values), axis.tickStrings(values, 1, 1), strict=True))
+    assert labels[round(last)] == ""
+    assert len([text for text in labels.values() if text]) >= 3
+
+
+@pytest.mark.parametrize("trades", [0, 4])
+def test_no_label_is_finer_than_what_it_measures(trades: int, shoot: Shoot) -> None:
+    data = chart_data(make_run(make_klines(300), trades, funding=False))
+    stage = shoot(RunStage(data, (1920, 1080)), (1920, 1080))
+    axis, view = stage.plots[1].getAxis("right"), stage.plots[1].vb.viewRect()
+    ((_, values),) = axis.tickValues(view.top(), view.bottom(), stage.plots[1].vb.height())
+    labels = [float(text) for text in axis.tickStrings(values, 1, 1) if text]
+    assert 0.0 in labels
+    assert len(labels) > 1 if trades else labels == [0.0]
+    assert all(label == round(label, 3) for label in labels)

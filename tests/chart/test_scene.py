@@ -315,7 +315,7 @@ def test_what_a_strategy_publishes_is_drawn_where_it_is(shoot: Any) -> None:
     )
     shot = shoot(chart_data(replace(run, plots=plots)))
     assert len(shot.stage.panes) == len(shoot(chart_data(run)).stage.panes) + 1
-    assert shot.near(*shot.pixel(1, 25, 25.0), theme.FAST)
+    assert shot.near(*shot.pixel(1, 25, 25.0), theme.FAST, reach=3)
     assert not shot.near(*shot.pixel(1, 25, 35.0), theme.FAST)
     # Nothing is drawn before the first value.
     assert not any(shot.near(*shot.pixel(1, 5, value), theme.FAST) for value in range(16, 39))

@@ -1,6 +1,6 @@
 """The axes of a pane and the tags on them: last price, values under the crosshair."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, override
 
 from PyQt6 import QtCore, QtGui, QtWidgets
@@ -13,6 +13,12 @@ from nt_run.chart.ticks import time_label, time_ticks, value_label, value_step, 
 _TALL_PX = 250
 _LABEL_PX = 56.0
 _LOW_LABEL_PX = 32.0
+_LEAST_LABEL_PX = 16.0
+"""Room for each label of a tall pane, of a low one, and at least."""
+_GLYPHS_PX = 8.0
+"""Height of figures."""
+_BORDER_PX = 5.0
+"""Labels closer to the border of a pane would touch those of the next one."""
 _TAG_PX = 18.0
 
 _AxisItem: Any = pg.AxisItem
@@ -44,12 +50,21 @@ class TimeAxis(_AxisItem):
 
 
 class ValueAxis(_AxisItem):
-    """Labels at round values; `unit` values make one of the axis (0.01 shows fractions as per cent)."""
+    """Labels at round values, none across the border of the pane.
 
-    def __init__(self, unit: float = 1.0) -> None:
+    Args:
+        unit: How many values make one of the axis (0.01 shows fractions as per cent).
+        finest: The smallest difference of values that means anything; labels are no closer.
+    """
+
+    def __init__(self, unit: float = 1.0, finest: float = 0.0) -> None:
         _AxisItem.__init__(self, orientation="right")
         self._unit = unit
+        self._finest = finest / unit
         self._step = 0.0
+        self._place_px: Callable[[float], float] = lambda _value: 0.0
+        self._height_px = 0.0
+        self._taken: float | None = None
         _dress(self)
         self.setStyle(tickLength=0, tickTextOffset=6, autoExpandTextSpace=False, autoReduceTextSpace=False)
         self.setWidth(theme.VALUE_AXIS_PX)
@@ -57,16 +72,30 @@ class ValueAxis(_AxisItem):
     def places(self, bottom: float, top: float, height_px: float) -> list[float]:
         """Return the labelled values between `bottom` and `top`."""
         low, high = bottom / self._unit, top / self._unit
-        self._step = value_step(low, high, height_px, _LABEL_PX if height_px > _TALL_PX else _LOW_LABEL_PX)
+        room = _LABEL_PX if height_px > _TALL_PX else min(_LOW_LABEL_PX, max(height_px / 3, _LEAST_LABEL_PX))
+        self._step = value_step(low, high, height_px, room)
+        self._step = max(self._step, self._finest) if self._step else 0.0
         return [value * self._unit for value in value_ticks(low, high, self._step)]
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:  # noqa: N802, N803 – pyqtgraph's names
         """Return the places of labels, as pyqtgraph asks for them."""
+        self._height_px, per_value = size, size / max(maxVal - minVal, 1e-300)
+        self._place_px = lambda value: (value - minVal) * per_value
         return [(0.0, self.places(minVal, maxVal, size))]
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: ARG002, N802 – pyqtgraph's names
-        """Return what the labels say, as pyqtgraph asks for it."""
-        return [value_label(value / self._unit, self._step) for value in values]
+        """Return what the labels say, as pyqtgraph asks for it; nothing where they would lie over others."""
+        return [value_label(value / self._unit, self._step) if self._is_free(value) else "" for value in values]
+
+    def keep_free(self, value: float) -> None:
+        """Have no label where a tag stands."""
+        self._taken = value
+
+    def _is_free(self, value: float) -> bool:
+        place = self._place_px(value)
+        if self._taken is not None and abs(place - self._place_px(self._taken)) < (_TAG_PX + _GLYPHS_PX) / 2:
+            return False
+        return _BORDER_PX <= place <= self._height_px - _BORDER_PX
 
 
 class Tag(QtWidgets.QGraphicsObject):

@@ -98,7 +98,7 @@ def courses_caption(courses: Sequence[Course], colours: Sequence[str], row: int)
         for course, name in zip(courses, colours, strict=True)
     ]
     heads = "".join(f"<td align='right'>&nbsp; {ink(text, theme.DIM)}</td>" for text in ("here", "at the end"))
-    return f"<table><tr><td></td>{heads}</tr>{''.join(rows)}</table>"
+    return f"<table cellspacing='0' cellpadding='0'><tr><td></td>{heads}</tr>{''.join(rows)}</table>"
 
 
 def _bar_line(data: ChartData, row: int, level: str) -> str:

@@ -11,7 +11,7 @@ from nt_run.chart.focus import Focus, range_span
 from nt_run.chart.header import Heading
 from nt_run.chart.items import Curve, Stroke
 from nt_run.chart.panes import PER_CENT, PER_CENT_DECIMALS, PaneSpec, add_line
-from nt_run.chart.plates import headroom
+from nt_run.chart.plates import around
 from nt_run.chart.qt import pen
 from nt_run.chart.stage import Stage
 
@@ -40,9 +40,7 @@ class CompareStage(Stage):
     @override
     def room(self, place: int, first: int, last: int) -> tuple[float, float]:
         # The table has a line for each curve, and one of heads.
-        return (
-            (0.0, 0.0) if place else (0.0, headroom(len(self.comparison.courses) + 1, self.panes[0].view().height_px))
-        )
+        return around(self.panes[place].view().height_px, 0 if place else len(self.comparison.courses) + 1)
 
     def _pane_specs(self) -> list[PaneSpec]:
         courses, colours = self.comparison.courses, self.colours
@@ -61,7 +59,6 @@ class CompareStage(Stage):
                 lows,
                 highs,
                 3.0,
-                0.9,
                 PER_CENT_DECIMALS,
                 caption=lambda row: courses_caption(courses, colours, row),
                 axis_unit=PER_CENT,
@@ -70,9 +67,9 @@ class CompareStage(Stage):
                 np.fmin.reduce(drawdown),
                 np.zeros(len(lows)),
                 1.2,
-                0.86,
                 PER_CENT_DECIMALS,
                 caption=drawdown_caption,
+                caption_below=True,
                 axis_unit=PER_CENT,
             ),
         ]

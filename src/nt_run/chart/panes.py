@@ -31,17 +31,17 @@ PER_CENT_DECIMALS = 4
 class PaneSpec:
     """One pane: extremes per bar, its share of the height, how its values read.
 
-    `fill` is the share of the height its values take; `axis_unit` is what counts as 1 on its axis; `caption` is absent
-    for the price pane, whose caption needs the level of detail too.
+    `axis_unit` is what counts as 1 on its axis; `caption` is absent where the stage itself knows what to say, and
+    stands at the bottom of what hangs from the top.
     """
 
     lows: Floats
     highs: Floats
     weight: float
-    fill: float
     decimals: int
     caption: Callable[[int], str] | None = None
     axis_unit: float = 1.0
+    caption_below: bool = False
 
     def text(self, value: float) -> str:
         """Return a value of this pane as the tag at the crosshair says it."""
@@ -53,21 +53,21 @@ def pane_specs(data: ChartData) -> list[PaneSpec]:
     bars, account = data.bars, data.account
     lows, highs = (pick(account.position, 0.0) for pick in (np.fmin, np.fmax))
     own = [
-        PaneSpec(*pane.extremes(), 1.3, 0.8, pane.decimals, caption=partial(captions.plot_caption, pane))
+        PaneSpec(*pane.extremes(), 1.3, pane.decimals, caption=partial(captions.plot_caption, pane))
         for pane in data.own_panes
     ]
     specs = [
-        PaneSpec(bars.low, bars.high, 6.2, 1.0, data.price_decimals),
+        PaneSpec(bars.low, bars.high, 6.2, data.price_decimals),
         *own,
-        PaneSpec(lows, highs, 1.0, 0.8, data.quantity_decimals, caption=partial(captions.position_caption, data)),
-        PaneSpec(account.equity, account.equity, 2.1, 0.86, 2),
+        PaneSpec(lows, highs, 1.0, data.quantity_decimals, caption=partial(captions.position_caption, data)),
+        PaneSpec(account.equity, account.equity, 2.1, 2),
         PaneSpec(
             account.drawdown,
             np.zeros_like(account.drawdown),
             1.1,
-            0.86,
             PER_CENT_DECIMALS,
             caption=partial(captions.drawdown_caption, data),
+            caption_below=True,
             axis_unit=PER_CENT,
         ),
     ]
@@ -75,9 +75,7 @@ def pane_specs(data: ChartData) -> list[PaneSpec]:
         rows = np.searchsorted(bars.slot, data.funding.slot, side="right") - 1
         paid = np.bincount(rows, data.funding.amount, len(bars.slot))
         specs.append(
-            PaneSpec(
-                np.minimum(paid, 0), np.maximum(paid, 0), 0.9, 0.8, 2, caption=partial(captions.funding_caption, data)
-            )
+            PaneSpec(np.minimum(paid, 0), np.maximum(paid, 0), 0.9, 2, caption=partial(captions.funding_caption, data))
         )
     return specs
 
@@ -137,7 +135,7 @@ class PaneSource(_DataSource):
 
 def dress(plot: Any, spec: PaneSpec, bars: Bars) -> Pane:  # noqa: ANN401 – untyped vendor
     """Give finplot's plot our axes, border and data; return the pane for items to be put into."""
-    time_axis, value_axis = TimeAxis(bars), ValueAxis(spec.axis_unit)
+    time_axis, value_axis = TimeAxis(bars), ValueAxis(spec.axis_unit, 10.0**-spec.decimals)
     plot.setAxisItems({"bottom": time_axis, "right": value_axis})
     plot.hideAxis("left")
     if plot is plot.vb.win.axs[-1]:
@@ -146,7 +144,8 @@ def dress(plot: Any, spec: PaneSpec, bars: Bars) -> Pane:  # noqa: ANN401 – un
         plot.hideAxis("bottom")
     plot.vb.setBorder(pen(theme.BORDER))
     plot.vb.setBackgroundColor(colour(theme.BACKGROUND))
-    plot.vb.v_zoom_scale = spec.fill
+    # The room around the values is the stage's.
+    plot.vb.v_zoom_scale = 1.0
     plot.significant_decimals, plot.significant_eps = spec.decimals, 10.0**-spec.decimals
     source = PaneSource(bars, spec)
     plot.vb.set_datasrc(source)

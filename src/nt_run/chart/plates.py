@@ -1,6 +1,6 @@
 """Texts laid over the scene: the caption of a pane."""
 
-from typing import override
+from typing import Any, override
 
 from PyQt6 import QtCore, QtGui, QtWidgets
 
@@ -11,19 +11,28 @@ LINE_PX = 15.0
 """Height of a line of a caption."""
 EDGES_PX = 8.0
 """What a plate has above and below its lines."""
+_LEFT_PX = 5.0
+_MARGIN_PX, _MARGIN = 7.0, 0.2
+"""Half the height of a label on the axis, and the most of a low pane that goes to it."""
 
 
 class Caption(QtWidgets.QGraphicsTextItem):
     """Rich text in the corner of a pane, on a plate that lets the curve behind it shine through."""
 
-    def __init__(self, parent: QtWidgets.QGraphicsItem) -> None:
-        super().__init__(parent)
+    def __init__(self, box: Any, *, below: bool = False) -> None:  # noqa: ANN401 – untyped vendor
+        super().__init__(box)
+        self._box = box
+        if below:
+            box.sigResized.connect(self._sink)
         self.setFont(font())
         self.setDefaultTextColor(colour(theme.TEXT))
-        self.setPos(5, 1)
+        self.setPos(_LEFT_PX, 1)
         self.setZValue(70)
         self.setAcceptedMouseButtons(QtCore.Qt.MouseButton.NoButton)
         self._html = ""
+
+    def _sink(self, *_: object) -> None:
+        self.setPos(_LEFT_PX, self._box.height() - LINE_PX - EDGES_PX)
 
     def say(self, html: str) -> None:
         """Show `html`; nothing happens when it is shown already."""
@@ -50,7 +59,12 @@ def text_width(text: str) -> float:
     return QtGui.QFontMetricsF(font()).horizontalAdvance(text)
 
 
-def headroom(lines: int, height_px: float) -> float:
-    """Return how much room a caption needs above the values of a pane, as a share of the height they are left."""
-    taken = lines * LINE_PX + EDGES_PX
-    return taken / max(height_px - taken, taken)
+def around(height_px: float, lines: int = 0) -> tuple[float, float]:
+    """Return the room below and above the values of a pane, as shares of the height they are left.
+
+    It is enough for the labels of their extremes on the axis, and above them for a caption of so many lines.
+    """
+    margin = min(_MARGIN_PX, _MARGIN * height_px)
+    above = min(lines * LINE_PX + EDGES_PX + 3.0, height_px / 2) if lines else margin
+    left = max(height_px - margin - above, 1.0)
+    return margin / left, above / left

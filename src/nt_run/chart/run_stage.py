@@ -16,7 +16,7 @@ from nt_run.chart.legend import legend
 from nt_run.chart.levels import Floats, Pyramid
 from nt_run.chart.marks import Marks
 from nt_run.chart.panes import add_line, pane_specs
-from nt_run.chart.plates import EDGES_PX, LINE_PX, headroom, text_width
+from nt_run.chart.plates import EDGES_PX, LINE_PX, around, text_width
 from nt_run.chart.published import PRICE, PlotPane
 from nt_run.chart.qt import pen
 from nt_run.chart.rails import Rails
@@ -26,6 +26,8 @@ from nt_run.chart.view import ChartData
 
 _AIR_PX, _AIR = 14.0, 0.04
 """Air above and below the candles, in pixels and at most as a share of the pane."""
+_CAPTION_FROM_PX = 80.0
+"""In a lower pane of equity the caption lies over the curve."""
 _PLATE_PX = 20.0
 """What a caption's lines leave free of the width of a pane."""
 _NEAR, _OWN = 0.2, 1.5
@@ -96,9 +98,8 @@ class RunStage(Stage):
         view = self.panes[place].view()._replace(left=first - 0.5, right=last + 0.5)
         if place == 0:
             return self._price_room(view)
-        if self.panes[place] is self._equity and not _is_low(view, theme.LOW_PX / 2):
-            return 0.0, headroom(1, view.height_px)
-        return 0.0, 0.0
+        has_caption = self.panes[place] is self._equity and view.height_px >= _CAPTION_FROM_PX
+        return around(view.height_px, int(has_caption))
 
     @override
     def reach(self, place: int, first: int, last: int, low: float, high: float) -> tuple[float, float]:
@@ -163,6 +164,7 @@ class RunStage(Stage):
         add_line(pane.plot, last, pen(name, 1, 150, (2, 3)))
         tag = Tag(pane.plot, "right", name, theme.BACKGROUND)
         tag.show_at(last, f"{last:,.{self.data.price_decimals}f}")
+        pane.plot.getAxis("right").keep_free(last)
 
     def _fill_plot(self, pane: Pane, plot: PlotPane) -> None:
         # The first line lies on top of the others.
@@ -196,8 +198,8 @@ def _stretched(low: float, high: float, share: float, *values: Floats) -> tuple[
     return float(low), float(high)
 
 
-def _is_low(view: View, limit_px: float = theme.LOW_PX) -> bool:
-    return view.height_px < limit_px
+def _is_low(view: View) -> bool:
+    return view.height_px < theme.LOW_PX
 
 
 def _pyramid(data: ChartData) -> Pyramid:

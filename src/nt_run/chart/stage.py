@@ -42,7 +42,9 @@ class Stage:
         for pane in self.panes:
             Grid(pane)
         self.fill()
-        self.captions = [Caption(plot.vb) for plot in self.plots]
+        self.captions = [
+            Caption(plot.vb, below=spec.caption_below) for plot, spec in zip(self.plots, specs, strict=True)
+        ]
         self._tags = [Tag(plot, "right", theme.TAG, theme.TEXT) for plot in self.plots]
         self._time_tag = Tag(self.plots[-1], "bottom", theme.TAG, theme.TEXT)
         self._link_crosshair()
