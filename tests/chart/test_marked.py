@@ -184,6 +184,17 @@ def test_bands_are_in_the_picture_as_long_as_they_are_drawn(draw: Draw) -> None:
     assert rect.bottom() > np.nanmax(data.overlays.bands.upper)
 
 
+def test_no_label_covers_a_marker(draw: Draw) -> None:
+    data = replace(chart_data(make_run(make_klines(90), trades=24)), overlays=None)
+    drawn = draw(RunStage(data, SIZE))
+    assert len(data.fills.slot) == 47
+    fills = data.fills
+    for slot, price, sign, opens in zip(fills.slot, fills.price, fills.sign, fills.opens, strict=True):
+        x, y = drawn.place(0, float(slot), float(price))
+        # A triangle is widest away from its price.
+        assert drawn.colours(x, y + (7 * sign if opens else 0), 2) & {theme.BUY, theme.SELL}
+
+
 def test_an_old_run_without_kept_orders_has_no_lines() -> None:
     data = chart_data(make_run(make_klines(50), trades=2))
     assert len(data.lines.start) == 0

@@ -9,8 +9,9 @@ import numpy as np
 from PyQt6 import QtCore, QtGui
 
 from nt_run.chart import theme
-from nt_run.chart.crowd import Crowd, Detail
-from nt_run.chart.items import Item, Pane, View
+from nt_run.chart.crowd import Crowd, Detail, Sight
+from nt_run.chart.items import VOLUME, Item, Pane, View
+from nt_run.chart.labels import Spot, Taken, marker_boxes
 from nt_run.chart.levels import Floats, Ints
 from nt_run.chart.qt import NO_BRUSH, SMOOTH, colour, draw_lines, font, pen
 from nt_run.chart.view import Fills, Trades
@@ -18,7 +19,6 @@ from nt_run.chart.view import Fills, Trades
 _FEW = 50
 _CROSS_PX = 6.0
 """Half the width of the cross at a liquidation, which no zoom leaves out."""
-_LABEL_PX = 16.0
 _WHOLE_AMOUNT = 1000
 """From here on cents are noise in a label."""
 
@@ -58,7 +58,7 @@ class Marks(Item):
             self._draw_fills(painter, pixels, sight.fills, sight.number)
         self._draw_liquidations(painter, pixels, sight.fills)
         if sight.detail == Detail.LABELS:
-            self._draw_labels(painter, pixels, sight.trades, view)
+            self._draw_labels(painter, pixels, sight, view)
         painter.restore()
 
     def _draw_lines(self, painter: QtGui.QPainter, pixels: _Pixels, shown: slice) -> None:
@@ -73,8 +73,7 @@ class Marks(Item):
 
     def _draw_fills(self, painter: QtGui.QPainter, pixels: _Pixels, shown: slice, count: int) -> None:
         fills = self._fills
-        size = 11.0 if count < _FEW else 8.0
-        radius = 3.6 if count < _FEW else 2.8
+        size, radius = _sizes(count)
         x, y = pixels.x(fills.slot[shown]), pixels.y(fills.price[shown])
         sign, opens = fills.sign[shown], fills.opens[shown]
         painter.setPen(QtGui.QPen(colour(theme.BACKGROUND), 1))
@@ -100,45 +99,53 @@ class Marks(Item):
             draw_lines(painter, x - arm, y - arm, x + arm, y + arm)
             draw_lines(painter, x - arm, y + arm, x + arm, y - arm)
 
-    def _draw_labels(self, painter: QtGui.QPainter, pixels: _Pixels, shown: slice, view: View) -> None:
+    def _draw_labels(self, painter: QtGui.QPainter, pixels: _Pixels, sight: Sight, view: View) -> None:
         trades, bars = self._trades, self.pane.bars
         face = font(theme.SMALL_PX, strong=True)
         metrics = QtGui.QFontMetricsF(face)
         painter.setFont(face)
-        taken: list[QtCore.QRectF] = []
-        for row in range(shown.start, shown.stop):
-            pnl = float(trades.pnl[row])
-            if trades.exit_slot[row] > view.right or not np.isfinite(pnl):
+        taken = Taken(self._boxes(pixels, sight))
+        right, top, bottom = (
+            pixels.scale_x * view.right + pixels.shift_x,
+            pixels.scale_y * view.top + pixels.shift_y,
+            pixels.scale_y * (view.bottom + VOLUME * view.height) + pixels.shift_y,
+        )
+        for row in range(sight.trades.start, sight.trades.stop):
+            pnl, slot = float(trades.pnl[row]), float(trades.exit_slot[row])
+            if slot > view.right or not np.isfinite(pnl):
                 continue
             text = f"{pnl:+,.2f}" if abs(pnl) < _WHOLE_AMOUNT else f"{pnl:+,.0f}"
             width = metrics.horizontalAdvance(text) + 10
-            bar = bars.row(float(trades.exit_slot[row]))
-            x = pixels.scale_x * float(trades.exit_slot[row]) + pixels.shift_x
-            x = min(x, pixels.scale_x * view.right + pixels.shift_x - width / 2 - 2)
-            high = pixels.scale_y * float(bars.high[bar]) + pixels.shift_y
-            low = pixels.scale_y * float(bars.low[bar]) + pixels.shift_y
-            box = _free_place(x, high, low, width, taken, above_first=pnl > 0)
-            if box is not None:
-                taken.append(box)
-                _draw_label(painter, box, text, theme.RISE if pnl > 0 else theme.FALL)
+            bar = bars.row(slot)
+            ends = tuple(pixels.scale_y * float(side[bar]) + pixels.shift_y for side in (bars.high, bars.low))
+            at = QtCore.QPointF(
+                pixels.scale_x * slot + pixels.shift_x, pixels.scale_y * float(trades.exit_price[row]) + pixels.shift_y
+            )
+            x = min(at.x(), right - width / 2 - 2)
+            spot = taken.find(x, (ends[0], ends[1]), width, (top, bottom), above=pnl > 0)
+            _draw_label(painter, spot, at, text, theme.RISE if pnl > 0 else theme.FALL)
+
+    def _boxes(self, pixels: _Pixels, sight: Sight) -> Floats:
+        """Return the rectangles of the markers."""
+        fills, shown = self._fills, sight.fills
+        x, y = pixels.x(fills.slot[shown]), pixels.y(fills.price[shown])
+        crosses = fills.liquidation[shown]
+        boxes = marker_boxes(x, y, fills.sign[shown].astype(float), fills.opens[shown], _sizes(sight.number))
+        reach = np.array([-1.0, -1.0, 1.0, 1.0]) * (_CROSS_PX + 2)
+        return np.where(crosses[:, None], np.stack([x, y, x, y], axis=1) + reach, boxes)
 
 
-def _free_place(
-    x: float, high: float, low: float, width: float, taken: list[QtCore.QRectF], *, above_first: bool
-) -> QtCore.QRectF | None:
-    """Return where a label around `x` covers no other, above the bar's high or below its low, in pixels."""
-    near, far = 9.0, _LABEL_PX + 11.0
-    above, below = [high - near - _LABEL_PX, high - far - _LABEL_PX], [low + near, low + far]
-    first, second = (above, below) if above_first else (below, above)
-    for top in (first[0], second[0], first[1], second[1]):
-        box = QtCore.QRectF(x - width / 2, top, width, _LABEL_PX)
-        if not any(box.intersects(other) for other in taken):
-            return box
-    return None
+def _sizes(count: int) -> tuple[float, float]:
+    """Return the height of a triangle and the radius of a dot."""
+    return (11.0, 3.6) if count < _FEW else (8.0, 2.8)
 
 
-def _draw_label(painter: QtGui.QPainter, box: QtCore.QRectF, text: str, name: str) -> None:
+def _draw_label(painter: QtGui.QPainter, spot: Spot, at: QtCore.QPointF, text: str, name: str) -> None:
+    """Draw a label, with a line from where the trade ended if that is not next to it."""
+    box = QtCore.QRectF(QtCore.QPointF(*spot.box[:2]), QtCore.QPointF(*spot.box[2:]))
     painter.setPen(QtGui.QPen(colour(name, 170), 1))
+    if spot.is_far:
+        painter.drawLine(at, QtCore.QPointF(at.x(), box.bottom() if box.bottom() < at.y() else box.top()))
     painter.setBrush(colour(theme.BACKGROUND, 215))
     painter.drawRoundedRect(box, 3, 3)
     painter.setPen(colour(name))
