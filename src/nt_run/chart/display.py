@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Generator
 
 from nt_run.errors import ChartError
 
@@ -26,10 +27,13 @@ OTHER_WAYS = (
 
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 _PLATFORM = "QT_QPA_PLATFORM"
+_LOCALE = "LC_ALL"
 _REFUSED = ("ru", "be")
 _PROBE = "from PyQt6.QtWidgets import QApplication; QApplication(['probe'])"
 _PROBE_SECONDS = 30
 _STORY_LINES = 4
+_NO_SERVER = "could not connect to display"
+"""What Qt says of it first; it goes on with libraries, which are there."""
 
 
 def has_display() -> bool:
@@ -38,12 +42,7 @@ def has_display() -> bool:
 
 
 def prepare_offscreen() -> None:
-    """Make Qt draw without a screen. Call before anything imports Qt; an application that runs already is used as is.
-
-    Raises:
-        ChartError: finplot would end the process under this locale.
-    """
-    _refuse_locale()
+    """Make Qt draw without a screen. Call before anything imports Qt; one that runs stays as it is."""
     if "PyQt6.QtWidgets" not in sys.modules:
         os.environ[_PLATFORM] = "offscreen"
 
@@ -64,15 +63,31 @@ def probe_offscreen() -> None:
     """Make sure that Qt can draw without a screen, trying it once in a child process; nothing here changes by it.
 
     Raises:
-        ChartError: It cannot, or finplot would end the process under this locale.
+        ChartError: It cannot.
     """
-    _refuse_locale()
     _probe({**os.environ, _PLATFORM: "offscreen"})
 
 
 def missing_library(reason: str) -> ChartError:
     """Return the error for a system library that Qt could not load; `reason` is the loader's own story."""
     return ChartError(f"Qt cannot be loaded: {reason}.\nOn Debian or Ubuntu: apt-get install -y {OFFSCREEN_PACKAGES}")
+
+
+@contextlib.contextmanager
+def plain_locale() -> Generator[None]:
+    """Let what is imported meanwhile find the plain locale in the environment: a picture has no words of any language.
+
+    finplot looks there once, when it is imported, and ends the process under some locales.
+    """
+    before = os.environ.get(_LOCALE)
+    os.environ[_LOCALE] = "C.UTF-8"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_LOCALE]
+        else:
+            os.environ[_LOCALE] = before
 
 
 def _refuse_locale() -> None:
@@ -84,9 +99,9 @@ def _refuse_locale() -> None:
             code, _ = locale.getdefaultlocale()
     if code is not None and any(part in code.lower() for part in _REFUSED):
         raise ChartError(
-            f"finplot, which draws windows and pictures, refuses to start under the locale {code}.\n"
+            f"finplot, which draws the window, refuses to start under the locale {code}.\n"
             "Set another one, for the chart alone: LC_ALL=C.UTF-8 nt-run chart\n"
-            "A page is drawn under any: nt-run chart --html FILE.html"
+            "Pictures and pages are drawn under any: nt-run chart --save FILE.png, nt-run chart --html FILE.html"
         )
 
 
@@ -103,6 +118,12 @@ def _probe(env: dict[str, str] | None = None) -> None:
     story = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     if story and story[-1].startswith("ImportError"):
         raise missing_library(story[-1].removeprefix("ImportError: "))
+    if any(_NO_SERVER in line for line in story):
+        named = [f"{name}={os.environ[name]}" for name in _DISPLAYS if os.environ.get(name)]
+        raise ChartError(
+            f"No display answers at {', '.join(named)}: a window needs a running X server or Wayland compositor.\n"
+            f"{OTHER_WAYS}"
+        )
     told = "\n".join(f"  {line}" for line in story[:_STORY_LINES])
     raise ChartError(
         f"Qt cannot open a window on this display.\n{told}\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nt_run.chart.display import missing_library, prepare_offscreen, prepare_window
+from nt_run.chart.display import missing_library, plain_locale, prepare_offscreen, prepare_window
 from nt_run.chart.writing import check_target, write_whole
 from nt_run.errors import ChartError
 
@@ -55,7 +55,9 @@ def save_png(
     check_target(path, ".png", "The picture", "pictures are PNG files")
     _check_pixels(size, scale)
     prepare_offscreen()
-    write_whole(path, _showing().render(subject, size, scale, focus), "picture")
+    with plain_locale():
+        showing = _showing()
+    write_whole(path, showing.render(subject, size, scale, focus), "picture")
 
 
 def _check_pixels(size: tuple[int, int], scale: float) -> None:
