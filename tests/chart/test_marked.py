@@ -249,7 +249,23 @@ def test_compared_curves_end_at_their_last_values_in_their_colours(draw: Draw) -
         x, y = drawn.place(0, last, float(course.returns[last]))
         found = [drawn.image.pixelColor(x + dx, y + dy) for dx in (-2, -1, 0) for dy in range(-3, 4)]
         assert any(near(colour, name, 90) for colour in found)
-        assert f"{course.total:+.2%}" in stage.captions[0].toPlainText()
+        stage.caption(last)
+        for text in (f"{course.total:+.2%}", f"{course.drawdown[last]:.2%}", course.name):
+            assert text in stage.captions[0].toPlainText()
+    axis = stage.plots[0].getAxis("right")
+    assert axis.tickStrings([], 1, 1) == []
+    view = stage.plots[0].vb.viewRect()
+    ((_, values),) = axis.tickValues(view.top(), view.bottom(), stage.plots[0].vb.height())
+    assert {text[-1:] for text in axis.tickStrings(values, 1, 1)} - {""} == {"%"}
+    assert "next and previous trade" not in keys.Help(stage.window, has_trades=stage.has_trades).toPlainText()
+
+
+def test_a_run_without_trades_says_so_and_has_no_keys_for_them(draw: Draw) -> None:
+    for trades, has_trades in ((0, False), (3, True)):
+        stage = draw(RunStage(chart_data(make_run(make_klines(60), trades)), SIZE)).stage
+        assert ("no trades" in stage.captions[0].toPlainText()) != has_trades
+        told = keys.Help(stage.window, has_trades=stage.has_trades).toPlainText()
+        assert ("next and previous trade" in told) == has_trades
 
 
 def test_every_sign_of_captions_and_help_is_in_the_bundled_font(data: ChartData) -> None:
@@ -260,7 +276,7 @@ def test_every_sign_of_captions_and_help_is_in_the_bundled_font(data: ChartData)
     sights = [crowd.between(0, 180, size) for size in ((2000, 400), (15, 400))]
     marks = [legend(marked, (0, 180), sight, {0, 1, 2}) for sight in sights]
     texts = [text for each in marks for text in captions.price_caption(marked, 100, each, level="1m", detailed=True)]
-    texts += sum(keys.HELP, ())
+    texts += sum((keys.TRADES, *keys.HELP), ())
     courses = compare([make_run(make_klines(50), trades=1)]).courses
     texts.append(captions.courses_caption(courses, [theme.TEXT] * len(courses), 3))
     folder = Path(captions.__file__).parent / "fonts"

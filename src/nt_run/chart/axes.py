@@ -10,6 +10,8 @@ from nt_run.chart.bars import Bars
 from nt_run.chart.qt import NO_PEN, colour, font, pen, pg
 from nt_run.chart.ticks import time_label, time_ticks, value_label, value_step, value_ticks
 
+PER_CENT = 0.01
+"""Unit of an axis whose values are fractions and shown as per cent."""
 _TALL_PX = 250
 _LABEL_PX = 56.0
 _LOW_LABEL_PX = 32.0
@@ -53,7 +55,7 @@ class ValueAxis(_AxisItem):
     """Labels at round values, none across the border of the pane.
 
     Args:
-        unit: How many values make one of the axis (0.01 shows fractions as per cent).
+        unit: How many values make one of the axis (`PER_CENT` for fractions).
         finest: The smallest difference of values that means anything; labels are no closer.
     """
 
@@ -85,7 +87,9 @@ class ValueAxis(_AxisItem):
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: ARG002, N802 – pyqtgraph's names
         """Return what the labels say, as pyqtgraph asks for it; nothing where they would lie over others."""
-        return [value_label(value / self._unit, self._step) if self._is_free(value) else "" for value in values]
+        sign = "%" if self._unit == PER_CENT else ""
+        labels = [value_label(value / self._unit, self._step) + sign for value in values]
+        return [label if self._is_free(value) else "" for value, label in zip(values, labels, strict=True)]
 
     def keep_free(self, value: float) -> None:
         """Have no label where a tag stands."""

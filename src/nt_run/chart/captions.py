@@ -90,14 +90,17 @@ def funding_caption(data: ChartData, row: int) -> str:
 
 
 def courses_caption(courses: Sequence[Course], colours: Sequence[str], row: int) -> str:
-    """Return the legend of compared runs: for each its name, its return at the bar, and its return at the end."""
+    """Return the legend of compared runs: their names, returns and drawdowns at the bar, and returns at the end."""
     rows = [
         f"<tr><td>{ink('■ ' + html.escape(course.name), name)}</td>"
         f"<td align='right'>&nbsp; {ink(_percent(float(course.returns[row])), theme.TEXT)}</td>"
+        f"<td align='right'>&nbsp; {ink(_percent(float(course.drawdown[row]), '.2%'), theme.TEXT)}</td>"
         f"<td align='right'>&nbsp; {ink(_percent(course.total), theme.signed(course.total))}</td></tr>"
         for course, name in zip(courses, colours, strict=True)
     ]
-    heads = "".join(f"<td align='right'>&nbsp; {ink(text, theme.DIM)}</td>" for text in ("here", "at the end"))
+    heads = "".join(
+        f"<td align='right'>&nbsp; {ink(text, theme.DIM)}</td>" for text in ("here", "drawdown", "at the end")
+    )
     return f"<table cellspacing='0' cellpadding='0'><tr><td></td>{heads}</tr>{''.join(rows)}</table>"
 
 
@@ -182,8 +185,8 @@ def _number(value: float, decimals: int) -> str:
     return f"{value:,.{decimals}f}" if math.isfinite(value) else "–"
 
 
-def _percent(value: float) -> str:
-    return f"{value:+.2%}" if math.isfinite(value) else "–"
+def _percent(value: float, form: str = "+.2%") -> str:
+    return format(value, form) if math.isfinite(value) else "–"
 
 
 def _value(value: float) -> float:

@@ -5,12 +5,13 @@ from typing import override
 import numpy as np
 
 from nt_run.chart import theme
+from nt_run.chart.axes import PER_CENT
 from nt_run.chart.captions import courses_caption, ink
 from nt_run.chart.compare import Comparison, Course
 from nt_run.chart.focus import Focus, range_span
 from nt_run.chart.header import Heading
 from nt_run.chart.items import Curve, Stroke
-from nt_run.chart.panes import PER_CENT, PER_CENT_DECIMALS, PaneSpec, add_line
+from nt_run.chart.panes import PER_CENT_DECIMALS, PaneSpec, add_line
 from nt_run.chart.plates import around
 from nt_run.chart.qt import pen
 from nt_run.chart.stage import Stage
@@ -46,13 +47,6 @@ class CompareStage(Stage):
         courses, colours = self.comparison.courses, self.colours
         returns, drawdown = ([getattr(course, name) for course in courses] for name in ("returns", "drawdown"))
 
-        def drawdown_caption(row: int) -> str:
-            values = " &nbsp; ".join(
-                ink("–" if np.isnan(course.drawdown[row]) else f"{course.drawdown[row]:.2%}", name)
-                for course, name in zip(courses, colours, strict=True)
-            )
-            return f"{ink('Drawdown', theme.DIM)} &nbsp; {values}"
-
         lows, highs = np.fmin.reduce(returns), np.fmax.reduce(returns)
         return [
             PaneSpec(
@@ -68,7 +62,8 @@ class CompareStage(Stage):
                 np.zeros(len(lows)),
                 1.2,
                 PER_CENT_DECIMALS,
-                caption=drawdown_caption,
+                # The values stand in the table above, beside their names.
+                caption=lambda _row: ink("Drawdown", theme.DIM),
                 caption_below=True,
                 axis_unit=PER_CENT,
             ),

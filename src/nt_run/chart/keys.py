@@ -10,8 +10,9 @@ from nt_run.chart.focus import whole_span
 from nt_run.chart.qt import SMOOTH, colour, font, pen, pg
 from nt_run.chart.stage import Stage
 
+TRADES = ("n  p", "next and previous trade")
+"""Keys of a chart that has trades, and what they do."""
 HELP = (
-    ("n  p", "next and previous trade"),
     ("← →", "a little back and on"),
     ("Page ↑ ↓", "a window back and on"),
     ("Home  End", "first and last bars"),
@@ -24,7 +25,7 @@ HELP = (
     ("?", "this help"),
     ("q  Esc", "close"),
 )
-"""Keys and what they do, as the help shows them."""
+"""Keys of every chart."""
 _CLOSER = 0.7
 _LITTLE, _WINDOW = 15, 90
 """How far keys move, in per cent of what is visible."""
@@ -36,7 +37,7 @@ _Key = QtCore.Qt.Key
 class Help(QtWidgets.QGraphicsTextItem):
     """The list of keys on a plate in the middle of the window, hidden until asked for."""
 
-    def __init__(self, window: Any) -> None:  # noqa: ANN401 – untyped vendor
+    def __init__(self, window: Any, *, has_trades: bool) -> None:  # noqa: ANN401 – untyped vendor
         super().__init__()
         self._window = window
         self.setFont(font(theme.FONT_PX + 1))
@@ -44,7 +45,7 @@ class Help(QtWidgets.QGraphicsTextItem):
         rows = "".join(
             f"<tr><td style='padding:3px 22px 3px 8px; color:{theme.FAST}'><b>{key}</b></td>"
             f"<td style='padding:3px 12px 3px 0'>{what}</td></tr>"
-            for key, what in HELP
+            for key, what in ((TRADES, *HELP) if has_trades else HELP)
         )
         self.setHtml(f"<table>{rows}</table>")
         self.setZValue(200)
@@ -77,7 +78,7 @@ class Keys:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._help = Help(stage.window)
+        self._help = Help(stage.window, has_trades=stage.has_trades)
         pan = stage.plots[0].vb.pan_x
         self._actions: dict[int, Callable[[], object]] = {
             _Key.Key_N: lambda: stage.step_trade(1),

@@ -33,7 +33,8 @@ def legend(data: ChartData, span: tuple[float, float], sight: Sight, kinds: Coll
         sight: Its trades and how they are drawn.
         kinds: Kinds of the price lines that are drawn.
     """
-    entries = _trades(data, sight) + [Entry(name, text) for kind, name, text in _LINES if kind in kinds]
+    entries = _trades(data, sight) if len(data.fills.slot) else [Entry(theme.DIM, "no trades")]
+    entries += [Entry(name, text) for kind, name, text in _LINES if kind in kinds]
     if data.fills.liquidation[sight.fills].any():
         entries.append(Entry(theme.WARNING, "× liquidation"))
     left, right = (int(place) for place in np.searchsorted(data.bars.slot, span))

@@ -9,7 +9,7 @@ import numpy as np
 from PyQt6 import QtCore
 
 from nt_run.chart import captions, theme
-from nt_run.chart.axes import TimeAxis, ValueAxis
+from nt_run.chart.axes import PER_CENT, TimeAxis, ValueAxis
 from nt_run.chart.bars import Bars
 from nt_run.chart.items import Pane
 from nt_run.chart.levels import Extremes, Floats
@@ -21,8 +21,6 @@ _pandas: Any = fplt.pd
 _DataSource: Any = fplt.PandasDataSource
 _FLAT = 1e-5
 """A pane never shows less than this share of its values: beyond it, floats run out of digits for pixels."""
-PER_CENT = 0.01
-"""Unit of an axis whose values are fractions and shown as per cent."""
 PER_CENT_DECIMALS = 4
 """Decimals of a fraction that make two of a per cent."""
 

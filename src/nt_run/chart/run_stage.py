@@ -43,6 +43,7 @@ class RunStage(Stage):
 
     def __init__(self, data: ChartData, size: tuple[int, int], focus: Focus | None = None) -> None:
         self.data = data
+        self.has_trades = len(data.trades.entry_slot) > 0
         self.pyramid = _pyramid(data)
         self.trade: int | None = None
         heading = Heading(data.title, data.subtitle, data.stats, demo=data.demo)

@@ -62,6 +62,9 @@ class Stage:
             plot.vb.sigResized.connect(_fit)
         self.caption(self._row)
 
+    has_trades = False
+    """Whether there are trades to go from one to the next."""
+
     def fill(self) -> None:
         """Put into the panes what they show."""
         raise NotImplementedError
