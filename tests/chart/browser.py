@@ -72,7 +72,11 @@ class Browser:
         return self.run("return document.querySelector(arguments[0]).innerText", selector)
 
     def texts(self, selector: str) -> list[str]:
-        return self.run("return [...document.querySelectorAll(arguments[0])].map((each) => each.innerText)", selector)
+        return self.run(
+            "return [...document.querySelectorAll(arguments[0])]"
+            ".map((each) => each.innerText.replaceAll('\u00a0', ' '))",
+            selector,
+        )
 
     def click(self, selector: str) -> None:
         """Press the mouse in the middle of an element, as a hand would."""

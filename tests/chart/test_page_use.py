@@ -138,3 +138,13 @@ def test_paper_shows_a_light_picture_of_the_chart_with_its_legends_and_the_scree
     browser.until(lambda: browser.chart() == before)
     assert len(base64.b64decode(browser.cdp("Page.printToPDF", printBackground=True)["data"])) > 50_000
     assert browser.errors() == []
+
+
+def test_on_a_phone_no_number_of_a_legend_is_torn_from_its_name(browser: Browser, page: Path) -> None:
+    browser.open(page, width=390, height=844)
+    tops = browser.run(
+        "return [...document.querySelectorAll('.legend .small')].map((each) =>"
+        " [each, each.nextElementSibling].map((one) => one.getBoundingClientRect().top))"
+    )
+    assert len(tops) >= 5
+    assert [name - value for name, value in tops] == [0] * len(tops)

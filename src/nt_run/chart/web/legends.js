@@ -20,7 +20,9 @@ class Legends {
         ...[this.#position(slot), this.#equity(slot), this.#drawdown(candle), this.#funding(candle)].map((each) => [[each]])];
     this.boxes.forEach((box, i) => box.replaceChildren(...rows[i].map((groups) => element("div", {},
       ...groups.map((parts) => element("span", { class: "group" },
-        ...parts.flatMap(([text, classes]) => [element("span", { text, class: classes }), " "])))))));
+        // The name of a number stays with it.
+        ...parts.flatMap(([text, classes]) => [element("span", { text, class: classes }),
+          classes.includes("small") ? "\u00a0" : " "])))))));
   }
 
   /** Rows of groups of texts, each with its class: the candle and its trade, then the averages and what marks mean. */
