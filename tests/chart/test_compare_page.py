@@ -160,3 +160,14 @@ def test_the_whole_stays_in_sight_when_the_window_becomes_narrower(
     # Curves go from border to border in both.
     assert min(widths) > 0.97
     assert browser.errors() == []
+
+
+def test_on_a_phone_the_legend_has_its_numbers_and_leaves_the_names_to_the_cards(
+    browser: Browser, runs: list[Run], tmp_path: Path
+) -> None:
+    save_compare_page(runs, tmp_path / "both.html")
+    browser.open(tmp_path / "both.html", width=390, height=844)
+    frame = rectangles(browser, "#chart tr:has(.legend) canvas")[0]
+    cells = rectangles(browser, ".legend td")
+    assert len(cells) == 3 * (1 + 3)
+    assert max(right for _, _, right, _ in cells) <= frame[2]

@@ -92,7 +92,7 @@ function follow(curves, facts, colours) {
     element("tr", {}, element("td", { class: "strong", text: timeText(curves.times[at] * 1000) }),
       ...["return", "drawdown"].map((text) => element("td", { class: "dim", text }))),
     ...facts.courses.map(({ name }, i) => element("tr", {},
-      element("td", {}, element("span", { text: "■ ", class: colours[i] }), element("span", { text: name, class: "dim" })),
+      element("td", {}, element("span", { text: "■ ", class: colours[i] }), element("span", { text: name, class: "dim wide" })),
       cell(curves.returns[i][at], signedPerCent), cell(curves.drawdown[i][at], perCent)))));
   const place = () => {
     hang(curves.chart, boxes);

@@ -9,8 +9,7 @@ function addSeries(chart, market, palette) {
   const { plots, ownPanes } = market;
   const colours = seriesColours(palette, plots);
   const below = 1 + ownPanes.length;
-  const format = (digits, unit = "") => ({ type: "custom", minMove: 10 ** -digits,
-    formatter: (value) => number(value, digits) + unit });
+  const format = (digits) => ({ type: "custom", minMove: 10 ** -digits, formatter: (value) => number(value, digits) });
   const add = (kind, name, pane, options = {}) => chart.addSeries(LightweightCharts[kind], {
     lastValueVisible: false, priceLineVisible: false, ...colours[name], ...options }, pane);
   const hair = { crosshairMarkerVisible: false, lineWidth: 1, priceFormat: format(price) };
@@ -29,7 +28,9 @@ function addSeries(chart, market, palette) {
     position: add("BaselineSeries", "position", below, { baseValue: base(0), lineWidth: 1,
       lineType: LightweightCharts.LineType.WithSteps, priceFormat: format(quantity) }),
     equity: add("BaselineSeries", "equity", below + 1, { lineWidth: 1.5, priceFormat: format(money), baseValue: base(start) }),
-    drawdown: add("BaselineSeries", "drawdown", below + 2, { lineWidth: 1, baseValue: base(0), priceFormat: format(2, "%") }),
+    drawdown: add("BaselineSeries", "drawdown", below + 2, { lineWidth: 1, baseValue: base(0),
+      // Room for the legend is above zero, where there is no drawdown.
+      priceFormat: { ...format(2), formatter: (value) => (value > 0 ? "" : number(value) + "%") } }),
   };
   if (market.funding.slot.length) series.funding = add("HistogramSeries", "funding", below + 3, { priceFormat: format(money) });
   series.volume.priceScale().applyOptions({ scaleMargins: { top: VOLUME_TOP, bottom: 0 } });
