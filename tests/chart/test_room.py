@@ -172,3 +172,14 @@ def test_no_label_is_finer_than_what_it_measures(trades: int, shoot: Shoot) -> N
     assert 0.0 in labels
     assert len(labels) > 1 if trades else labels == [0.0]
     assert all(label == round(label, 3) for label in labels)
+
+
+def test_the_caption_of_the_drawdown_stands_where_the_curve_is_not(falling: Run, shoot: Shoot) -> None:
+    data = chart_data(falling)
+    stage = shoot(RunStage(data, (1280, 720)), (1280, 720))
+    box = stage.plots[3].vb.mapRectToScene(stage.plots[3].vb.rect())
+    # The run begins without a drawdown, and ends in one.
+    assert bottom_of_caption(stage, 3) > box.center().y()
+    assert data.account.drawdown[800] < 0.6 * data.account.drawdown[800:].min()
+    stage.plots[0].vb.update_y_zoom(800, 900)
+    assert bottom_of_caption(stage, 3) < box.center().y()

@@ -30,7 +30,7 @@ class PaneSpec:
     """One pane: extremes per bar, its share of the height, how its values read.
 
     `axis_unit` is what counts as 1 on its axis; `caption` is absent where the stage itself knows what to say, and
-    stands at the bottom of what hangs from the top.
+    may stand at the bottom of what hangs from the top.
     """
 
     lows: Floats

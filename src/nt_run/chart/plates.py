@@ -19,11 +19,9 @@ _MARGIN_PX, _MARGIN = 7.0, 0.2
 class Caption(QtWidgets.QGraphicsTextItem):
     """Rich text in the corner of a pane, on a plate that lets the curve behind it shine through."""
 
-    def __init__(self, box: Any, *, below: bool = False) -> None:  # noqa: ANN401 – untyped vendor
+    def __init__(self, box: Any) -> None:  # noqa: ANN401 – untyped vendor
         super().__init__(box)
         self._box = box
-        if below:
-            box.sigResized.connect(self._sink)
         self.setFont(font())
         self.setDefaultTextColor(colour(theme.TEXT))
         self.setPos(_LEFT_PX, 1)
@@ -31,8 +29,9 @@ class Caption(QtWidgets.QGraphicsTextItem):
         self.setAcceptedMouseButtons(QtCore.Qt.MouseButton.NoButton)
         self._html = ""
 
-    def _sink(self, *_: object) -> None:
-        self.setPos(_LEFT_PX, self._box.height() - LINE_PX - EDGES_PX)
+    def stand(self, *, below: bool) -> None:
+        """Take the lower corner, or the upper one."""
+        self.setPos(_LEFT_PX, self._box.height() - LINE_PX - EDGES_PX if below else 1.0)
 
     def say(self, html: str) -> None:
         """Show `html`; nothing happens when it is shown already."""

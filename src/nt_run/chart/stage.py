@@ -42,9 +42,7 @@ class Stage:
         for pane in self.panes:
             Grid(pane)
         self.fill()
-        self.captions = [
-            Caption(plot.vb, below=spec.caption_below) for plot, spec in zip(self.plots, specs, strict=True)
-        ]
+        self.captions = [Caption(plot.vb) for plot in self.plots]
         self._tags = [Tag(plot, "right", theme.TAG, theme.TEXT) for plot in self.plots]
         self._time_tag = Tag(self.plots[-1], "bottom", theme.TAG, theme.TEXT)
         self._link_crosshair()
@@ -77,6 +75,10 @@ class Stage:
         self._row = row
         for place, plate in enumerate(self.captions):
             plate.say(self.told(place, row))
+            if self.specs[place].caption_below:
+                view = self.panes[place].view()
+                # What hangs low at the left leaves the upper corner free.
+                plate.stand(below=not self.specs[place].lows[view.start] < (view.bottom + view.top) / 2)
 
     def told(self, place: int, row: int) -> str:
         """Return what the pane at `place` says of a bar, as rich text."""
