@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nt_run.engine.collect import TURNED_AT_ONCE
 from nt_run.engine.prices import NO_NEXT_OPEN
 from nt_run.engine.reverse import TURN_TOO_LARGE
 from nt_run.engine.run import EngineOutput
@@ -114,3 +115,22 @@ def test_the_turned_position_has_the_margin_of_its_own_entry(run: Run, make_klin
     )
     # Short 740 at 100 with a margin of 7,400: (7,400 + 74,000) ÷ (740 × 1.004) = 109.5617, up to the tick.
     assert [(each.side.value, each.quantity, each.price) for each in output.liquidations] == [("sell", 740, D("109.6"))]
+
+
+@pytest.mark.parametrize("closes", ["order", "close_all_positions"])
+def test_an_entry_sent_beside_a_close_is_never_made_smaller(closes: str, run: Run, make_klines: Make, kit: Any) -> None:
+    # 6,000 of 10,000 are tied up: the engine wants 6,500 more at once, as the close is on its way and not yet filled.
+    def close(strategy: Any, _bar: object) -> None:
+        strategy.close_all_positions(strategy.own["instrument_id"])
+
+    leave = kit.sell("60") if closes == "order" else close
+    output = run(make_klines(STEADY * 4), {0: [kit.buy("60")], 2: [leave, kit.sell("65")]}, balance=SMALL)
+    assert [fill.quantity for fill in output.fills] == [60, 60]
+    assert [denial.reason for denial in output.denials] == [TURNED_AT_ONCE]
+
+
+def test_an_order_behind_a_partial_close_closes_what_that_leaves(run: Run, make_klines: Make, kit: Any) -> None:
+    # 20 of the 60 are closed by the order before: 100 close 40 and open 60.
+    output = run(make_klines(STEADY * 4), {0: [kit.buy("60")], 2: [kit.sell("20"), kit.sell("100")]}, balance=SMALL)
+    assert [fill.quantity for fill in output.fills] == [60, 20, 40, 60]
+    assert output.denials == []
