@@ -18,6 +18,7 @@ from nt_run.comparison import TOLERANCE, Compared, compare_equity, compare_total
 from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
 from nt_run.errors import ResultsError
 from nt_run.klines import Klines
+from nt_run.memory import collector_paused
 from nt_run.model import (
     MS,
     Audited,
@@ -44,7 +45,8 @@ def audit(name: str | None, cache_dir: Path) -> dict[str, Any]:
     """
     run = load_run(name, cache_dir / "runs")
     try:
-        return audit_run(run, read_published(run, cache_dir))
+        with collector_paused():
+            return audit_run(run, read_published(run, cache_dir))
     except (KeyError, TypeError, ValueError, ArithmeticError, pl.exceptions.PolarsError) as exc:
         raise ResultsError(f"{run.path} cannot be audited: {exc!r} in its files. Run the backtest again.") from exc
 

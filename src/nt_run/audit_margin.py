@@ -78,7 +78,8 @@ def _compare_marks(ours: MarkExtremes, theirs: Klines, bars: Klines, which: str)
     opened = theirs.open_times()
     exponent = max(ours.exponent, theirs.exponents.price)
     rows, *prices = ours.at(opened, exponent)
-    lost = np.setdiff1d(np.intersect1d(opened, bars.open_times()), opened[rows])
+    lost = np.delete(opened, rows)
+    lost = lost[np.isin(lost, bars.open_times())] if len(lost) else lost
     violations = [
         Violation(CHECK, which + _more(len(lost)), int(each) * MS, "that of the bar", "none") for each in lost[:1]
     ]

@@ -68,6 +68,8 @@ def _numbered(items: Any) -> dict[tuple[int, int], Any]:  # noqa: ANN401 - trade
 def _compare_trade(ours: ReplayedTrade, row: Mapping[str, Any]) -> tuple[Decimal, list[Violation]]:
     """Return the largest difference of a trade's money, and what is wrong with it."""
     worst = ZERO
+    if _is_equal(ours, row):
+        return worst, []
     wrong = [
         (name, str(value), str(row[name]))
         for name in _EXACT
@@ -87,6 +89,16 @@ def _compare_trade(ours: ReplayedTrade, row: Mapping[str, Any]) -> tuple[Decimal
         if difference > TOLERANCE:
             wrong.append((name, f"{value:f}", f"{row[name]:f}"))
     return worst, [Violation("trades", name, ours.entry_time, *told) for name, *told in wrong]
+
+
+def _is_equal(ours: ReplayedTrade, row: Mapping[str, Any]) -> bool:
+    """Tell whether nothing at all differs, as it mostly is: only what does is looked at figure by figure."""
+    return (
+        all(getattr(ours, name) == row.get(name) for name in _EXACT)
+        and all(getattr(ours, name).quantize(_EIGHT) == row[name] for name in _MONEY)
+        and float(ours.entry_price) == row["entry_price"]
+        and (None if ours.exit_price is None else float(ours.exit_price)) == row["exit_price"]
+    )
 
 
 def compare_equity(account: Replay, klines: Klines, kept: pl.DataFrame, balance: Decimal) -> Compared:

@@ -51,7 +51,7 @@ class _Bars:
     """Prices of the klines by the time at which a fill happened."""
 
     def __init__(self, bars: MatchBars) -> None:
-        self._columns = {name: getattr(bars, name).tolist() for name in PRICES}
+        self._columns = {name: getattr(bars, name) for name in PRICES}
         self._starts = bars.opened * MS
         self._ends = bars.closed * MS
         self._exponent = bars.exponent
@@ -67,7 +67,7 @@ class _Bars:
         return self.price("open", bar) if bar < len(self._starts) else None
 
     def price(self, name: str, bar: int) -> Decimal:
-        return Decimal(self._columns[name][bar]).scaleb(-self._exponent)
+        return Decimal(int(self._columns[name][bar])).scaleb(-self._exponent)
 
 
 def check_fills(
@@ -135,6 +135,8 @@ def _wrong_price(fill: Fill, bars: _Bars, bar: int, execution: Execution, limit:
     if (takes or fill.order_type == "market") and execution.fill == "next-open":
         if (opened := bars.next_open(fill.time_ns)) != fill.reference:
             yield "price", "none" if opened is None else f"{opened:f}, the next open", f"{fill.reference:f}"
+        return
+    if fill.order_type == "market" and fill.reference == bars.price("close", bar):
         return
     low, high = bars.price("low", bar), bars.price("high", bar)
     if "limit" in fill.order_type:

@@ -84,6 +84,10 @@ class Held:
         """Return the position after a fill: an opening brings notional ÷ leverage, a closing takes its share."""
         signed, position, entry, margin = fill.side.sign * fill.quantity, self.position, self.entry, self.margin
         cash = self.cash - fill.fee - fill.liquidation
+        if signed == -position:
+            return Held(ZERO, ZERO, ZERO, cash + position * (fill.price - entry))
+        if not position:
+            return Held(signed, fill.price, fill.quantity * fill.price / leverage, cash)
         if position * signed < 0:
             closed = min(abs(signed), abs(position))
             cash += self.sign * closed * (fill.price - entry)

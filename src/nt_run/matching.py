@@ -48,8 +48,12 @@ class MarkExtremes:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return which of the bars that opened at some times (ms) are known, and their lows and highs at `exponent`."""
         starts = self.frame["open_time"].dt.epoch("ms").to_numpy()
-        rows = np.flatnonzero(np.isin(opened, starts))
-        at = np.searchsorted(starts, opened[rows])
+        if not len(starts):
+            rows = at = np.zeros(0, dtype=np.int64)
+        else:
+            near = np.minimum(np.searchsorted(starts, opened), len(starts) - 1)
+            rows = np.flatnonzero(starts[near] == opened)
+            at = near[rows]
         scale = 10 ** (exponent - self.exponent)
         return rows, self.frame["low"].to_numpy()[at] * scale, self.frame["high"].to_numpy()[at] * scale
 

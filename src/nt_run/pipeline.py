@@ -4,11 +4,9 @@
 """
 
 import datetime as dt
-import gc
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -31,6 +29,7 @@ from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.klines import Klines
 from nt_run.liquidation import margin_object
 from nt_run.matching import mark_extremes
+from nt_run.memory import collector_paused
 from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
 from nt_run.progress import ProgressDisplay
 from nt_run.reconcile import reconcile_trades
@@ -77,7 +76,7 @@ def backtest(
     watch.lap("data")
     progress.detail(f"strategy {strategy.name}, source {strategy.source_digest[:12]}")
     config = config.resolved(inputs.time_range, default_params(strategy) | params)
-    with _collector_paused():
+    with collector_paused():
         inputs, refined = run_market(config, inputs, strategy, params, progress, reopen)
         output = refined.output
         watch.lap("engine")
@@ -235,18 +234,6 @@ def _statistics(inputs: Inputs, frames: Mapping[str, pl.DataFrame], balance: flo
     metrics["turnover"] = turnover(frames["fills"], equity)
     times: np.ndarray = equity["time"].dt.epoch("ms").to_numpy()
     return metrics, buy_and_hold(times, closes, float(klines.column("open")[0]), start_ms=start)
-
-
-@contextmanager
-def _collector_paused() -> Generator[None]:
-    """Pause Python's garbage collector: a run makes no circles, and looking for them costs a tenth of it."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 class _Stopwatch:

@@ -1,6 +1,6 @@
 """The frames of a run folder → the values they were made of, those of earlier versions too."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -18,10 +18,31 @@ def read_fills(frame: pl.DataFrame) -> list[Fill]:
     """Return the fills of a run folder."""
     if "reference" not in frame.columns:  # as in folders of earlier versions, which had no slippage
         frame = frame.with_columns(reference=pl.col("price"))
-    rows = _rows(frame.rename({"time": "time_ns"}), "time_ns")
-    for row in rows:
-        row["side"], row["liquidity"] = Side(row["side"]), Liquidity(row["liquidity"])
-    return [Fill(**row) for row in rows]
+    if "liquidation" not in frame.columns:  # as in those that liquidated nobody
+        frame = frame.with_columns(liquidation=pl.lit(Decimal(0)))
+    names = ("order_id", "quantity", "price", "reference", "fee", "order_type", "liquidation")
+    columns = zip(
+        frame["time"].dt.epoch("ns").to_list(),
+        map(Side, frame["side"].to_list()),
+        map(Liquidity, frame["liquidity"].to_list()),
+        *_values(frame, names),
+        strict=True,
+    )
+    return [
+        Fill(
+            time_ns=time_ns,
+            order_id=order_id,
+            side=side,
+            quantity=quantity,
+            price=price,
+            reference=reference,
+            fee=fee,
+            liquidity=liquidity,
+            order_type=order_type,
+            liquidation=liquidation,
+        )
+        for time_ns, side, liquidity, order_id, quantity, price, reference, fee, order_type, liquidation in columns
+    ]
 
 
 def read_payments(frame: pl.DataFrame) -> list[FundingPayment]:
@@ -46,7 +67,27 @@ def trade_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 def _rows(frame: pl.DataFrame, *times: str) -> list[dict[str, Any]]:
     """Return the rows of a frame, with its times in ns."""
-    return frame.with_columns(pl.col(*times).dt.epoch("ns")).to_dicts()
+    frame = frame.with_columns(pl.col(*times).dt.epoch("ns"))
+    columns = _values(frame, frame.columns)
+    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _values(frame: pl.DataFrame, names: Sequence[str]) -> list[list[Any]]:
+    """Return the values of some columns; equal amounts are one object, because making one is what takes time."""
+    made: dict[str | None, Decimal | None] = {None: None}
+
+    def amount(text: str | None) -> Decimal | None:
+        if text not in made:
+            made[text] = Decimal(str(text))
+        return made[text]
+
+    columns = [frame[name] for name in names]
+    return [
+        [amount(text) for text in column.cast(pl.String).to_list()]
+        if isinstance(column.dtype, pl.Decimal)
+        else column.to_list()
+        for column in columns
+    ]
 
 
 def read_terms(margin: Mapping[str, Any], specs: Mapping[str, Any], taker: Decimal) -> MarginTerms:

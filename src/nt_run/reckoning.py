@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from nt_run.model import LIQUIDATION, MS, Fill, FundingPayment, Liquidity, Settlement, Violation, format_iso
+import numpy as np
+
+from nt_run.model import LIQUIDATION, MS, Fill, FundingPayment, Liquidity, Settlement, Side, Violation, format_iso
 from nt_run.replay import ReplayedTrade
 
 ZERO = Decimal(0)
@@ -33,24 +35,30 @@ def named(where: str, told: Told) -> list[Violation]:
     return [Violation("figures", f"{where}.{what}", None, str(ours), str(theirs)) for what, ours, theirs in told]
 
 
-def net_at(
-    bps: Decimal, fills: Sequence[Fill], payments: Sequence[FundingPayment], last_close: Decimal, balance: Decimal
-) -> Decimal:
-    """Return what a run from `balance` would have made had its takers slipped by `bps` basis points of the price.
+class Rebooking:
+    """The fills of a run from `balance`, to be booked again at other prices; all amounts are exact decimals.
 
-    Fees follow the notional; makers, liquidations, funding and the last close stay. No account loses more than it
-    has.
+    Fees follow the notional; makers, liquidations, funding and the last close stay.
     """
-    cash, position, factor = sum((payment.amount for payment in payments), ZERO), ZERO, bps / 10_000
-    for fill in fills:
-        price, fee = fill.price, fill.fee
-        if fill.liquidity is Liquidity.TAKER and fill.order_type != LIQUIDATION:
-            price = fill.reference * (1 + fill.side.sign * factor)
-            fee = fee * price / fill.price
-        signed = fill.side.sign * fill.quantity
-        cash -= signed * price + fee + fill.liquidation
-        position += signed
-    return max(cash + position * last_close, -balance)
+
+    def __init__(
+        self, fills: Sequence[Fill], payments: Sequence[FundingPayment], last_close: Decimal, balance: Decimal
+    ) -> None:
+        self._paid = sum((payment.amount for payment in payments), ZERO) - sum((one.liquidation for one in fills), ZERO)
+        moved = [one.liquidity is Liquidity.TAKER and one.order_type != LIQUIDATION for one in fills]
+        self._moved, self._bought = np.array(moved, dtype=np.bool_), np.array([one.side is Side.BUY for one in fills])
+        columns = ([getattr(one, name) for one in fills] for name in ("quantity", "price", "reference", "fee"))
+        quantity, self._price, self._reference, self._fee = (np.array(each, dtype=np.object_) for each in columns)
+        self._signed = np.where(self._bought, quantity, -quantity)
+        self._worth, self._balance = self._signed.sum() * last_close if fills else ZERO, balance
+
+    def net(self, bps: Decimal) -> Decimal:
+        """Return what the run would have made had its takers slipped by `bps`; no account loses more than it has."""
+        up, down = (1 + sign * bps / 10_000 for sign in (1, -1))
+        factors = np.array([down, up], dtype=np.object_)[self._bought.astype(np.int64)]
+        price = np.where(self._moved, self._reference * factors, self._price)
+        spent = self._signed * price + self._fee * price / self._price
+        return max(self._paid - spent.sum() + self._worth, -self._balance)
 
 
 def check_costs(
@@ -61,10 +69,7 @@ def check_costs(
     balance: Decimal,
 ) -> Told:
     """Yield what is wrong with the cost ladder of a report and its break-even."""
-
-    def net(bps: Decimal) -> Decimal:
-        return net_at(bps, fills, payments, last_close, balance)
-
+    net = Rebooking(fills, payments, last_close, balance).net
     for rung in costs["ladder"]:
         if abs(net(Decimal(rung["slippage_bps"])) - Decimal(rung["net"])) > _SLACK:
             yield f"ladder at {rung['slippage_bps']} bp", f"{net(Decimal(rung['slippage_bps'])):.8f}", rung["net"]

@@ -68,18 +68,20 @@ class ReplayedTrade:
     def book(self, fill: Fill, quantity: Decimal, fee: Decimal) -> None:
         """Open, add to or reduce the position with a part of a fill that does not turn it round."""
         price = fill.price
+        notional = quantity * price
         if fill.side is self.side:
             self.opened += quantity
-            self.opened_notional += quantity * price
+            self.opened_notional += notional
             self.held += quantity
-            self.cost += quantity * price
+            self.cost += notional
             self.quantity = max(self.quantity, self.held)
         else:
             self.reduced += quantity
-            self.reduced_notional += quantity * price
+            self.reduced_notional += notional
             self.cost = self.cost * (self.held - quantity) / self.held if quantity < self.held else ZERO
             self.held -= quantity
-        self.slippage += fill.side.sign * quantity * (fill.reference - price)
+        if price != fill.reference:
+            self.slippage += fill.side.sign * quantity * (fill.reference - price)
         self.fee += fee
         self.fills += 1
 
@@ -115,12 +117,12 @@ class Replay:
 
     def fill(self, fill: Fill) -> None:
         """Book a fill; one that turns the position round closes a trade and opens another."""
-        signed = fill.side.sign * fill.quantity
+        signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
         self.cash -= signed * fill.price + fill.fee + fill.liquidation
         against = self.position * signed < 0
         closing = min(fill.quantity, abs(self.position)) if against else ZERO
         opening = fill.quantity - closing
-        closing_fee = fill.fee * closing / fill.quantity if opening else fill.fee
+        closing_fee = fill.fee * closing / fill.quantity if closing and opening else fill.fee
         if closing:
             trade = self.trades[-1]
             trade.book(fill, closing, closing_fee)
@@ -143,7 +145,11 @@ class Replay:
         return cash + position * klines.column("close"), balance, position
 
     def _note(self, time_ns: int) -> None:
-        self.steps.append((time_ns, float(self.cash), float(self.position), float(self.balance)))
+        cash = float(self.cash)
+        step = (
+            (time_ns, cash, float(self.position), float(self.balance)) if self.position else (time_ns, cash, 0.0, cash)
+        )
+        self.steps.append(step)
 
 
 def replay(fills: Sequence[Fill], payments: Sequence[FundingPayment], balance: Decimal) -> Replay:

@@ -89,8 +89,10 @@ def _alike(ours: float | str | None, theirs: Any) -> bool:  # noqa: ANN401 - wha
 
 def _daily(times: NDArray[np.int64], levels: Floats, first: float, start: int) -> list[float]:
     """Return the return of each UTC day from the first to the last; a day without a close has none."""
-    # A close at midnight is the last of the day that ends there; later closes of a day replace earlier ones.
-    at_close = dict(zip(((times - 1) // _DAY_MS).tolist(), levels.tolist(), strict=True))
+    # A close at midnight is the last of the day that ends there.
+    days = (times - 1) // _DAY_MS
+    last = np.flatnonzero(np.diff(days, append=days[-1] + 1))
+    at_close = dict(zip(days[last].tolist(), levels[last].tolist(), strict=True))
     before, returns = first, list[float]()
     for day in range(start // _DAY_MS, max(at_close) + 1):
         level = at_close.get(day, before)
@@ -131,18 +133,15 @@ def _growth(factor: float, days: float) -> float | None:
 def _deepest(times: NDArray[np.int64], levels: Floats, first: float, start: int) -> Figures:
     """Return the deepest fall from a high, the first of them at `start`: how deep, from when, until when."""
     names = ("max_drawdown_start", "max_drawdown_end", "max_drawdown_recovered")
-    walked = levels.tolist()
-    high, high_at, worst, found = first, -1, 0.0, (-1, -1, first)
-    for row, level in enumerate(walked):
-        if level >= high:
-            high, high_at = level, row
-        elif level / high - 1 < worst:
-            worst, found = level / high - 1, (high_at, row, high)
+    highs: Floats = np.maximum.accumulate(np.concatenate([[first], levels]))[1:]
+    falls: Floats = levels / highs - 1
+    low = int(np.argmin(falls))
+    worst = float(falls[low])
     if not worst:
         return {"max_drawdown": 0.0} | dict.fromkeys(names)
-    began, low, high = found
-    back = next((row for row in range(low, len(walked)) if walked[row] >= high), None)
-    rows = (began, low, back)
+    tops, recovered = np.flatnonzero(levels[:low] >= highs[:low]), np.flatnonzero(levels[low:] >= highs[low])
+    began = int(tops[-1]) if len(tops) else -1
+    rows = (began, low, low + int(recovered[0]) if len(recovered) else None)
     told = [None if row is None else _second(start if row < 0 else int(times[row])) for row in rows]
     return {"max_drawdown": worst} | dict(zip(names, told, strict=True))
 

@@ -41,7 +41,7 @@ def deciding_bars(
     there are no such klines at all, the last finer bar of each bar also has those of the bar's mark kline.
     """
     bars = match_bars(klines, detail)
-    fine = np.isin(bars.opened, () if detail is None else detail.open_times())
+    fine = np.zeros(len(bars), dtype=np.bool_) if detail is None else np.isin(bars.opened, detail.open_times())
     known = [each for each in (marks, fine_marks) if each is not None]
     exponent = max([bars.exponent, *(each.exponent for each in known)])
     low, high = (getattr(bars, name) * 10 ** (exponent - bars.exponent) for name in ("low", "high"))
@@ -49,7 +49,7 @@ def deciding_bars(
         if own is not None:
             rows, lows, highs = own.at(bars.opened, exponent)
             low[rows], high[rows] = np.where(there[rows], (lows, highs), (low[rows], high[rows]))
-    if marks is not None and fine_marks is None:
+    if marks is not None and fine_marks is None and fine.any():
         ends = klines.close_times()
         last = np.flatnonzero(fine & np.isin(bars.closed, ends))
         rows, lows, highs = marks.at(klines.open_times()[np.searchsorted(ends, bars.closed[last])], exponent)
@@ -131,7 +131,8 @@ class SolvencyCheck:
         """Return the positions that a bar should have ended and did not, each with the first bar that should have."""
         at = np.searchsorted(self._course.due, self._ends, side="right")
         ended = [fill.time_ns for _, fill in self._course.forced]
-        rows = np.flatnonzero(self._is_near(at, np.arange(len(at))) & ~np.isin(self._ends, ended))
+        rows = np.flatnonzero(self._is_near(at, np.arange(len(at))))
+        rows = rows[~np.isin(self._ends[rows], ended)]
         found: dict[int, tuple[int, Decimal, int]] = {}
         for row in rows.tolist():
             held = self._course.before[int(at[row])]
