@@ -31,7 +31,8 @@ def audit_margin(run: Run, fills: Sequence[Fill], payments: Sequence[FundingPaym
     source, bars = margin["liquidation_prices"], deciding_bars(run.klines, run.detail, run.marks, run.detail_marks)
     if source == NOT_REACHABLE:
         bars = furthest(bars, _BEYOND)
-    check = SolvencyCheck(course, bars, terms)
+    next_open = run.config.execution_rules().fill == "next-open"
+    check = SolvencyCheck(course, bars, terms, next_open=next_open)
     violations = [*check_tiers(terms.tiers), *check.forced(), *check_listed(course, run.summary["liquidations"])]
     unchecked: list[str] = []
     if source == MARK_KLINES and run.marks is None:

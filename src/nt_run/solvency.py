@@ -115,10 +115,11 @@ class SolvencyCheck:
         course: What was held.
         bars: The bars orders were matched on; `low` and `high` are those that decide.
         terms: What positions were margined by.
+        next_open: Whether orders met the next open, so that a liquidation may be booked ahead of one.
     """
 
-    def __init__(self, course: Course, bars: MatchBars, terms: MarginTerms) -> None:
-        self._course, self._bars, self._terms = course, bars, terms
+    def __init__(self, course: Course, bars: MatchBars, terms: MarginTerms, *, next_open: bool = False) -> None:
+        self._course, self._bars, self._terms, self._next_open = course, bars, terms, next_open
         self._ends = bars.closed * MS
         caps = [float(tier.cap) for tier in terms.tiers[:-1]]
         self._caps = np.array(caps, dtype=np.float64)
@@ -249,7 +250,7 @@ class SolvencyCheck:
         return row if row < len(self._ends) and self._ends[row] == time_ns else None
 
     def _is_gone_by_open(self, held: Held, row: int) -> bool:
-        if row == len(self._bars):
+        if not self._next_open or row == len(self._bars):
             return False
         prices = (self._extreme(held, row), self._bars.price("open", row))
         return all(held.left(price, self._terms) <= _SLACK for price in prices)

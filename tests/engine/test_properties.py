@@ -272,7 +272,7 @@ def wrong_margin(output: EngineOutput, klines: Klines, marks: Klines | None, acc
     sent = read_sent(orders_frame(output.resting))
     course = follow(output.fills, output.payments, sent, balance=BALANCE, leverage=terms.leverage)
     bars = deciding_bars(klines, None, mark_extremes(marks, klines.open_times()), None)
-    check = SolvencyCheck(course, bars, terms)
+    check = SolvencyCheck(course, bars, terms, next_open=account.execution.fill == "next-open")
     return [*check.forced(), *check.undue(), *check.missed()]
 
 

@@ -146,7 +146,7 @@ def test_the_engine_liquidates_when_and_where_the_definition_does(
     sent = read_sent(frame)
     course = follow(output.fills, output.payments, sent, balance=BALANCE, leverage=leverage)
     bars = deciding_bars(klines, None, mark_extremes(marks, klines.open_times()), None)
-    check = SolvencyCheck(course, bars, terms)
+    check = SolvencyCheck(course, bars, terms, next_open=case.execution.fill == "next-open")
     starts = {each.bar.start_ms for each in listed if each.liquidation is not None}
     assert [*check.forced(), *check.undue(), *check.missed(), *check.unsaid(starts)] == []
     assert check_listed(course, margin_object(plan, klines, leverage, output.liquidations)["liquidations"]) == []
