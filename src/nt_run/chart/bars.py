@@ -52,7 +52,7 @@ class Bars:
 
     def row(self, slot: float) -> int:
         """Return the row of the bar at `slot`, or of the nearest bar before it; the first row when there is none."""
-        return max(int(np.searchsorted(self.slot, slot, side="right")) - 1, 0)
+        return max(int(np.searchsorted(self.slot, math.floor(slot), side="right")) - 1, 0)
 
 
 def slots_of(times: pl.Series, bars: Bars) -> Ints:

@@ -4,6 +4,7 @@ Every item paints only what is visible, at the level of detail of the screen, an
 that Qt never asks for its geometry while the user pans.
 """
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, override
@@ -64,7 +65,8 @@ class Pane:
         """Return what is visible now."""
         box = self.plot.vb
         rect: QtCore.QRectF = box.viewRect()
-        start, stop = np.searchsorted(self.bars.slot, (rect.left() - 1.0, rect.right() + 1.0))
+        # Whole numbers: for others numpy turns all slots into floats first, half a million of them.
+        start, stop = np.searchsorted(self.bars.slot, (math.ceil(rect.left() - 1.0), math.ceil(rect.right() + 1.0)))
         start, stop = max(int(start) - 1, 0), min(int(stop) + 1, len(self.bars.slot))
         width, height = float(box.width()), float(box.height())
         return View(rect.left(), rect.right(), rect.top(), rect.bottom(), start, stop, width, height)

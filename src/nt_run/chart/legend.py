@@ -1,5 +1,6 @@
 """What the marks in the price pane mean: those that are drawn, no others. Pure: no screen."""
 
+import math
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ def legend(data: ChartData, span: tuple[float, float], sight: Sight, kinds: Coll
     entries += [Entry(name, text) for kind, name, text in _LINES if kind in kinds]
     if data.fills.liquidation[sight.fills].any():
         entries.append(Entry(theme.WARNING, "× liquidation"))
-    left, right = (int(place) for place in np.searchsorted(data.bars.slot, span))
+    left, right = (int(place) for place in np.searchsorted(data.bars.slot, [math.ceil(end) for end in span]))
     seen = data.bars.slot[max(left - 1, 0) : right + 1]
     if len(seen) and len(seen) <= seen[-1] - seen[0]:
         entries.append(Entry(theme.DIM, "■ no data"))
