@@ -28,6 +28,7 @@ MARKET_TOO_LARGE = "quantity above the largest market order"
 FAR_PRICE = "limit price too far from the market"
 MANY_ORDERS = "too many open orders"
 MANY_ALGO_ORDERS = "too many open stop orders"
+TURN_TOO_LARGE = "initial margin of the turned position exceeds what closing the opposite one leaves: turn with less"
 
 MODIFICATION = "modification refused: "
 """How the reason begins where a change of an order was refused and the order stayed as it was."""
@@ -64,6 +65,7 @@ _REFUSED_BY = {
     FAR_PRICE: "PERCENT_PRICE",
     MANY_ORDERS: "MAX_NUM_ORDERS",
     MANY_ALGO_ORDERS: "MAX_NUM_ALGO_ORDERS",
+    TURN_TOO_LARGE: "margin",
     "initial margin exceeds free balance": "margin",
     "margin exceeds free balance": "margin",
     "sizing: no equity left": "margin",

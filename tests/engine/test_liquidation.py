@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from nautilus_trader.model import OrderSide
 
 from nt_run.accounting import build_trades, close_books
 from nt_run.engine.charges import TOO_LARGE, ChargeModel, bracket_gate
@@ -280,6 +281,30 @@ def test_positions_beyond_the_bracket_are_refused_and_counted(run: Run, make_kli
     output = run(klines, script, sizing=levered(150), margin=margin(), gates=[gate])
     assert [fill.quantity for fill in output.fills] == [D(2), D(2)]
     assert [denial.reason for denial in output.denials] == [TOO_LARGE] * 3
+
+
+def test_orders_that_are_not_filled_yet_count_towards_the_bracket(run: Run, make_klines: Make, kit: Any) -> None:
+    # At most 300,000 at 150 x: 3 BTC at 100,000.
+    klines = make_klines([FLAT] * 6)
+    gate = bracket_gate(RULES.largest_notional(D(150)), BARS)
+
+    def rest(strategy: Any, _bar: object) -> None:
+        instrument, size, price = strategy.own["instrument_id"], strategy.amount("2"), strategy.price("90000")
+        strategy.submit_order(strategy.order_factory.limit(instrument, OrderSide.BUY, size, price))
+
+    for actions, filled, refused in (
+        ([kit.buy("2"), kit.buy("2")], [2], 1),
+        ([rest, rest], [], 1),
+        ([rest, kit.buy("2")], [], 1),
+        ([rest, kit.sell("2")], [2], 0),
+    ):
+        output = run(klines, {1: actions}, sizing=levered(150), margin=margin(), gates=[gate])
+        assert [fill.quantity for fill in output.fills] == filled
+        assert [denial.reason for denial in output.denials] == [TOO_LARGE] * refused
+    # What closes is on its way, and 3 fit again.
+    again = {1: [kit.buy("3")], 3: [kit.sell("3"), kit.sell("3"), kit.sell("1")]}
+    output = run(klines, again, sizing=levered(150), margin=margin(), gates=[gate])
+    assert [fill.side.sign * fill.quantity for fill in output.fills] == [3, -3, -3]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,9 +8,9 @@ import pytest
 
 from nt_run.engine.collect import TURNED_AT_ONCE
 from nt_run.engine.prices import NO_NEXT_OPEN
-from nt_run.engine.reverse import TURN_TOO_LARGE
 from nt_run.engine.run import EngineOutput
 from nt_run.execution import Execution
+from nt_run.filters import TURN_TOO_LARGE, needs_capital, refused_by
 from nt_run.klines import Klines
 from nt_run.liquidation import MarginPlan
 from nt_run.margin import MarginRules, build_brackets
@@ -82,6 +82,8 @@ def test_a_turn_the_account_cannot_bear_is_refused_whole_with_what_to_do(run: Ru
         reasons = [TURN_TOO_LARGE] * (len(quantities) == 1)
         assert [denial.reason for denial in output.denials] == reasons
         assert [each[1] for each in told if each[1] == TURN_TOO_LARGE] == reasons
+    assert refused_by(TURN_TOO_LARGE) == "margin"
+    assert needs_capital(TURN_TOO_LARGE)
 
 
 def test_with_next_open_both_parts_fill_at_the_same_open(run: Run, make_klines: Make, kit: Any) -> None:

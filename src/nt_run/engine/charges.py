@@ -1,12 +1,14 @@
 """What the engine charges for a fill, and which orders are larger than the leverage brackets allow."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, cast
 
 from nautilus_trader.execution import FeeModel, MakerTakerFeeModel
-from nautilus_trader.model import BarType, Currency, Money, OrderSide, Price, Quantity
+from nautilus_trader.model import BarType, Currency, Money, OrderType, Price, Quantity
 from nautilus_trader.trading import Strategy
 
+from nt_run.engine.moment import Moment, signed
 from nt_run.engine.refuse import Gate
 from nt_run.model import Fees
 
@@ -51,22 +53,39 @@ class ChargeModel(FeeModel):
 def bracket_gate(max_notional: Decimal, bar_type: str) -> Gate:
     """Return what refuses an order that would make a position larger than `max_notional` (quote asset).
 
-    A market order counts at the last close of the bars of `bar_type`, a limit or stop order at its own price. What
-    reduces a position passes.
+    As on the exchange, other open orders of its side count as if they were filled, and so does a market order that is
+    on its way. A market order counts at the last close of the bars of `bar_type`, a limit or stop order at its own
+    price. What reduces a position passes.
     """
-    bars = BarType.from_str(bar_type)
+    bars, moment = BarType.from_str(bar_type), Moment()
 
     def gate(strategy: Strategy, order: Any) -> str | None:  # noqa: ANN401 - as above
+        coming = moment.note(strategy, order)
         if order.is_reduce_only:
             return None
         portfolio: Any = strategy.portfolio
         held: Decimal = portfolio.net_position(order.instrument_id)
-        after = held + (1 if order.side == OrderSide.BUY else -1) * order.quantity.as_decimal()
+        held += sum(signed(each) for each in coming if each.order_type == OrderType.MARKET)
+        after = held + signed(order)
         if abs(after) <= abs(held):
             return None
-        return TOO_LARGE if abs(after) * _price(strategy, order, bars) > max_notional else None
+        most = abs(after) + _waiting(strategy, order, coming)
+        return TOO_LARGE if most * _price(strategy, order, bars) > max_notional else None
 
     return gate
+
+
+def _waiting(strategy: Strategy, order: Any, coming: Sequence[Any]) -> Decimal:  # noqa: ANN401 - as above
+    """Return what other orders of an order's side may still add to the position."""
+    cache: Any = strategy.cache
+    resting = [each for each in coming if each.order_type != OrderType.MARKET]
+    if cache.orders_open_count():
+        resting += [each for each in cache.orders_open() if each.client_order_id != order.client_order_id]
+    return sum((one.leaves_qty.as_decimal() for one in resting if _adds(one, order)), _ZERO)
+
+
+def _adds(one: Any, order: Any) -> bool:  # noqa: ANN401 - as above
+    return one.side == order.side and not one.is_reduce_only
 
 
 def _price(strategy: Strategy, order: Any, bar_type: BarType) -> Decimal:  # noqa: ANN401 - as above

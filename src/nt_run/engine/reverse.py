@@ -5,20 +5,21 @@ asks for the margin of the whole order. Where the account does not have that fre
 reduce-only one that closes, and once it is filled the strategy's own for the rest, both at the same moment.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, cast
 
-from nautilus_trader.model import BarType, ClientOrderId, OrderSide, OrderType, Price, Quantity
+from nautilus_trader.model import BarType, OrderSide, OrderType, Price, Quantity
 from nautilus_trader.trading import Strategy
 
 from nt_run.engine.account import account_equity
 from nt_run.engine.instrument import ensure_currency
+from nt_run.engine.moment import Moment, signed
 from nt_run.engine.venue import VENUE
+from nt_run.filters import TURN_TOO_LARGE
 from nt_run.model import Fees
 from nt_run.specs import InstrumentSpecs
 
-TURN_TOO_LARGE = "initial margin of the turned position exceeds what closing the opposite one leaves: turn with less"
 type Send = Callable[[Strategy, Any], object]
 
 
@@ -31,9 +32,7 @@ class Reversals:
         self._currency = ensure_currency(specs.quote_asset)
         self._rest: dict[str, tuple[Any, Send]] = {}
         """By the order that closes: the order for the rest, and what sends it."""
-        self._sent: list[tuple[ClientOrderId, Decimal]] = []
-        """Market orders of the moment `_sent_ns` and their signed quantity; some may be on their way."""
-        self._sent_ns = 0
+        self._moment = Moment()
 
     def hooks(self, _bar_type: BarType) -> dict[str, Callable[..., None]]:
         """Return what is to be called ahead of the strategy's callbacks."""
@@ -46,11 +45,11 @@ class Reversals:
         """
         if order.order_type != OrderType.MARKET:
             return None
-        before = self._note(strategy, order)
+        coming = self._moment.note(strategy, order)
         if order.is_reduce_only or order.is_quote_quantity or self._rest:
             return None
         held: Decimal = cast("Any", strategy.portfolio).net_position(order.instrument_id)
-        held += _unfilled(strategy, before)
+        held += sum(signed(each) for each in coming)
         quantity: Decimal = order.quantity.as_decimal()
         bar = cast("Any", strategy).cache.bar(self._bar_type)
         if not held or (held > 0) == (order.side == OrderSide.BUY) or quantity <= abs(held) or bar is None:
@@ -80,15 +79,6 @@ class Reversals:
         self._rest[first.client_order_id.value] = cast("Any", type(order)).from_dict(fields), send
         return first
 
-    def _note(self, strategy: Strategy, order: Any) -> list[tuple[ClientOrderId, Decimal]]:  # noqa: ANN401 - as above
-        """Remember a market order, and return those sent before it at the same moment."""
-        before, now_ns = self._sent, strategy.clock.timestamp_ns()
-        if now_ns != self._sent_ns:
-            before, self._sent_ns = [], now_ns
-        sign = 1 if order.side == OrderSide.BUY else -1
-        self._sent = [*before, (order.client_order_id, sign * order.quantity.as_decimal())]
-        return before
-
     def _closed(self, strategy: Strategy, event: Any) -> None:  # noqa: ANN401 - an order's fill or rejection
         if waiting := self._rest.pop(event.client_order_id.value, None):
             order, send = waiting
@@ -96,10 +86,3 @@ class Reversals:
 
     # What keeps the first order from filling keeps the second, which the strategy is to hear.
     _not_closed = _closed
-
-
-def _unfilled(strategy: Strategy, sent: Sequence[tuple[ClientOrderId, Decimal]]) -> Decimal:
-    """Return the signed quantity of orders that will be filled before the next one: the position does not show it."""
-    find: Any = strategy.cache.order
-    known = [(find(order_id), signed) for order_id, signed in sent]
-    return sum((signed for order, signed in known if order and not order.is_closed), Decimal(0))
