@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from nautilus_trader.model import OrderSide
 
 from nt_run.engine.collect import TURNED_AT_ONCE
 from nt_run.engine.prices import NO_NEXT_OPEN
@@ -136,3 +137,20 @@ def test_an_order_behind_a_partial_close_closes_what_that_leaves(run: Run, make_
     output = run(make_klines(STEADY * 4), {0: [kit.buy("60")], 2: [kit.sell("20"), kit.sell("100")]}, balance=SMALL)
     assert [fill.quantity for fill in output.fills] == [60, 20, 40, 60]
     assert output.denials == []
+
+
+@pytest.mark.parametrize("execution", [Execution(), Execution(fill="next-open")])
+@pytest.mark.parametrize("size", ["60", "25"])
+def test_an_order_that_only_closes_needs_no_margin_beside_a_resting_target(
+    size: str, execution: Execution, run: Run, make_klines: Make, kit: Any
+) -> None:
+    # 6,000 of 10,000 are tied up, and the target at 150 wants 9,000 of its own: nothing is free for 60 × 100.
+    def target(strategy: Any, _bar: object) -> None:
+        make, instrument = strategy.order_factory.limit, strategy.own["instrument_id"]
+        order = make(instrument, OrderSide.SELL, strategy.amount("60"), strategy.price("150.0"), reduce_only=True)
+        strategy.submit_order(order)
+
+    script = {0: [kit.buy("60")], 1: [target], 3: [kit.sell(size)]}
+    output = run(make_klines(STEADY * 6), script, balance=SMALL, execution=execution)
+    assert output.denials == []
+    assert [fill.side.sign * fill.quantity for fill in output.fills] == [60, -D(size)]

@@ -92,10 +92,12 @@ class Refusals:
         """Return the order as it is, a copy that the engine denies, or the part of it that `send` is to follow."""
         reason = self.forbids(strategy, order)
         rest = None if reason else self._reversals.excess(strategy, order)
-        if rest is not None:
+        if rest:
             reason = self._reversals.refusal(strategy, order, rest)
         if reason:
             return self.refused(order, reason)
+        if rest is not None and not rest:
+            return _copy(order, {"is_reduce_only": True})
         return order if rest is None else self._reversals.split(strategy, order, rest, send)
 
     def refused(self, order: Any, reason: str) -> Any:  # noqa: ANN401 - as above
@@ -240,7 +242,7 @@ def _closing(strategy: Strategy, position: Position, **terms: Any) -> Any:  # no
     return strategy.order_factory.market(position.instrument_id, away, position.quantity, **terms)
 
 
-def _copy(order: Any, fields: Mapping[str, str]) -> Any:  # noqa: ANN401 - as above
+def _copy(order: Any, fields: Mapping[str, object]) -> Any:  # noqa: ANN401 - as above
     return cast("Any", type(order)).from_dict({**order.to_dict(), **fields})
 
 

@@ -1,8 +1,9 @@
 """Turns a position round with one order, as the exchange does.
 
 At the exchange the part of an order that closes needs no margin, and frees some for the part that opens. The engine
-asks for the margin of the whole order. Where the account does not have that free, a market order is sent in two: a
-reduce-only one that closes, and once it is filled the strategy's own for the rest, both at the same moment.
+asks for the margin of the whole order, beside that of what rests. Where the account does not have that free, a market
+order that only closes is sent reduce-only, and one that turns the position in two: a reduce-only one that closes, and
+once it is filled the strategy's own for the rest, both at the same moment.
 """
 
 from collections.abc import Callable
@@ -41,7 +42,8 @@ class Reversals:
     def excess(self, strategy: Strategy, order: Any) -> Decimal | None:  # noqa: ANN401 - the engine's orders share no base
         """Return how much of a market order opens behind the position it closes, if the engine would deny the whole.
 
-        `None` for every other order, and for one that the engine may judge as it is.
+        Nothing (zero) opens where it only closes. `None` for every other order, and for one that the engine may judge
+        as it is.
         """
         if order.order_type != OrderType.MARKET:
             return None
@@ -52,13 +54,13 @@ class Reversals:
         held += sum(signed(each) for each in coming)
         quantity: Decimal = order.quantity.as_decimal()
         bar = cast("Any", strategy).cache.bar(self._bar_type)
-        if not held or (held > 0) == (order.side == OrderSide.BUY) or quantity <= abs(held) or bar is None:
+        if not held or (held > 0) == (order.side == OrderSide.BUY) or bar is None:
             return None
-        price, rest = bar.close.as_decimal(), quantity - abs(held)
+        price, rest = bar.close.as_decimal(), max(quantity - abs(held), Decimal(0))
         account: Any = strategy.cache.account_for_venue(VENUE)
         enough = account.balance_free(self._currency).as_decimal() * self._leverage >= quantity * price
         small = rest < self._specs.min_quantity or rest * price < self._specs.min_notional
-        return None if enough or small else rest
+        return None if enough or (rest and small) else rest
 
     def refusal(self, strategy: Strategy, order: Any, rest: Decimal) -> str | None:  # noqa: ANN401 - as above
         """Return why the exchange refuses an order of which `rest` opens; `None` if the account can bear that."""
