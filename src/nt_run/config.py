@@ -213,7 +213,9 @@ def _explain(message: str) -> str:
         text, _, place = message.partition(" - at ")
         if place in _CHOICES:
             text += f" (choose from {', '.join(_CHOICES[place])})"
-        text = text.replace("Invalid decimal string", "not a number; write 0.02 or 10000, without commas or units")
+        text = text.replace(
+            "Invalid decimal string", "not a number; write 0.02 (a share also as 2%) or 10000, without commas"
+        )
         text = text.replace("Expected `object`", "it is a table, such as [strategy] with name = …; expected a table")
         return f"{place.strip('`').removeprefix('$.') or 'configuration'}: {text}."
     table: type[msgspec.Struct] = RunConfig

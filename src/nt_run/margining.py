@@ -59,8 +59,8 @@ def load_margin(
     if not rules.known:
         warnings.append(
             f"The leverage brackets of {config.symbol} are not known: a maintenance margin of "
-            f"{(rules.brackets[0].rate * 100).normalize():f} % of any notional is assumed. Give --brackets FILE, or "
-            "the key of an account in BINANCE_API_KEY and BINANCE_API_SECRET."
+            f"{(rules.brackets[0].rate * 100).normalize():f} % of any notional is assumed. Give --brackets FILE"
+            + ("." if config.demo else ", or the key of an account in BINANCE_API_KEY and BINANCE_API_SECRET.")
         )
     try:
         loaded = market.load_mark_klines(config.symbol, klines.interval, klines.range, min_completeness=0.0)

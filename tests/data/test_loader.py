@@ -326,6 +326,8 @@ def test_specs_of_what_cannot_be_traded_are_errors_of_their_own(open_data: Open)
         data = open_data(exchange.rest_url)
         with pytest.raises(UnknownSymbolError, match="Did you mean BTCUSDT"):
             data.load_specs("BTCUSD")
+        with pytest.raises(UnknownSymbolError, match="If it was listed once: nt-run specs import FILE"):
+            data.load_specs("GONEUSDT")
         with pytest.raises(NotTradableError, match="not a perpetual"):
             data.load_specs("BTCUSDT_260925")
 

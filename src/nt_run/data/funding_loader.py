@@ -82,10 +82,12 @@ class FundingLoader:
         completeness = len(rates) / (len(rates) + lost) if lost else 1.0
         if completeness >= min_completeness:
             return
-        if any(one.status == "confirmed_absent" for one in missing):
-            self._reasons.setdefault("rest", "was asked twice and has none")
-            if self._sources.archive_url is not None:
-                self._reasons.setdefault("archive_monthly", "was asked and has none")
+        self._reasons.setdefault("rest", "was asked twice and has none")
+        if self._sources.archive_url is not None:
+            said = any(one.status == "confirmed_absent" for one in missing)
+            self._reasons.setdefault(
+                "archive_monthly", "was asked and has none" if said else "does not have the month yet"
+            )
         words = [one.in_full() for one in missing]
         instead = "--no-funding charges none at all"
         raise IncompleteDataError(self._what, words, self._reasons, completeness, instead)

@@ -16,6 +16,9 @@ from nt_run.rule_changes import Difference, RuleChange, at_time, compare_rules, 
 from nt_run.specs import RANGE, TODAY, InstrumentSpecs, parse_specs
 
 _TABLE = Path(__file__).with_name("rule_changes.toml")
+_DELISTED = (
+    "If it was listed once: nt-run specs import FILE adds a recorded answer of that time, and --specs-at range uses it."
+)
 _DAY_MS = 86_400_000
 
 
@@ -103,7 +106,10 @@ class RuleBook:
             )
             loaded = self._read(newest, newest.last_seen_ms, symbol, None)
             return replace(loaded, warnings=[*loaded.warnings, warning])
-        specs = parse_specs(answer, symbol, as_of_ms=fetched_at, source=self._sources.rest_url)
+        try:
+            specs = parse_specs(answer, symbol, as_of_ms=fetched_at, source=self._sources.rest_url)
+        except UnknownSymbolError as exc:
+            raise exc if exc.nearest else UnknownSymbolError(symbol, hint=_DELISTED) from exc
         return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=list(self._store.warnings))
 
     def keep_today(self) -> None:
