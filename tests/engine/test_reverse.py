@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from nautilus_trader.model import OrderSide
 
-from nt_run.engine.collect import TURNED_AT_ONCE
 from nt_run.engine.prices import NO_NEXT_OPEN
 from nt_run.engine.run import EngineOutput
 from nt_run.execution import Execution
@@ -120,16 +119,21 @@ def test_the_turned_position_has_the_margin_of_its_own_entry(run: Run, make_klin
     assert [(each.side.value, each.quantity, each.price) for each in output.liquidations] == [("sell", 740, D("109.6"))]
 
 
+@pytest.mark.parametrize("execution", [Execution(), Execution(fill="next-open")])
 @pytest.mark.parametrize("closes", ["order", "close_all_positions"])
-def test_an_entry_sent_beside_a_close_is_never_made_smaller(closes: str, run: Run, make_klines: Make, kit: Any) -> None:
-    # 6,000 of 10,000 are tied up: the engine wants 6,500 more at once, as the close is on its way and not yet filled.
+def test_an_entry_sent_behind_a_close_meets_the_margin_it_frees(
+    closes: str, execution: Execution, run: Run, make_klines: Make, kit: Any
+) -> None:
+    # 6,000 of 10,000 are tied up; the close gives them back before the entry of 6,500 is looked at.
     def close(strategy: Any, _bar: object) -> None:
         strategy.close_all_positions(strategy.own["instrument_id"])
 
     leave = kit.sell("60") if closes == "order" else close
-    output = run(make_klines(STEADY * 4), {0: [kit.buy("60")], 2: [leave, kit.sell("65")]}, balance=SMALL)
-    assert [fill.quantity for fill in output.fills] == [60, 60]
-    assert [denial.reason for denial in output.denials] == [TURNED_AT_ONCE]
+    for size, filled, refused in (("65", [60, -60, -65], 0), ("120", [60, -60], 1)):
+        script = {0: [kit.buy("60")], 2: [leave, kit.sell(size)]}
+        output = run(make_klines(STEADY * 4), script, balance=SMALL, execution=execution)
+        assert [fill.side.sign * fill.quantity for fill in output.fills] == filled
+        assert len(output.denials) == refused
 
 
 def test_an_order_behind_a_partial_close_closes_what_that_leaves(run: Run, make_klines: Make, kit: Any) -> None:

@@ -89,7 +89,10 @@ class Refusals:
         return None
 
     def passed(self, strategy: Strategy, order: Any, send: Send) -> Any:  # noqa: ANN401 - as above
-        """Return the order as it is, a copy that the engine denies, or the part of it that `send` is to follow."""
+        """Return the order as it is, a copy that the engine denies, or the part of it that `send` is to follow.
+
+        `None` where `send` is called with all of it later.
+        """
         reason = self.forbids(strategy, order)
         rest = None if reason else self._reversals.excess(strategy, order)
         if rest:
@@ -98,7 +101,9 @@ class Refusals:
             return self.refused(order, reason)
         if rest is not None and not rest:
             return _copy(order, {"is_reduce_only": True})
-        return order if rest is None else self._reversals.split(strategy, order, rest, send)
+        if rest is not None:
+            return self._reversals.split(strategy, order, rest, send)
+        return None if self._reversals.keeps_back(strategy, order, send) else order
 
     def refused(self, order: Any, reason: str) -> Any:  # noqa: ANN401 - as above
         """Return a copy of the order that the engine denies."""
@@ -156,7 +161,9 @@ class _Gated(Strategy):
 
         refusals = _of(self)
         if not refusals.waits(order, lambda: _Gated.submit_order(self, order, *args, **kwargs)):
-            send(self, refusals.passed(self, order, send))
+            now = refusals.passed(self, order, send)
+            if now is not None:
+                send(self, now)
 
     def submit_order_list(self, orders: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
         refusals, (first, *rest) = _of(self), orders
