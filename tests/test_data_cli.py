@@ -85,6 +85,15 @@ def test_verify_ends_with_8_and_repair_mends(filled: Run, tmp_path: Path) -> Non
     assert "Nothing is wrong" in filled("data", "repair", "--demo")[1]
 
 
+def test_verify_of_an_empty_cache_calls_nothing_sound(filled: Run) -> None:
+    # Only the synthetic market was filled.
+    code, out, _ = filled("data", "verify")
+    assert code == 0
+    assert "nothing in the cache to verify" in out
+    assert "--demo" in out
+    assert "sound" not in out
+
+
 def test_prune_lists_and_deletes_only_when_told(filled: Run, tmp_path: Path) -> None:
     folder = tmp_path / "data_cache/demo/v1/binance/um/klines/BTCUSDT/1m"
     (folder / "old.parquet.bad").write_bytes(b"123")

@@ -61,8 +61,13 @@ def print_verified(found: Mapping[str, Any]) -> None:
     rules = f", {counted(found['snapshots'], 'answer')} with rules or brackets" if found["snapshots"] else ""
     head = Text(f"{counted(found['rows'], 'row')} in {counted(found['files'], 'file')} of {found['series']:,} series")
     head.append(f"{rules}{compared}: ")
-    verdict = ("sound", GOOD) if found["sound"] else (counted(len(found["problems"]), "problem"), BAD)
-    head.append(*verdict)
+    if found["sound"] and not found["series"] and not found["snapshots"]:
+        demo = "" if found["demo"] else " That of the synthetic market is another one: --demo."
+        head = Text(f"There is nothing in the cache to verify.{demo}")
+    elif found["sound"]:
+        head.append("sound", GOOD)
+    else:
+        head.append(counted(len(found["problems"]), "problem"), BAD)
     notes = (Text(words, style=DIM) for words in found["notes"])
     show(*banner(demo=found["demo"]), head, *_problems(found["problems"]), *notes)
 

@@ -1,10 +1,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import pytest
 
+from chart.browser import Browser, open_browser
 from chart.made_up_runs import make_klines, make_run
 from nt_run.chart.view import ChartData, chart_data
 
@@ -12,6 +13,12 @@ from nt_run.chart.view import ChartData, chart_data
 @pytest.fixture
 def data() -> ChartData:
     return chart_data(make_run(make_klines(180)))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser]:
+    with open_browser() as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The page as people see it, in a real browser."""
 
 import math
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import polars as pl
 import pytest
 from PyQt6.QtGui import QColor
 
-from chart.browser import Browser, colours, hide_legends, open_browser, pane_of, pixels, saved, vivid, wait_for
+from chart.browser import Browser, colours, hide_legends, pane_of, pixels, saved, vivid, wait_for
 from chart.made_up_runs import START_MS, make_klines, make_run
 from nt_run.chart import theme
 from nt_run.chart.focus import Focus
@@ -21,12 +20,6 @@ from nt_run.model import TimeRange, format_time
 from nt_run.results import Run
 
 MINUTE = 60_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Generator[Browser]:
-    with open_browser() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,12 @@
 """The page of several runs: what it carries, and how it looks in a real browser."""
 
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from chart.browser import Browser, hide_legends, open_browser, pixels, rectangles, vivid
+from chart.browser import Browser, hide_legends, pixels, rectangles, vivid
 from chart.made_up_runs import START_MS, make_klines, make_run
 from nt_run.chart import compare_page
 from nt_run.chart.compare import compare
@@ -74,12 +73,6 @@ def test_the_same_runs_give_the_same_page_and_a_range_is_what_it_shows_first(run
     assert f'"focus":[{START_MS // 1000 + 3570},{START_MS // 1000 + 7170}]' in compare_html(runs, part)
     with pytest.raises(ChartError, match="no bar of this chart"):
         compare_html(runs, Focus(times=TimeRange(0, 60_000)))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Generator[Browser]:
-    with open_browser() as found:
-        yield found
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (1280, "light"), (390, "dark")])

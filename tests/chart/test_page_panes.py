@@ -1,6 +1,5 @@
 """The panes of the page: what their legends belong to, what has room, and what changes with the size of the window."""
 
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from chart.browser import Browser, hide_legends, open_browser, pane_of, pixels, rectangles, saved, vivid, wait_for
+from chart.browser import Browser, hide_legends, pane_of, pixels, rectangles, saved, vivid, wait_for
 from chart.made_up_runs import START_MS, make_klines, make_run
 from nt_run.chart import theme
 from nt_run.chart.view import chart_data
@@ -18,12 +17,6 @@ from nt_run.results import Run
 MINUTE = 60_000
 LANE = 400
 """Trades, too many for arrows and few enough for a lane with their entries."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Generator[Browser]:
-    with open_browser() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -2,23 +2,16 @@
 
 import base64
 import re
-from collections.abc import Generator
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from chart.browser import Browser, open_browser, saved, wait_for
+from chart.browser import Browser, saved, wait_for
 from chart.made_up_runs import make_klines, make_run
 
 LEAST_CONTRAST = 4.5
 """Of text, by WCAG 2.2 (1.4.3, level AA)."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Generator[Browser]:
-    with open_browser() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
