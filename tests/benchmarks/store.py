@@ -5,11 +5,12 @@ compared is done in turn, `--rounds` times over; shown are medians, and of two t
 
 *Reading* is next to crypto-kline-vision-data 4.6.1 on the same rows from its own cache, which its own `save_to_cache`
 filled. It gets an environment of its own, made here with pip in a temporary folder, for it cannot share ours. Every
-reading is a process of its own: time begins when everything is imported and ends with a frame of floats. `again` is a
-second reading in that process, when what is imported or set up on first use is there. Peak memory is that of the whole
-process. `read` means the sha256 of every file and then its rows, `loaded` what a run does: gaps, certificate and
-fingerprint as well. The other package's `get_data` has rows from its cache as a polars frame only: as a pandas frame,
-its default, every price is NaN, for two time units are mixed up on the way.
+reading is a process of its own: time begins when everything is imported and ends with a frame. `again` is a second
+reading in that process, when what is imported or set up on first use is there. Peak memory is that of the process.
+`read` means the sha256 of every file and then its rows, as the exact integers that a run works with; `as floats` makes
+of them the frame of floats that the other package gives; `loaded` is what a run does, gaps, certificate and fingerprint
+as well, and then floats. The other package's `get_data` has rows from its cache as a polars frame only: as a pandas
+frame, its default, every price is NaN, for two time units are mixed up on the way.
 
 *Filling* is next to what polars needs for the same zips in memory: unpack and parse, no checksum, no check, nothing
 stored. There the exchange is a process of its own, so what it costs is not counted. Requests and weight of REST are
@@ -54,14 +55,14 @@ def peak():
     # The kernel's own mark of this program: what getrusage says may be that of the process it was started from.
     status = dict(line.split(":", 1) for line in open("/proc/self/status"))
     return float(status["VmHWM"].split()[0]) * 1024
-def report(work):
+def report(work, closes=lambda rows: rows["close"]):
     peaks = []
     for _ in range(2):
         wall, cpu = time.perf_counter(), time.process_time()
-        frame = work()
+        rows = work()
         print(time.perf_counter() - wall, time.process_time() - cpu)
         peaks.append(peak())
-    print(peaks[0] / 1e6, len(frame), round(float(frame["close"].sum()), 2))
+    print(peaks[0] / 1e6, len(rows), round(float(closes(rows).sum()), 2))
 """
 READ_OURS = """
 from pathlib import Path
@@ -69,8 +70,9 @@ from nt_run.data.kline_store import KlineStore
 from nt_run.model import Interval, TimeRange
 store = KlineStore(Path(sys.argv[1]), "BTCUSDT", Interval("1m"), repair=False)
 time_range = TimeRange(int(sys.argv[2]), int(sys.argv[3]))
-report(lambda: store.read(time_range).floats())
 """
+AS_INTEGERS = 'report(lambda: store.read(time_range), lambda rows: rows.column("close"))'
+AS_FLOATS = "report(lambda: store.read(time_range).floats())"
 LOAD_OURS = """
 from pathlib import Path
 from nt_run.data.loader import MarketData
@@ -165,7 +167,8 @@ def reading(root: Path, folder: Path, rounds: int) -> Iterator[Line]:
     subprocess.run([python, "-m", "pip", "install", "-q", OTHER, UNDECLARED], check=True, stderr=subprocess.DEVNULL)
     fill_theirs(root, theirs, python)
     jobs = {
-        "read": lambda: read(sys.executable, READ_OURS, root),
+        "read": lambda: read(sys.executable, READ_OURS + AS_INTEGERS, root),
+        "read as floats": lambda: read(sys.executable, READ_OURS + AS_FLOATS, root),
         "loaded": lambda: read(sys.executable, LOAD_OURS, root),
         "theirs": lambda: read(python, THEIRS + READ_THEIRS, theirs),
     }
@@ -177,7 +180,7 @@ def reading(root: Path, folder: Path, rounds: int) -> Iterator[Line]:
         ours, other = ([float(getattr(each[of], column)) for each in taken] for of in (name, "theirs"))
         return Line(what, ours, other, aim, form)
 
-    for name in ("read", "loaded"):
+    for name in ("read", "read as floats", "loaded"):
         yield line(f"{name}, s", name, "wall", "20 × less" if name == "read" else "")
         yield line(f"{name}, CPU s", name, "cpu")
         yield line(f"{name} again, s", name, "wall_again")

@@ -76,6 +76,11 @@ def test_every_column_is_delta_packed() -> None:
     assert {metadata.column(at).encodings[-1] for at in range(len(SCHEMA))} == {"DELTA_BINARY_PACKED"}
 
 
+def test_only_a_column_that_lacks_something_says_that_it_can() -> None:
+    schema = cast("Any", pq).read_schema(io.BytesIO(encode(rows(volume=[1, 2], trades=[None, 3]), BITCOIN)))
+    assert [field.name for field in schema if field.nullable] == ["trades"]
+
+
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(*[INT64] * 9), min_size=1, max_size=6),

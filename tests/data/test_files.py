@@ -2,12 +2,13 @@ import errno
 import os
 import resource
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from nt_run.data.files import read_whole, set_aside, sweep, write_whole, writers_lock
+from nt_run.data.files import Reader, read_whole, set_aside, sweep, write_whole, writers_lock
 from nt_run.data.kline_store import KlineStore
 from nt_run.data.loader import MarketData
 from nt_run.data.manifest import Source
@@ -140,6 +141,21 @@ def test_a_file_that_is_not_there_stays_an_error_for_the_caller_to_judge(tmp_pat
         read_whole(tmp_path / "a.json")
     set_aside(tmp_path / "a.json")
     assert names(tmp_path) == []
+
+
+def test_a_reader_gives_each_file_whole_in_memory_that_it_uses_again(tmp_path: Path) -> None:
+    contents = {"long": b"0123456789" * 1000, "empty": b"", "short": b"abc"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    reader = Reader()
+    for name in ("short", "long", "empty", "short", "long"):
+        assert bytes(reader.read(tmp_path / name)) == contents[name]
+    with ThreadPoolExecutor(2) as pool:
+        held = reader.read(tmp_path / "long")
+        assert bytes(pool.submit(lambda: bytes(reader.read(tmp_path / "short"))).result()) == b"abc"
+        assert bytes(held) == contents["long"], "another thread's file came into this one's memory"
+    with pytest.raises(FileNotFoundError):
+        reader.read(tmp_path / "none")
 
 
 def test_a_sweep_removes_old_files_that_nothing_refers_to(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ What is inside a file is `data_file`'s.
 """
 
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Buffer, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +17,7 @@ import polars as pl
 
 from nt_run.data.data_file import Rows, decode, encode
 from nt_run.data.days import partition_range
-from nt_run.data.files import read_whole, set_aside, sha256, sweep, write_whole, writers_lock
+from nt_run.data.files import Reader, set_aside, sha256, sweep, write_whole, writers_lock
 from nt_run.data.manifest import FILE, DamagedManifestError, Day, Manifest, Partition, load_manifest, save_manifest
 from nt_run.data.ranges import subtract
 from nt_run.errors import StoreError
@@ -126,12 +126,13 @@ class Series:
                 self._forget(exc.key, exc.partition, "is damaged: its sha256 is not the one it was written with")
         raise StoreError(str(self.folder), "changes faster than it can be read", "Try again.")
 
-    def _verified[T](self, partitions: Mapping[str, Partition], use: Callable[[Partition, bytes], T]) -> dict[str, T]:
-        """Do something with the content of files, each of them verified."""
+    def _verified[T](self, partitions: Mapping[str, Partition], use: Callable[[Partition, Buffer], T]) -> dict[str, T]:
+        """Do something with the content of files, each of them verified; the content stands no longer than that."""
+        reader = Reader()
 
         def load(item: tuple[str, Partition]) -> tuple[str, T]:
             key, partition = item
-            content = read_whole(self.folder / partition.file)
+            content = reader.read(self.folder / partition.file)
             if sha256(content) != partition.sha256:
                 raise _DamagedFileError(key, partition)
             return key, use(partition, content)
