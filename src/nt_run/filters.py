@@ -25,10 +25,16 @@ TOO_SMALL = "quantity below the smallest"
 TOO_LARGE = "quantity above the largest"
 MARKET_TOO_SMALL = "quantity below the smallest market order"
 MARKET_TOO_LARGE = "quantity above the largest market order"
+NOTIONAL_TOO_SMALL = "notional below minimum"
 FAR_PRICE = "limit price too far from the market"
 MANY_ORDERS = "too many open orders"
 MANY_ALGO_ORDERS = "too many open stop orders"
-TURN_TOO_LARGE = "initial margin of the turned position exceeds what closing the opposite one leaves: turn with less"
+POSITION_TOO_LARGE = "position larger than the leverage brackets allow at this leverage"
+NO_MARGIN = "initial margin exceeds free balance"
+TURN_TOO_LARGE = (
+    "initial margin of the turned position exceeds what closing the opposite one leaves: turn with less, or mark what "
+    "only closes reduce-only"
+)
 
 MODIFICATION = "modification refused: "
 """How the reason begins where a change of an order was refused and the order stayed as it was."""
@@ -60,16 +66,15 @@ _REFUSED_BY = {
     "sizing: below min quantity": "LOT_SIZE",
     MARKET_TOO_SMALL: "MARKET_LOT_SIZE",
     MARKET_TOO_LARGE: "MARKET_LOT_SIZE",
-    "notional below minimum": "MIN_NOTIONAL",
+    NOTIONAL_TOO_SMALL: "MIN_NOTIONAL",
     "sizing: below min notional": "MIN_NOTIONAL",
     FAR_PRICE: "PERCENT_PRICE",
     MANY_ORDERS: "MAX_NUM_ORDERS",
     MANY_ALGO_ORDERS: "MAX_NUM_ALGO_ORDERS",
     TURN_TOO_LARGE: "margin",
-    "initial margin exceeds free balance": "margin",
-    "margin exceeds free balance": "margin",
+    NO_MARGIN: "margin",
     "sizing: no equity left": "margin",
-    "position larger than the leverage brackets": "leverage bracket",
+    POSITION_TOO_LARGE: "leverage bracket",
 }
 """How reasons begin, and what refused. Those without a constant are the engine's and the sizer's own words."""
 

@@ -153,13 +153,8 @@ def is_reachable(
     return lowest * (1 - _MARK_BEYOND_LAST) <= long_at or highest * (1 + _MARK_BEYOND_LAST) >= short_at
 
 
-def may_exceed(max_notional: Decimal, leverage: Decimal, balance: Decimal) -> bool:
-    """Return whether an account grown `GROWTH` times could hold more than `max_notional` (quote asset)."""
-    return balance * GROWTH * leverage > max_notional
-
-
 def outgrown(fills: Sequence[Fill], leverage: Decimal, balance: Decimal) -> bool:
-    """Return whether a position was larger than `is_reachable` and `may_exceed` took for granted."""
+    """Return whether a position was larger than `is_reachable` took for granted."""
     position, largest = Decimal(0), Decimal(0)
     for fill in fills:
         position += fill.side.sign * fill.quantity

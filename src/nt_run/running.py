@@ -6,14 +6,11 @@ from dataclasses import replace
 
 from nt_run.config import RunConfig
 from nt_run.data.loader import MarketData
-from nt_run.engine.bars import bar_type_name
-from nt_run.engine.charges import bracket_gate
-from nt_run.engine.refuse import Gate
 from nt_run.engine.run import EngineInput
 from nt_run.errors import DataError, IncompleteDataError
 from nt_run.inputs import Inputs
 from nt_run.klines import no_klines
-from nt_run.liquidation import may_exceed, outgrown
+from nt_run.liquidation import outgrown
 from nt_run.model import Interval, TimeRange
 from nt_run.progress import ProgressDisplay
 from nt_run.refine import Finer, Refined, run_refined
@@ -91,18 +88,13 @@ def engine_input(
 ) -> EngineInput:
     """Return what the engine is to run: a configuration, its market and its strategy."""
     klines, margin, specs = inputs.klines.klines, inputs.margin, inputs.specs.specs
-    max_notional = margin.max_notional(config)
-    gates: list[Gate] = []
-    if margin.reachable or may_exceed(max_notional, config.account.leverage, config.account.balance):
-        gates.append(bracket_gate(max_notional, bar_type_name(specs.instrument_id, klines.interval)))
     return EngineInput(
         specs=specs,
         klines=klines,
         funding=inputs.funding.rates,
         fees=config.trading_fees(),
-        sizing=replace(config.sizing_rules(), max_notional=max_notional),
+        sizing=replace(config.sizing_rules(), max_notional=margin.max_notional(config)),
         margin=margin.plan(config),
-        gates=gates,
         balance=config.account.balance,
         strategy=strategy,
         params=params,

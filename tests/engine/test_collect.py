@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from nt_run.engine import bars
-from nt_run.engine.collect import TURNED_AT_ONCE, plain_reason
+from nt_run.engine.collect import plain_reason
 from nt_run.engine.run import EngineOutput
 from nt_run.klines import Klines
 
@@ -49,7 +49,7 @@ def test_a_strategy_finds_its_closed_orders_for_thirty_days_and_little_longer(
 
     class Remembering(kit.Scripted):
         def on_bar(self, bar: Any) -> None:
-            super().on_bar(bar)
+            kit.Scripted.on_bar(self, bar)
             if self.cache.orders_closed():
                 there.append(self.number)
 
@@ -59,19 +59,6 @@ def test_a_strategy_finds_its_closed_orders_for_thirty_days_and_little_longer(
     assert there == list(range(1, len(there) + 1))
     assert 30 <= days <= 31
     assert len(output.fills) == 1
-
-
-def test_turning_a_position_round_with_a_resting_order_is_denied_with_what_to_do(
-    run: Callable[..., EngineOutput], make_klines: Callable[..., Klines], kit: Any
-) -> None:
-    def turn(strategy: Any, _bar: Any) -> None:
-        make, amount = strategy.order_factory.limit, strategy.amount("900")
-        strategy.submit_order(make(strategy.own["instrument_id"], kit.SELL, amount, strategy.price("100.5")))
-
-    # 600 × 100 of 100,000 are tied up; 900 more would be needed, though the short would tie up 300 only.
-    output = run(make_klines(STEADY * 4), {0: [kit.buy("600")], 2: [turn]})
-    assert [denial.reason for denial in output.denials] == [TURNED_AT_ONCE]
-    assert "close first and enter in on_position_closed" in TURNED_AT_ONCE
 
 
 def test_closing_and_opening_in_one_bar_is_accepted(

@@ -136,6 +136,21 @@ def test_open_orders_are_counted_those_of_the_same_moment_too(
     assert len(output.fills) == 1
 
 
+def test_orders_refused_for_another_reason_and_those_being_cancelled_do_not_count_as_open(
+    run: Run, make_klines: Make, btc: InstrumentSpecs
+) -> None:
+    # Ten wanted, ten there: the one without margin (990,000 of 100,000) and the one of 96.00 USDT never came to be.
+    poor, small = send("limit", BUY, "10.000", "99000.0"), send("limit", BUY, "0.001", "96000.0")
+    specs = replace(btc, max_orders=10, min_notional=Decimal(97))
+    script: dict[int, list[Act]] = {
+        0: [poor, small, many(10, "limit", 97_000)],
+        1: [cancel_all, many(10, "limit", 97_000)],
+    }
+    output = run(make_klines(STEADY * 3), script, specs=specs)
+    assert reasons(output) == [filters.NO_MARGIN, filters.NOTIONAL_TOO_SMALL]
+    assert len(output.resting) == 20
+
+
 def test_stop_orders_have_a_lower_limit_of_their_own(run: Run, make_klines: Make, btc: InstrumentSpecs) -> None:
     specs = replace(btc, max_algo_orders=10)
     script = {0: [many(11, "stop_market", 101_000), many(20, "limit", 96_000)]}
@@ -206,7 +221,7 @@ def test_before_the_first_bar_has_closed_its_open_is_the_last_price(
 ) -> None:
     class Early(kit.Scripted):
         def on_start(self) -> None:
-            super().on_start()
+            kit.Scripted.on_start(self)
             send("limit", BUY, "0.001", "105000.1")(self, None)
 
     output = run(make_klines(STEADY * 3), kit.Source(Early, {"script": {}}), specs=btc)

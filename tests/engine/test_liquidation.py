@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from nautilus_trader.model import OrderSide
 
 from nt_run.accounting import build_trades, close_books
-from nt_run.engine.charges import TOO_LARGE, ChargeModel, bracket_gate
+from nt_run.engine.charges import ChargeModel
 from nt_run.engine.prices import PriceModel
 from nt_run.engine.run import EngineOutput
 from nt_run.engine.watcher import Watcher
 from nt_run.equity import equity_curve
+from nt_run.filters import POSITION_TOO_LARGE
 from nt_run.klines import Klines
 from nt_run.liquidation import MarginPlan, find_extremes, is_reachable
 from nt_run.margin import MarginMode, MarginRules, build_brackets
@@ -36,7 +37,6 @@ ROWS = [
 RULES = MarginRules(symbol="BTCUSDT", brackets=build_brackets(ROWS), as_of_ms=0, source="test")
 BALANCE = D(100_000)
 FLAT = (100_000, 100_000, 100_000, 100_000, 1)
-BARS = "BTCUSDT-PERP.BINANCE-1-MINUTE-LAST-EXTERNAL"
 
 
 def falling(low: int, close: int | None = None) -> tuple[Any, ...]:
@@ -277,16 +277,16 @@ def test_where_a_tick_is_worth_more_than_the_margin_left_the_trader_is_not_charg
 def test_positions_beyond_the_bracket_are_refused_and_counted(run: Run, make_klines: Make, kit: Any) -> None:
     klines = make_klines([FLAT] * 6)
     script = {0: [kit.buy("3.1")], 1: [kit.buy("2")], 2: [kit.buy("1.1")], 3: [kit.sell("2")], 4: [kit.sell("3.1")]}
-    gate = bracket_gate(RULES.largest_notional(D(150)), BARS)
-    output = run(klines, script, sizing=levered(150), margin=margin(), gates=[gate])
+    sizing = replace(levered(150), max_notional=RULES.largest_notional(D(150)))
+    output = run(klines, script, sizing=sizing, margin=margin())
     assert [fill.quantity for fill in output.fills] == [D(2), D(2)]
-    assert [denial.reason for denial in output.denials] == [TOO_LARGE] * 3
+    assert [denial.reason for denial in output.denials] == [POSITION_TOO_LARGE] * 3
 
 
 def test_orders_that_are_not_filled_yet_count_towards_the_bracket(run: Run, make_klines: Make, kit: Any) -> None:
     # At most 300,000 at 150 x: 3 BTC at 100,000.
     klines = make_klines([FLAT] * 6)
-    gate = bracket_gate(RULES.largest_notional(D(150)), BARS)
+    sizing = replace(levered(150), max_notional=RULES.largest_notional(D(150)))
 
     def rest(strategy: Any, _bar: object) -> None:
         instrument, size, price = strategy.own["instrument_id"], strategy.amount("2"), strategy.price("90000")
@@ -298,12 +298,12 @@ def test_orders_that_are_not_filled_yet_count_towards_the_bracket(run: Run, make
         ([rest, kit.buy("2")], [], 1),
         ([rest, kit.sell("2")], [2], 0),
     ):
-        output = run(klines, {1: actions}, sizing=levered(150), margin=margin(), gates=[gate])
+        output = run(klines, {1: actions}, sizing=sizing, margin=margin())
         assert [fill.quantity for fill in output.fills] == filled
-        assert [denial.reason for denial in output.denials] == [TOO_LARGE] * refused
+        assert [denial.reason for denial in output.denials] == [POSITION_TOO_LARGE] * refused
     # What closes is on its way, and 3 fit again.
     again = {1: [kit.buy("3")], 3: [kit.sell("3"), kit.sell("3"), kit.sell("1")]}
-    output = run(klines, again, sizing=levered(150), margin=margin(), gates=[gate])
+    output = run(klines, again, sizing=sizing, margin=margin())
     assert [fill.side.sign * fill.quantity for fill in output.fills] == [3, -3, -3]
 
 

@@ -1,19 +1,13 @@
-"""What the engine charges for a fill, and which orders are larger than the leverage brackets allow."""
+"""What the engine charges for a fill."""
 
-from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from nautilus_trader.execution import FeeModel, MakerTakerFeeModel
-from nautilus_trader.model import BarType, Currency, Money, OrderType, Price, Quantity
-from nautilus_trader.trading import Strategy
+from nautilus_trader.model import Currency, Money, Price, Quantity
 
-from nt_run.engine.moment import Moment, signed
-from nt_run.engine.refuse import Gate
 from nt_run.model import Fees
 
-TOO_LARGE = "position larger than the leverage brackets allow at this leverage"
-_ZERO = Decimal(0)
 _CENT = Decimal("1e-8")
 
 
@@ -48,50 +42,3 @@ class ChargeModel(FeeModel):
         if forced is not None:
             return forced
         return self._usual.get_commission(_order, _fill_quantity, _fill_px, _instrument)
-
-
-def bracket_gate(max_notional: Decimal, bar_type: str) -> Gate:
-    """Return what refuses an order that would make a position larger than `max_notional` (quote asset).
-
-    As on the exchange, other open orders of its side count as if they were filled, and so does a market order that is
-    on its way. A market order counts at the last close of the bars of `bar_type`, a limit or stop order at its own
-    price. What reduces a position passes.
-    """
-    bars, moment = BarType.from_str(bar_type), Moment()
-
-    def gate(strategy: Strategy, order: Any) -> str | None:  # noqa: ANN401 - as above
-        coming = moment.note(strategy, order)
-        if order.is_reduce_only:
-            return None
-        portfolio: Any = strategy.portfolio
-        held: Decimal = portfolio.net_position(order.instrument_id)
-        held += sum(signed(each) for each in coming if each.order_type == OrderType.MARKET)
-        after = held + signed(order)
-        if abs(after) <= abs(held):
-            return None
-        most = abs(after) + _waiting(strategy, order, coming)
-        return TOO_LARGE if most * _price(strategy, order, bars) > max_notional else None
-
-    return gate
-
-
-def _waiting(strategy: Strategy, order: Any, coming: Sequence[Any]) -> Decimal:  # noqa: ANN401 - as above
-    """Return what other orders of an order's side may still add to the position."""
-    cache: Any = strategy.cache
-    resting = [each for each in coming if each.order_type != OrderType.MARKET]
-    if cache.orders_open_count():
-        resting += [each for each in cache.orders_open() if each.client_order_id != order.client_order_id]
-    return sum((one.leaves_qty.as_decimal() for one in resting if _adds(one, order)), _ZERO)
-
-
-def _adds(one: Any, order: Any) -> bool:  # noqa: ANN401 - as above
-    return one.side == order.side and not one.is_reduce_only
-
-
-def _price(strategy: Strategy, order: Any, bar_type: BarType) -> Decimal:  # noqa: ANN401 - as above
-    for name in ("price", "trigger_price"):
-        stated = getattr(order, name, None)
-        if stated is not None:
-            return stated.as_decimal()
-    bar = cast("Any", strategy).cache.bar(bar_type)
-    return bar.close.as_decimal() if bar is not None else _ZERO

@@ -7,7 +7,7 @@ never delivered.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from nautilus_trader.common import Cache
 from nautilus_trader.model import (
@@ -33,9 +33,6 @@ _KEPT_S = 30 * 86_400
 _LIQUIDITY = {LiquiditySide.MAKER: Liquidity.MAKER, LiquiditySide.TAKER: Liquidity.TAKER}
 _ACTIONS = {"OrderInitialized": "new", "OrderUpdated": "modified", "OrderCanceled": "cancelled"}
 
-_NO_MARGIN = "initial margin exceeds free balance"
-TURNED_AT_ONCE = f"{_NO_MARGIN} while the opposite position is open: close first and enter in on_position_closed"
-"""The exchange asks for the margin of the position after the order, the engine for the margin of the whole order."""
 _SENTENCES = (
     (re.compile("^POST_ONLY .* would have been a TAKER"), "post-only order would have taken"),
     (re.compile("^STOP_.* stop px of .* was in the market"), "stop price already crossed by the market"),
@@ -72,7 +69,6 @@ class OrderCollector:
         self._denials: list[tuple[int, int, Denial]] = []
         self._resting: list[tuple[int, int, RestingOrder]] = []
         self._taken: set[str] = set()
-        self._turning: set[str] = set()
 
     @property
     def fills(self) -> int:
@@ -81,14 +77,7 @@ class OrderCollector:
 
     def hooks(self) -> dict[str, Callable[..., None]]:
         """Return what is to be called ahead of the strategy's callbacks."""
-        return {"on_order_denied": self.note_denial, "on_order_modify_rejected": self.note_change_rejected}
-
-    def note_denial(self, strategy: Strategy, event: OrderDenied) -> None:
-        """Remember whether a denied order would have turned an open position round; called as it is denied."""
-        order: Any = strategy.cache.order(event.client_order_id)
-        position: Decimal = cast("Any", strategy.portfolio).net_position(event.instrument_id)
-        if order is not None and position * _SIDES[order.side].sign < 0:
-            self._turning.add(event.client_order_id.value)
+        return {"on_order_modify_rejected": self.note_change_rejected}
 
     def note_change_rejected(self, _strategy: Strategy, event: OrderModifyRejected) -> None:
         """Count a change of an order that was refused; called as it is rejected. The order stays as it was."""
@@ -144,8 +133,6 @@ class OrderCollector:
                 self._fills.append((event.ts_event, _number(event.trade_id.value), self._fill(event)))
             elif reason := _refusal(event, last):
                 reason = self._refusals.reasons.get(event.client_order_id.value, reason)
-                if reason == _NO_MARGIN and event.client_order_id.value in self._turning:
-                    reason = TURNED_AT_ONCE
                 denial = Denial(time_ns=event.ts_event, reason=reason, entry=not order.is_reduce_only)
                 self._denials.append((event.ts_event, _number(event.client_order_id.value), denial))
 

@@ -3,10 +3,11 @@
 from decimal import Decimal
 from typing import Any, cast
 
-from nautilus_trader.model import BarType, ClientOrderId, CryptoPerpetual, OrderSide, OrderStatus, OrderType
+from nautilus_trader.model import BarType, CryptoPerpetual, OrderSide, OrderType
 from nautilus_trader.trading import Strategy
 
-from nt_run.filters import MANY_ALGO_ORDERS, MANY_ORDERS, MARKET_TOO_LARGE, OrderTerms, find_breach
+from nt_run.engine.moment import Moment, resting, stated_price
+from nt_run.filters import MANY_ALGO_ORDERS, MANY_ORDERS, MARKET_TOO_LARGE, NOTIONAL_TOO_SMALL, OrderTerms, find_breach
 from nt_run.model import Side
 from nt_run.specs import InstrumentSpecs
 
@@ -26,20 +27,24 @@ _PRICES = ("trigger_price", "activation_price")
 class FilterGate:
     """A gate (`nt_run.engine.refuse.Gate`) that knows the contract's filters and the strategy's open orders.
 
-    `first_open` stands for the last price until the first bar has closed. MIN_NOTIONAL, and what has more decimals than
-    the contract, is left to the engine, which refuses it itself.
+    `first_open` stands for the last price until the first bar has closed. MIN_NOTIONAL of market orders, and what has
+    more decimals than the contract, is left to the engine, which refuses it itself.
     """
 
     def __init__(
-        self, specs: InstrumentSpecs, instrument: CryptoPerpetual, bar_type: BarType, first_open: Decimal
+        self,
+        specs: InstrumentSpecs,
+        instrument: CryptoPerpetual,
+        bar_type: BarType,
+        moment: Moment,
+        first_open: Decimal,
     ) -> None:
         self._specs = specs
         self._tick = instrument.price_increment.as_decimal()
         self._bar_type = bar_type
+        self._moment = moment
         self._first_open = first_open
         self._largest = specs.market_max_quantity
-        self._resting: dict[str, bool] = {}
-        """Orders that passed and may still rest: by client order id, whether they wait for a trigger."""
         # Then the engine's own checks of minimum and decimals say all there is to say of a market order's other rules.
         self._simple = (
             specs.step_size == specs.market_step_size == Decimal(1).scaleb(-instrument.size_precision)
@@ -54,38 +59,30 @@ class FilterGate:
             return MARKET_TOO_LARGE if order.quantity.as_decimal() > self._largest else None
         terms = order_terms(order)
         reason = find_breach(terms, self._specs, tick=self._tick, last=self._last(strategy))
-        if reason is None and kind not in _NEVER_REST:
-            reason = self._too_many(strategy, order.client_order_id.value, waits=bool(terms.triggers))
-        return reason
+        if reason is not None or kind in _NEVER_REST:
+            return reason
+        # The engine would refuse it only once the callback has returned, and until then it would count as open.
+        price = None if order.is_reduce_only else stated_price(order)
+        if price is not None and terms.quantity * price.as_decimal() < self._specs.min_notional:
+            return NOTIONAL_TOO_SMALL
+        return self._too_many(strategy, order, waits=bool(terms.triggers))
 
     def _last(self, strategy: Strategy) -> Decimal:
         bar = cast("Any", strategy).cache.bar(self._bar_type)
         return bar.close.as_decimal() if bar is not None else self._first_open
 
-    def _too_many(self, strategy: Strategy, order_id: str, *, waits: bool) -> str | None:
-        if order_id in self._resting:
-            return None  # a change of an order that rests already
-        specs = self._specs
-        for limit, reason, counts in (
-            (specs.max_orders, MANY_ORDERS, lambda: len(self._resting)),
-            (specs.max_algo_orders if waits else None, MANY_ALGO_ORDERS, lambda: sum(self._resting.values())),
-        ):
-            if limit is not None and counts() >= limit:
-                # Only now is it worth asking which of them are still there.
-                self._forget_closed(strategy)
-                if counts() >= limit:
-                    return reason
-        self._resting[order_id] = waits
-        return None
-
-    def _forget_closed(self, strategy: Strategy) -> None:
-        find: Any = strategy.cache.order
-        now_ns = strategy.clock.timestamp_ns()
-        self._resting = {
-            order_id: waits
-            for order_id, waits in self._resting.items()
-            if _may_rest(find(ClientOrderId(order_id)), now_ns)
-        }
+    def _too_many(self, strategy: Strategy, order: Any, *, waits: bool) -> str | None:  # noqa: ANN401 - as above
+        limits = self._specs.max_orders, self._specs.max_algo_orders if waits else None
+        least = min((limit for limit in limits if limit is not None), default=None)
+        coming = [each for each in self._moment.coming(strategy) if each.order_type not in _NEVER_REST]
+        cache: Any = strategy.cache
+        if least is None or cache.orders_open_count() + len(coming) < least:
+            return None
+        there = [*resting(strategy, order), *coming]
+        if limits[0] is not None and len(there) >= limits[0]:
+            return MANY_ORDERS
+        stops = sum(bool(order_terms(each).triggers) for each in there)
+        return MANY_ALGO_ORDERS if limits[1] is not None and stops >= limits[1] else None
 
 
 def order_terms(order: Any) -> OrderTerms:  # noqa: ANN401 - the engine's orders share no base
@@ -100,10 +97,3 @@ def order_terms(order: Any) -> OrderTerms:  # noqa: ANN401 - the engine's orders
         limit=limit.as_decimal() if limit is not None else None,
         triggers=[price.as_decimal() for price in stated if price is not None],
     )
-
-
-def _may_rest(order: Any, now_ns: int) -> bool:  # noqa: ANN401 - as above
-    if order is None or order.is_closed:
-        return False
-    # What the strategy sends is on its way until its callback returns; later, it was part of a list that was refused.
-    return order.status != OrderStatus.INITIALIZED or order.ts_init >= now_ns

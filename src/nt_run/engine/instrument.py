@@ -45,8 +45,9 @@ def build_instrument(specs: InstrumentSpecs, *market: Klines | None) -> CryptoPe
     increment. So there the instrument gets the klines' decimals and their increment, and `compare_with_specs` shows
     it. Volumes that are finer than today's step size widen the size precision only: orders keep the step.
 
-    `margin_init` and `margin_maint` are 1, so that orders and open positions tie up notional ÷ leverage, as on the
-    exchange. Real maintenance margin depends on brackets and is not the engine's affair. The largest quantity is left
+    `margin_maint` is 1, so that an open position ties up notional ÷ leverage, as on the exchange, and `margin_init` 0,
+    so that orders are left to `MarginGate`, which asks for their margin as the exchange does. Real maintenance margin
+    depends on brackets and is not the engine's affair. The largest quantity is left
     to `FilterGate`: it holds for what a strategy sends, and not for the liquidation of a position of several orders.
     """
     data = Exponents(0, 0, 0)
@@ -75,7 +76,7 @@ def build_instrument(specs: InstrumentSpecs, *market: Klines | None) -> CryptoPe
         size_increment=quantity(specs.step_size),
         min_quantity=quantity(specs.min_quantity),
         min_notional=Money.from_decimal(specs.min_notional, quote),
-        margin_init=Decimal(1),
+        margin_init=Decimal(0),
         margin_maint=Decimal(1),
         ts_event=0,
         ts_init=0,

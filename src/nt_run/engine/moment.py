@@ -1,30 +1,80 @@
 """Orders of one moment: sent, and neither filled nor resting yet, so that no position and no list shows them."""
 
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any, cast
 
-from nautilus_trader.model import ClientOrderId, OrderSide
+from nautilus_trader.model import OrderSide, OrderType, Price
 from nautilus_trader.trading import Strategy
+
+ZERO = Decimal(0)
 
 
 class Moment:
     """Remembers the orders a strategy sends; the engine deals with them once its callback has returned."""
 
     def __init__(self) -> None:
-        self._sent: list[ClientOrderId] = []
+        self._sent: list[Any] = []
         self._now_ns = 0
 
-    def note(self, strategy: Strategy, order: Any) -> list[Any]:  # noqa: ANN401 - the engine's orders share no base
-        """Remember an order, and return those sent before it that are still on their way."""
-        before, now_ns = self._sent, strategy.clock.timestamp_ns()
+    def add(self, strategy: Strategy, order: Any) -> None:  # noqa: ANN401 - the engine's orders share no base
+        """Remember an order that may pass."""
+        now_ns = strategy.clock.timestamp_ns()
         if now_ns != self._now_ns:
-            before, self._now_ns = [], now_ns
-        self._sent = [*before, order.client_order_id]
+            self._sent, self._now_ns = [], now_ns
+        self._sent.append(order)
+
+    def drop(self, count: int) -> None:
+        """Forget the last orders: they were refused after all."""
+        del self._sent[len(self._sent) - count :]
+
+    def coming(self, strategy: Strategy) -> list[Any]:
+        """Return the orders that are on their way now."""
+        if not self._sent or strategy.clock.timestamp_ns() != self._now_ns:
+            return []
         find: Any = cast("Any", strategy).cache.order
-        known = (find(order_id) for order_id in before)
-        return [each for each in known if each is not None and not each.is_closed and not each.is_open]
+        # The first of an order list are not in the cache yet while its others are looked at.
+        known = (find(each.client_order_id) or each for each in self._sent)
+        return [each for each in known if not each.is_closed and not each.is_open]
 
 
-def signed(order: Any) -> Any:  # noqa: ANN401 - as above
+def signed(order: Any) -> Decimal:  # noqa: ANN401 - as above
     """Return the quantity of an order, below zero for a sale."""
-    quantity = order.quantity.as_decimal()
+    quantity: Decimal = order.quantity.as_decimal()
     return quantity if order.side == OrderSide.BUY else -quantity
+
+
+def held_after(held: Decimal, coming: Iterable[Any]) -> Decimal:
+    """Return the position that market orders on their way make of the one that is held; both signed."""
+    for order in coming:
+        if order.order_type == OrderType.MARKET:
+            change = signed(order)
+            if not order.is_reduce_only:
+                held += change
+            elif held * change < 0:
+                held += max(change, -held) if change < 0 else min(change, -held)
+    return held
+
+
+def resting(strategy: Strategy, order: Any, side: OrderSide | None = None) -> list[Any]:  # noqa: ANN401 - as above
+    """Return the open orders beside one, of a side or of both, but for those whose cancellation is on its way."""
+    cache: Any = strategy.cache
+    if not cache.orders_open_count():
+        return []
+    own = order.client_order_id
+    return [each for each in cache.orders_open(side=side) if each.client_order_id != own and not each.is_pending_cancel]
+
+
+def waiting(strategy: Strategy, order: Any, coming: Sequence[Any]) -> list[Any]:  # noqa: ANN401 - as above
+    """Return the other orders of an order's side that wait for a price and may add to the position."""
+    there = [each for each in coming if each.order_type != OrderType.MARKET and each.side == order.side]
+    return [each for each in [*there, *resting(strategy, order, order.side)] if not each.is_reduce_only]
+
+
+def stated_price(order: Any) -> Price | None:  # noqa: ANN401 - as above
+    """Return the limit of an order, else its trigger; `None` for a market order."""
+    for name in ("price", "trigger_price"):
+        stated = getattr(order, name, None)
+        if stated is not None:
+            return stated
+    return None

@@ -26,7 +26,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy
 
-from nt_run.engine.reverse import Reversals, Send
+from nt_run.engine.moment import Moment
 
 type Waits = Callable[[Any, Callable[[], object]], bool]
 """Asked with each order before the gates are, and with what sends it: whether that is called later instead."""
@@ -42,16 +42,16 @@ _TOLD = ("on_order_denied", "on_order_modify_rejected", "on_order_event")
 
 
 class Refusals:
-    """Asks the gates about each order one strategy sends or changes.
+    """Asks the gates about each order one strategy sends or changes, and tells `moment` which of them may pass.
 
     `reasons` is why each refused order was, by client order id; `changes` why the last change of an order was. An order
     list is refused as a whole, by its first order, if a gate refuses one of its orders.
     """
 
-    def __init__(self, gates: Sequence[Gate], reversals: Reversals) -> None:
+    def __init__(self, gates: Sequence[Gate], moment: Moment) -> None:
         self.reasons: dict[str, str] = {}
         self.changes: dict[str, str] = {}
-        self._gates, self._reversals = tuple(gates), reversals
+        self._gates, self._moment = tuple(gates), moment
         self._waits: Waits | None = None
         self._cls: type[Strategy] | None = None
         self._put_in: list[str] = []
@@ -88,22 +88,21 @@ class Refusals:
                 return reason
         return None
 
-    def passed(self, strategy: Strategy, order: Any, send: Send) -> Any:  # noqa: ANN401 - as above
-        """Return the order as it is, a copy that the engine denies, or the part of it that `send` is to follow.
-
-        `None` where `send` is called with all of it later.
-        """
-        reason = self.forbids(strategy, order)
-        rest = None if reason else self._reversals.excess(strategy, order)
-        if rest:
-            reason = self._reversals.refusal(strategy, order, rest)
-        if reason:
+    def passed(self, strategy: Strategy, order: Any) -> Any:  # noqa: ANN401 - as above
+        """Return the order as it is, or a copy that the engine denies."""
+        if reason := self.forbids(strategy, order):
             return self.refused(order, reason)
-        if rest is not None and not rest:
-            return _copy(order, {"is_reduce_only": True})
-        if rest is not None:
-            return self._reversals.split(strategy, order, rest, send)
-        return None if self._reversals.keeps_back(strategy, order, send) else order
+        self._moment.add(strategy, order)
+        return order
+
+    def passed_list(self, strategy: Strategy, orders: Sequence[Any]) -> Sequence[Any]:
+        """Return the orders of a list as they are, or so that the engine denies them all."""
+        for number, order in enumerate(orders):
+            if reason := self.forbids(strategy, order):
+                self._moment.drop(number)
+                return [self.refused(orders[0], reason), *orders[1:]]
+            self._moment.add(strategy, order)
+        return orders
 
     def refused(self, order: Any, reason: str) -> Any:  # noqa: ANN401 - as above
         """Return a copy of the order that the engine denies."""
@@ -156,23 +155,14 @@ class _Gated(Strategy):
     __slots__ = ()
 
     def submit_order(self, order: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-        def send(strategy: Strategy, later: Any) -> None:  # noqa: ANN401 - any order
-            cast("Any", Strategy).submit_order(strategy, later, *args, **kwargs)
-
         refusals = _of(self)
         if not refusals.waits(order, lambda: _Gated.submit_order(self, order, *args, **kwargs)):
-            now = refusals.passed(self, order, send)
-            if now is not None:
-                send(self, now)
+            cast("Any", super()).submit_order(refusals.passed(self, order), *args, **kwargs)
 
     def submit_order_list(self, orders: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-        refusals, (first, *rest) = _of(self), orders
-        if refusals.waits(first, lambda: _Gated.submit_order_list(self, [first, *rest], *args, **kwargs)):
-            return
-        reasons = (refusals.forbids(self, order) for order in (first, *rest))
-        if reason := next(filter(None, reasons), None):
-            orders = [refusals.refused(first, reason), *rest]
-        cast("Any", super()).submit_order_list(orders, *args, **kwargs)
+        refusals, whole = _of(self), [*orders]
+        if not refusals.waits(whole[0], lambda: _Gated.submit_order_list(self, whole, *args, **kwargs)):
+            cast("Any", super()).submit_order_list(refusals.passed_list(self, whole), *args, **kwargs)
 
     def modify_order(
         self,

@@ -20,10 +20,11 @@ from nt_run.engine.follower import Follower
 from nt_run.engine.funding import FundingPlan
 from nt_run.engine.guard import Guard, together
 from nt_run.engine.instrument import SpecCheck, build_instrument, compare_with_specs, ensure_currency
+from nt_run.engine.margin_gate import MarginGate
+from nt_run.engine.moment import Moment
 from nt_run.engine.prices import LimitWatch, PriceModel
 from nt_run.engine.protect import Protector
 from nt_run.engine.refuse import Gate, Refusals
-from nt_run.engine.reverse import Reversals
 from nt_run.engine.sizer import EntrySizer, SizingRecord, check_atr
 from nt_run.engine.source import StrategySource, build_strategy
 from nt_run.engine.venue import VENUE, add_venue, open_engine
@@ -130,15 +131,14 @@ def _run_once(run: EngineInput, watch: LimitWatch, *, priced: bool) -> EngineOut
         run.strategy, run.params, run.history or run.klines, run.sizing.method, sizer, instrument, bar_type
     )
     protector = Protector(run.protection, run.specs, instrument, run.klines.interval, run.balance)
-    reversals = Reversals(run.specs, run.fees, run.sizing.leverage, bar_type)
-    filters = FilterGate(run.specs, instrument, bar_type, _price(run.klines, "open", 0))
-    refusals = Refusals([*protector.gates, *run.gates, filters, watch], reversals)
+    refusals = _make_refusals(run, instrument, bar_type, protector, watch)
     plan = FundingPlan(run.funding, run.klines)
     follower = _make_follower(run, instrument, plan)
     bars, tick = match_bars(run.klines, run.fine), run.specs.tick_size
     prices = PriceModel(bars, instrument, run.execution, tick=tick, reasons=refusals.reasons) if priced else None
-    orders = _make_orders(run, refusals, prices, follower)
-    hooks = [part.hooks(bar_type) for part in (sizer, estimator, protector, follower, reversals) if part is not None]
+    sources = prices and prices.references, follower and follower.charges.plain
+    orders = OrderCollector(refusals, *sources, keep_sent=run.keep_sent)
+    hooks = [part.hooks(bar_type) for part in (sizer, estimator, protector, follower) if part is not None]
     guard = Guard(bar_type, together(*hooks, orders.hooks()))
     try:
         with guard.interruptible(), open_engine() as engine:
@@ -252,11 +252,13 @@ def _make_sizer(run: EngineInput, instrument: CryptoPerpetual, estimator: Estima
     )
 
 
-def _make_orders(
-    run: EngineInput, refusals: Refusals, prices: PriceModel | None, follower: Follower | None
-) -> OrderCollector:
-    liquidated = follower and follower.charges.plain
-    return OrderCollector(refusals, prices and prices.references, liquidated, keep_sent=run.keep_sent)
+def _make_refusals(
+    run: EngineInput, instrument: CryptoPerpetual, bar_type: BarType, protector: Protector, watch: LimitWatch
+) -> Refusals:
+    moment, sizing, taker = Moment(), run.sizing, run.fees.taker
+    filters = FilterGate(run.specs, instrument, bar_type, moment, _price(run.klines, "open", 0))
+    margin = MarginGate(run.specs, bar_type, moment, leverage=sizing.leverage, most=sizing.max_notional, taker=taker)
+    return Refusals([*protector.gates, *run.gates, filters, margin, watch], moment)
 
 
 def _make_follower(run: EngineInput, instrument: CryptoPerpetual, plan: FundingPlan) -> Follower | None:

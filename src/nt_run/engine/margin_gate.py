@@ -1,0 +1,93 @@
+"""Refuses orders the account has no margin for, as the exchange does for one-way positions.
+
+The engine itself asks no margin for orders (`build_instrument`): it would add up buys and sales, and ask for the whole
+of an order that closes or turns a position. The exchange counts only the larger side: position + open buys, or position
+− open sales. So what may close the position asks for nothing, be it a market order, a target or a stop, also where the
+market order that opens the position is of the same moment. What lies beyond it opens with what closing leaves.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, cast
+
+from nautilus_trader.model import BarType, InstrumentId, Money, OrderType, Price
+from nautilus_trader.trading import Strategy
+
+from nt_run.engine.account import account_equity
+from nt_run.engine.instrument import ensure_currency
+from nt_run.engine.moment import ZERO, Moment, held_after, signed, stated_price, waiting
+from nt_run.engine.venue import VENUE
+from nt_run.filters import NO_MARGIN, POSITION_TOO_LARGE, TURN_TOO_LARGE
+from nt_run.specs import InstrumentSpecs
+
+
+class MarginGate:
+    """A gate (`nt_run.engine.refuse.Gate`) that knows what the account has free.
+
+    A market order counts at the last close of the bars of `bar_type`, any other at its own price. Initial margin is
+    notional ÷ `leverage`, at which the brackets allow a position of at most `most` (quote asset; `None` for any).
+    `taker` is the fee of market orders, a fraction of notional.
+    """
+
+    def __init__(
+        self,
+        specs: InstrumentSpecs,
+        bar_type: BarType,
+        moment: Moment,
+        *,
+        leverage: Decimal,
+        most: Decimal | None,
+        taker: Decimal,
+    ) -> None:
+        self._leverage, self._most, self._taker = leverage, most, taker
+        self._bar_type, self._moment = bar_type, moment
+        self._currency = ensure_currency(specs.quote_asset)
+        self._instrument_id = InstrumentId.from_str(specs.instrument_id)
+
+    def __call__(self, strategy: Strategy, order: Any) -> str | None:  # noqa: ANN401 - the engine's orders share no base
+        """Return why the account cannot bear an order, `None` if it can."""
+        coming = self._moment.coming(strategy)
+        bar = cast("Any", strategy).cache.bar(self._bar_type)
+        last = stated_price(order) if bar is None else bar.close
+        if order.is_reduce_only or last is None:
+            return None
+        held: Decimal = cast("Any", strategy.portfolio).net_position(self._instrument_id)
+        after = held_after(held, coming)
+        price = (stated_price(order) or last).as_decimal()
+        quantity: Decimal = order.quantity.as_decimal()
+        notional = quantity * price
+        for each in waiting(strategy, order, coming):
+            also: Decimal = each.leaves_qty.as_decimal()
+            quantity += also
+            notional += also * (stated_price(each) or last).as_decimal()
+        closes = abs(after) if after * signed(order) < 0 else ZERO
+        if quantity <= closes:
+            return None
+        opens = quantity - closes
+        if self._most is not None and (opens if closes else opens + abs(after)) * price > self._most:
+            return POSITION_TOO_LARGE
+        if not closes:
+            free = self._free(strategy, held, after, coming, last)
+            return NO_MARGIN if notional > free * self._leverage else None
+        equity = account_equity(strategy, self._instrument_id, self._currency, last)
+        left = equity - self._fees(coming, last) - closes * last.as_decimal() * self._taker
+        return TURN_TOO_LARGE if notional * opens / quantity > left * self._leverage else None
+
+    def _free(self, strategy: Strategy, held: Decimal, after: Decimal, coming: Sequence[Any], last: Price) -> Decimal:
+        """Return what no position ties up once the market orders of the moment have filled, in the quote asset."""
+        portfolio: Any = strategy.portfolio
+        if not held and not coming:
+            return portfolio.equity(VENUE)[self._currency].as_decimal()
+        free = account_equity(strategy, self._instrument_id, self._currency, last)
+        kept = min(abs(held), abs(after)) if held * after > 0 else ZERO
+        if kept:
+            pnl: Money = portfolio.unrealized_pnl(self._instrument_id, last)
+            margin: Money = portfolio.instrument_maintenance_margins(VENUE)[self._instrument_id]
+            free -= (pnl.as_decimal() + margin.as_decimal()) * kept / abs(held)
+        opened = (abs(after) - kept) * last.as_decimal() / self._leverage
+        return free - opened - self._fees(coming, last)
+
+    def _fees(self, coming: Sequence[Any], last: Price) -> Decimal:
+        """Return the fees of the market orders on their way."""
+        sizes = (each.quantity.as_decimal() for each in coming if each.order_type == OrderType.MARKET)
+        return sum(sizes, ZERO) * last.as_decimal() * self._taker
