@@ -3,7 +3,8 @@
 Source: the exchange's documentation of exchangeInfo ("Common Definition" of the USDⓈ-M futures) and of its error codes.
 
 - PRICE_FILTER: limit and trigger prices within bounds and on the tick (-4014).
-- LOT_SIZE, and MARKET_LOT_SIZE for what fills at the market: quantity within bounds and on the step (-4023).
+- LOT_SIZE, and MARKET_LOT_SIZE for what fills at the market: quantity within bounds and on the step (-4023), always
+  of the base asset: unlike on spot, an order has no `quoteOrderQty`.
 - PERCENT_PRICE: a limit price of a buy at most mark price × multiplierUp (-4016), of a sale at least mark price ×
   multiplierDown (-4024). One bound per side; triggers have none.
 - MIN_NOTIONAL: price × quantity; orders marked reduce-only are exempt (-4164). The engine applies it.
@@ -20,6 +21,7 @@ from nt_run.specs import InstrumentSpecs
 
 OFF_TICK = "price off the tick size"
 PRICE_BOUNDS = "price outside the contract's bounds"
+QUOTE_QUANTITY = "quantity in the quote asset: the contract takes none; send amount ÷ price, rounded down to the step"
 OFF_STEP = "quantity off the step size"
 TOO_SMALL = "quantity below the smallest"
 TOO_LARGE = "quantity above the largest"
@@ -57,6 +59,7 @@ _REFUSED_BY = {
     PRICE_BOUNDS: "PRICE_FILTER",
     "price precision exceeds maximum": "PRICE_FILTER",
     "price not positive": "PRICE_FILTER",
+    QUOTE_QUANTITY: "LOT_SIZE",
     OFF_STEP: "LOT_SIZE",
     TOO_SMALL: "LOT_SIZE",
     TOO_LARGE: "LOT_SIZE",

@@ -77,6 +77,18 @@ def test_the_smallest_notional_binds_entries_and_spares_what_is_reduce_only(
     assert [str(fill.quantity) for fill in output.fills] == ["0.500", "0.400", "0.100"]
 
 
+@pytest.mark.parametrize("quantity", ["0.100", "150.000", "20000.000"])
+@pytest.mark.parametrize(("kind", "prices"), [("market", []), ("limit", ["99000.0"])])
+def test_a_quantity_of_the_quote_asset_is_refused_with_what_to_do_instead(
+    kind: str, prices: list[str], quantity: str, run: Run, make_klines: Make, btc: InstrumentSpecs
+) -> None:
+    # As base asset 0.1 would pass; as 150 USDT, 0.0015 BTC at 100,000, it would not be on the step.
+    act = send(kind, BUY, quantity, *prices, quote_quantity=True)
+    output = run(make_klines(STEADY * 3), {1: [act]}, specs=btc, **RICH)
+    assert (reasons(output), output.fills) == ([filters.QUOTE_QUANTITY], [])
+    assert "amount ÷ price, rounded down to the step" in filters.QUOTE_QUANTITY
+
+
 def test_prices_off_a_tick_that_is_no_power_of_ten_are_refused(
     run: Run, make_klines: Make, btc: InstrumentSpecs
 ) -> None:

@@ -7,7 +7,15 @@ from nautilus_trader.model import BarType, CryptoPerpetual, OrderSide, OrderType
 from nautilus_trader.trading import Strategy
 
 from nt_run.engine.moment import Moment, resting, stated_price
-from nt_run.filters import MANY_ALGO_ORDERS, MANY_ORDERS, MARKET_TOO_LARGE, NOTIONAL_TOO_SMALL, OrderTerms, find_breach
+from nt_run.filters import (
+    MANY_ALGO_ORDERS,
+    MANY_ORDERS,
+    MARKET_TOO_LARGE,
+    NOTIONAL_TOO_SMALL,
+    QUOTE_QUANTITY,
+    OrderTerms,
+    find_breach,
+)
 from nt_run.model import Side
 from nt_run.specs import InstrumentSpecs
 
@@ -54,6 +62,8 @@ class FilterGate:
 
     def __call__(self, strategy: Strategy, order: Any) -> str | None:  # noqa: ANN401 - the engine's orders share no base
         """Return why the exchange would refuse an order, `None` if it would not."""
+        if order.is_quote_quantity:
+            return QUOTE_QUANTITY
         kind = order.order_type
         if self._simple and kind == OrderType.MARKET:
             return MARKET_TOO_LARGE if order.quantity.as_decimal() > self._largest else None
