@@ -84,7 +84,8 @@ def test_a_limit_moved_to_the_market_takes_as_well(run: Run, make_klines: Make) 
 
     klines = make_klines([*STEADY * 3, (103, 106, 102, 104, 40), *STEADY])
     script = {1: [send("limit", BUY, "90")], 2: [chase]}
-    for fill, reference in (("close", "100"), ("next-open", "103")):
+    met: dict[FillTime, str] = {"close": "100", "next-open": "103"}
+    for fill, reference in met.items():
         fills = run(klines, script, execution=slipping(fill)).fills
         assert told(fills, klines) == [(2, D(reference), D(reference) + D("0.2"), TAKER)]
 
@@ -103,6 +104,25 @@ def test_a_limit_that_must_not_rest_is_cancelled_where_the_next_open_is_beyond_i
     output = run(klines, script, execution=slipping("next-open"))
     assert [order.ended for order in output.resting] == ["cancelled", "filled"]
     assert told(output.fills, klines) == [(1, D(103), D(103), TAKER)]
+    name = "immediate-or-cancel" if force == TimeInForce.IOC else "fill-or-kill"
+    assert [denial.reason for denial in output.denials] == [f"{name} order found nothing at its price"]
+
+
+@pytest.mark.parametrize("force", [TimeInForce.IOC, TimeInForce.FOK])
+def test_an_order_that_must_not_rest_is_counted_where_it_found_nothing_and_not_where_it_was_cancelled(
+    force: TimeInForce, run: Run, make_klines: Make
+) -> None:
+    def cancel(strategy: Any, _bar: Any) -> None:
+        strategy.cancel_all_orders(strategy.own["instrument_id"])
+
+    klines = make_klines(STEADY * 5)
+    limits = [send("limit", BUY, limit, time_in_force=force) for limit in ("99.9", "100")]
+    stop = send("stop_market", BUY, "120", time_in_force=force)
+    output = run(klines, {1: [*limits, stop], 3: [cancel]})
+    assert len(output.denials) == 1
+    assert output.denials[0].entry
+    assert told(output.fills, klines) == [(1, D(100), D(100), TAKER)]
+    assert [order.ended for order in output.resting] == ["cancelled", "filled", "cancelled"]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +155,8 @@ def test_a_limit_with_a_trigger_takes_where_it_is_triggered(
 ) -> None:
     klines = make_klines([*STEADY * 2, (*bar, 40), *STEADY])
     sign = 1 if side == BUY else -1
-    for fill, ticks in (("close", 0), ("close", 2), ("next-open", 0), ("next-open", 2)):
+    ways: list[tuple[FillTime, int]] = [("close", 0), ("close", 2), ("next-open", 0), ("next-open", 2)]
+    for fill, ticks in ways:
         fills = run(klines, {1: [send(kind, side, *prices)]}, execution=slipping(fill, ticks)).fills
         paid = sign * min(sign * D(reference) + ticks * D("0.1"), sign * D(prices[0]))
         assert told(fills, klines) == [(2, D(reference), paid, TAKER)]

@@ -12,12 +12,15 @@ from typing import Any
 from nautilus_trader.common import Cache
 from nautilus_trader.model import (
     LiquiditySide,
+    OrderCanceled,
     OrderDenied,
     OrderFilled,
     OrderModifyRejected,
+    OrderPendingCancel,
     OrderRejected,
     OrderSide,
     OrderSubmitted,
+    TimeInForce,
 )
 from nautilus_trader.trading import Strategy
 
@@ -33,6 +36,10 @@ _KEPT_S = 30 * 86_400
 _LIQUIDITY = {LiquiditySide.MAKER: Liquidity.MAKER, LiquiditySide.TAKER: Liquidity.TAKER}
 _ACTIONS = {"OrderInitialized": "new", "OrderUpdated": "modified", "OrderCanceled": "cancelled"}
 
+_AT_ONCE = {
+    TimeInForce.IOC: "immediate-or-cancel order found nothing at its price",
+    TimeInForce.FOK: "fill-or-kill order found nothing at its price",
+}
 _SENTENCES = (
     (re.compile("^POST_ONLY .* would have been a TAKER"), "post-only order would have taken"),
     (re.compile("^STOP_.* stop px of .* was in the market"), "stop price already crossed by the market"),
@@ -131,7 +138,7 @@ class OrderCollector:
         for event in events:
             if isinstance(event, OrderFilled):
                 self._fills.append((event.ts_event, _number(event.trade_id.value), self._fill(event)))
-            elif reason := _refusal(event, last):
+            elif reason := _refusal(event, last) or _not_at_once(order, event):
                 reason = self._refusals.reasons.get(event.client_order_id.value, reason)
                 denial = Denial(time_ns=event.ts_event, reason=reason, entry=not order.is_reduce_only)
                 self._denials.append((event.ts_event, _number(event.client_order_id.value), denial))
@@ -222,6 +229,18 @@ def _refusal(event: object, last: object) -> str | None:
         # The engine skips fills it does not like with no more than a warning in its log.
         return "left without an answer by the engine"
     return None
+
+
+def _not_at_once(order: Any, event: object) -> str | None:  # noqa: ANN401 - the engine's order types share no base
+    """Return why an order that must not rest ended without a fill, if `event` is that end.
+
+    The strategy's own cancellation, of one that waits for its trigger, is announced by an event before.
+    """
+    force = _AT_ONCE.get(order.time_in_force)
+    if force is None or not isinstance(event, OrderCanceled):
+        return None
+    announced = any(isinstance(each, OrderPendingCancel) for each in order.events())
+    return None if announced else force
 
 
 def _is_whole(order: Any, event: Any) -> bool:  # noqa: ANN401 - the engine's order types share no base
