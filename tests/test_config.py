@@ -131,6 +131,7 @@ def test_fees_say_where_they_come_from() -> None:
         ("fees.vip", 10, "from 0 to 9"),
         ("fees.taker", "0.5", "a fraction"),
         ("interval", "7m", "is not one of"),
+        ("interval", "1mo", "A month is 1M"),
         ("days", 0, "above 0"),
         ("start", "yesterday", "is not a time"),
         ("symbol", "BTC/USDT", "is not a symbol"),

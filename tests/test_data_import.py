@@ -302,3 +302,17 @@ def test_a_file_that_contradicts_an_earlier_import_is_told_so(
     exported.write_parquet(tmp_path / "BTCUSDT-1m.parquet")
     code, _, err = data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--offline", "--quiet")
     assert (code, "a file imported before: one of the two is wrong" in err) == (3, True)
+
+
+@pytest.mark.parametrize("interval", ["1w", "1M"])
+def test_weeks_and_months_come_back_from_a_file_and_each_is_compared(data: Run, tmp_path: Path, interval: str) -> None:
+    spring = ["--start", "2026-02-01", "--end", "2026-05-01", "--interval", interval]
+    elsewhere = ["--cache-dir", "elsewhere"]
+    assert data("data", "get", "--demo", *spring, "--kind", "klines", *elsewhere)[0] == 0
+    assert data("data", "export", "out", "--demo", *spring, *elsewhere)[0] == 0
+    (file,) = (tmp_path / "out").iterdir()
+    taken = of(data("data", "import", str(file), "--demo", "--json"))
+    # February to April; the Mondays from 2026-02-02 on, of which 2026-04-27 is the 13th.
+    bars = {"1M": 3, "1w": 13}[interval]
+    assert (taken["interval"], taken["rows"], taken["gaps"]) == (interval, bars, [])
+    assert taken["compared_with"] == [f"{bars} klines of {interval}"]

@@ -39,7 +39,8 @@ class Interval:
 
     def __post_init__(self) -> None:
         if self.name not in INTERVALS:
-            raise UsageError(f"Interval {self.name!r} is not one of {', '.join(INTERVALS)}.")
+            hint = f" A month is {_MONTH}." if self.name.lower().startswith("1mo") else ""
+            raise UsageError(f"Interval {self.name!r} is not one of {', '.join(INTERVALS)}.{hint}")
 
     @property
     def ms(self) -> int:

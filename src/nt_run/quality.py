@@ -52,6 +52,8 @@ def aggregate(klines: Klines, interval: Interval) -> Klines:
     """
     if not interval.is_made_of(klines.interval):
         raise UsageError(f"Klines of {klines.interval} cannot be put together to {interval}.")
+    if interval == klines.interval:
+        return klines  # each is complete as it is, also a month of less than 31 days
     sums = ("volume", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume")
     numbers = bar_numbers(interval, klines.open_times())
     opened, ended = bar_openings(interval, numbers), bar_openings(interval, numbers + 1)

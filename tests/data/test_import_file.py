@@ -20,7 +20,7 @@ from nt_run.data.kline_store import KLINES
 from nt_run.data.manifest import Manifest
 from nt_run.errors import DataError, ImportFileError, InvalidKlinesError, NtRunError
 from nt_run.klines import OPTIONAL, Klines
-from nt_run.model import Interval, TimeRange, parse_time
+from nt_run.model import Interval, TimeRange, format_time, parse_time
 
 DAY = parse_time("2025-01-01")
 NOW = parse_time("2025-06-01")
@@ -38,7 +38,8 @@ def read(tmp_path: Path) -> Callable[..., ImportedFile]:
     def build(content: str | bytes, name: str = "BTCUSDT-1m.csv", **asked: Any) -> ImportedFile:
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_klines(path, **({"symbol": None, "interval": None, "now_ms": NOW} | asked))
+        options: dict[str, Any] = {"symbol": None, "interval": None, "now_ms": NOW, **asked}
+        return read_klines(path, **options)
 
     return build
 
@@ -172,6 +173,29 @@ def test_symbol_and_interval_come_from_the_name_or_the_rows(read: Callable[..., 
     assert read(five, "mine.csv", symbol="ETH/USDT:USDT").klines.symbol == "ETHUSDT"
     inside = "date,symbol,open,high,low,close,volume\n" + "".join(f"{time},SOL/USDT,{PRICES}\n" for time in AS_MS)
     assert read(inside, "mine.csv").klines.symbol == "SOLUSDT"
+
+
+@pytest.mark.parametrize(
+    ("times", "name", "ends"),
+    [
+        (["2024-01-01", "2024-02-01", "2024-03-01", "2024-04-01"], "BTCUSDT.csv", "2024-05-01 00:00"),
+        (["2024-02-01", "2024-03-01"], "BTCUSDT.csv", "2024-04-01 00:00"),
+        (["2024-02-01", "2024-03-01"], "BTCUSDT-1M.csv", "2024-04-01 00:00"),
+        (["2024-02-01"], "BTCUSDT-1mo-2024-02.csv", "2024-03-01 00:00"),
+    ],
+)
+def test_months_are_known_by_their_first_days_and_the_archives_name(
+    read: Callable[..., ImportedFile], times: list[str], name: str, ends: str
+) -> None:
+    klines = read(csv(times), name).klines
+    assert (klines.interval, len(klines)) == (Interval("1M"), len(times))
+    assert format_time(klines.range.end_ms) == ends
+
+
+def test_a_month_that_is_not_over_is_left_out(read: Callable[..., ImportedFile]) -> None:
+    found = read(csv(["2024-02-01", "2024-03-01"]), now_ms=parse_time("2024-03-31"), name="BTCUSDT-1M.csv")
+    assert len(found.klines) == 1
+    assert found.remarks[-1] == "the kline of 2024-03-01 00:00 had not closed yet and is left out"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nt_run.klines import PRICES, Klines
-from nt_run.model import TimeRange, parse_time
+from nt_run.model import Interval, TimeRange, parse_time
 from nt_run.quality import aggregate, compare_klines, observed_tick
 
 MARK_WINDOW = 12
@@ -55,11 +55,10 @@ def find_disagreements(klines: Klines, other: Klines, source: str) -> tuple[list
         exchange has corrected the one and not the other.
     """
     comparison = compare_klines(klines, other)
-    step = comparison.interval.ms
     priced = [time for time, names in comparison.disagreeing.items() if any(name in PRICES for name in names)]
     findings = [
         _finding(klines, found, f"differ in price from {source}")
-        for found in ranges_of(np.array(priced, np.int64), step)
+        for found in ranges_of(np.array(priced, np.int64), comparison.interval)
     ]
     return findings, comparison.compared, len(comparison.disagreeing) - len(priced)
 
@@ -88,7 +87,7 @@ def find_far_from_mark(klines: Klines, mark: Klines) -> tuple[list[Finding], int
     far = _covered(apart, width) & (away.max(axis=1) > limit)
     reason = "stay away from the mark price, as rows of another market do"
     # One bar in between that is near by chance does not end the stretch.
-    found = ranges_of(common[far], interval.ms, longest_break=width * interval.ms)
+    found = ranges_of(common[far], interval, longest_break=width * interval.ms)
     return [_finding(klines, one, reason) for one in found], len(common)
 
 
@@ -115,8 +114,8 @@ def find_finer_steps(klines: Klines, tick_size: Decimal, held_from_ms: int | Non
     finer = counts >= _TICK_SHARE * width
     finer[:first] = False
     rows = _covered(finer, width) & off
-    step = klines.interval.ms
-    found = ranges_of(klines.open_times()[rows], step, longest_break=_TICK_WINDOW * step)
+    step = klines.interval
+    found = ranges_of(klines.open_times()[rows], step, longest_break=_TICK_WINDOW * step.ms)
     return [_finding(klines, one, f"move in finer steps than the tick size {tick_size}") for one in found]
 
 
@@ -159,14 +158,14 @@ def off_tick(klines: Klines, tick_size: Decimal) -> NDArray[np.bool_]:
     return np.logical_or.reduce([klines.frame[name].to_numpy() * 10**digits % step != 0 for name in PRICES])
 
 
-def ranges_of(times: NDArray[np.int64], step: int, *, longest_break: int = 0) -> list[TimeRange]:
-    """Return the ranges of bars that follow one another, with breaks of at most a length."""
+def ranges_of(times: NDArray[np.int64], step: Interval, *, longest_break: int = 0) -> list[TimeRange]:
+    """Return the ranges of bars that follow one another, with breaks of at most a length in milliseconds."""
     if not len(times):
         return []
-    breaks = np.flatnonzero(np.diff(times) > max(step, longest_break))
+    breaks = np.flatnonzero(np.diff(times) > max(step.ms, longest_break))
     firsts = times[np.concatenate([[0], breaks + 1])]
     lasts = times[np.concatenate([breaks, [len(times) - 1]])]
-    return [TimeRange(int(first), int(last) + step) for first, last in zip(firsts, lasts, strict=True)]
+    return [TimeRange(int(first), step.end(int(last))) for first, last in zip(firsts, lasts, strict=True)]
 
 
 def _usual_tick(klines: Klines) -> Decimal | None:

@@ -19,17 +19,21 @@ from nt_run.data.import_values import plain_text, times_ms, whole_numbers
 from nt_run.data.ingest import RAW_COLUMNS, parse_klines
 from nt_run.errors import DataError, ImportFileError, UsageError
 from nt_run.intervals import INTERVALS
-from nt_run.klines import OPTIONAL, SCHEMA, Klines
+from nt_run.klines import DAY_MS, OPTIONAL, SCHEMA, Klines, bar_numbers, bar_openings
 from nt_run.model import Interval, format_time, parse_symbol
 
 _SYMBOL = re.compile(r"(?<![A-Z0-9])([A-Z0-9]+?)[_-]?(USDT|USDC|BUSD)(?:[_-]\2)?(?![A-Z0-9])")
-_INTERVAL = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(INTERVALS)})(?![A-Za-z0-9])")
-_AT_INTERVAL = rf"(?=[_-](?:{'|'.join(INTERVALS)})(?![A-Za-z0-9]))"
+_INTERVALS = {name: name for name in INTERVALS} | {Interval(name).file_name: name for name in INTERVALS}
+"""Intervals as files are named by them: a month is `1mo` in the archive."""
+_INTERVAL = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(_INTERVALS)})(?![A-Za-z0-9])")
+_AT_INTERVAL = rf"(?=[_-](?:{'|'.join(_INTERVALS)})(?![A-Za-z0-9]))"
 _CLEARLY_NAMED = re.compile(
     rf"(?<![A-Za-z0-9])(?:[A-Z0-9]+(?:USDT|USDC|BUSD)(?![A-Za-z0-9])|(?i:[A-Z0-9]+(?:USDT|USDC|BUSD)){_AT_INTERVAL}"
     rf"|[A-Z0-9]+[_-](USDT|USDC|BUSD)(?:[_-]\1)?{_AT_INTERVAL})"
 )
 """A symbol beyond doubt: `BTCUSDT`, `btcusdt-1m`, `BTC_USDT_USDT-1m`; `my-export-usdt` or `for_usdt-1m` name none."""
+_MONTH = Interval("1M")
+_SHORTEST_MONTH_MS = 28 * DAY_MS
 # Whole words, also as the archive writes them: `market` is none, `markPriceKlines` is one.
 _OTHER = re.compile(r"(?<![a-z])(mark|funding|index|premium)([_-]?(price|rate|index|kline)s?)*(?![a-z])", re.IGNORECASE)
 
@@ -98,19 +102,22 @@ def _as_text(table: pl.DataFrame, times: pl.Series, step: Interval, file: str) -
     columns = {name: plain_text(table[name]) for name in table.columns if name in SCHEMA and name != "open_time"}
     if "trades" in table.columns:
         columns["trades"] = whole_numbers(table["trades"])
-    closes = times_ms(table["close_time"], file)[0] if "close_time" in table.columns else times + (step.ms - 1)
+    closes = times_ms(table["close_time"], file)[0] if "close_time" in table.columns else _ends(times, step) - 1
     columns |= {"open_time": times, "close_time": closes}
     none = pl.Series([None] * table.height, dtype=pl.String)
     return pl.DataFrame([columns.get(name, none).alias(name) for name in RAW_COLUMNS])
 
 
 def _interval_of(file: str, times: pl.Series, told: str | None) -> Interval:
-    steps = np.diff(np.unique(times.to_numpy()))
+    opened = np.unique(times.to_numpy())
+    steps = np.diff(opened)
     usual = int(np.bincount(np.searchsorted(np.unique(steps), steps)).argmax()) if len(steps) else -1
     seen = int(np.unique(steps)[usual]) if len(steps) else 0
     named = _INTERVAL.search(file)
-    said = told or (named[1] if named else None)
+    said = told or (_INTERVALS[named[1]] if named else None)
     found = next((name for name, length in INTERVALS.items() if length == seen), None)
+    if seen >= _SHORTEST_MONTH_MS and (bar_openings(_MONTH, bar_numbers(_MONTH, opened)) == opened).all():
+        found = _MONTH.name
     if seen and found is None:
         raise ImportFileError(file, f"has rows {seen / 60_000:g} minutes apart", "That is no interval of the exchange.")
     if said and found and Interval(said).name != found:
@@ -119,6 +126,11 @@ def _interval_of(file: str, times: pl.Series, told: str | None) -> Interval:
     if not (said or found):
         raise ImportFileError(file, "does not say which interval it is", "Add --interval.")
     return Interval(said or found or "")
+
+
+def _ends(times: pl.Series, step: Interval) -> pl.Series:
+    """When the bars that open at some times end."""
+    return pl.Series(bar_openings(step, bar_numbers(step, times.to_numpy()) + 1)) if step.is_month else times + step.ms
 
 
 def _symbol_of(file: str, table: pl.DataFrame, told: str | None) -> str:
@@ -154,7 +166,7 @@ def _clearly_named(file: str) -> list[str]:
 
 def _without_unclosed(text: pl.DataFrame, step: Interval, path: Path, now_ms: int) -> tuple[pl.DataFrame, list[str]]:
     """Drop the last row if it had not closed by now, or when the file was written; more of the future is refused."""
-    closes = text["open_time"] + step.ms
+    closes = _ends(text["open_time"], step)
     future = closes > now_ms - CLOSED_AFTER_MS
     if future.sum() > 1:
         raise DataError(f"{path.name}: {future.sum()} rows close after {format_time(now_ms)}, which is now.")

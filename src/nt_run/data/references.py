@@ -103,7 +103,7 @@ class CrossChecker:
             ("differ in price from those of the cache", [time for time in priced if time not in imported]),
             ("differ in price from a file imported before: one of the two is wrong", [*imported.intersection(priced)]),
         ):
-            found = ranges_of(np.array(sorted(times), np.int64), klines.interval.ms)
+            found = ranges_of(np.array(sorted(times), np.int64), klines.interval)
             checked.findings += [Finding(range=one, rows=one.bars(klines.interval), reason=reason) for one in found]
         if len(clashes) > len(priced):
             words = f"{len(clashes) - len(priced)} rows differ from those of the cache, but not in price"
@@ -112,7 +112,7 @@ class CrossChecker:
     def _compare_second(self, klines: Klines, checked: CrossChecked, *, stored: bool) -> bool:
         """Compare with long bars, and what no whole one holds with bars of the same length; return whether all was."""
         step, whole = self._reference(klines), klines.range
-        start, end = -(-whole.start_ms // step.ms) * step.ms, whole.end_ms // step.ms * step.ms
+        start, end = step.ceil(whole.start_ms), step.floor(whole.end_ms)
         if start >= end:
             parts = [(klines.interval, whole)]
         else:
@@ -151,7 +151,7 @@ class CrossChecker:
 
     def _compare_mark(self, klines: Klines, checked: CrossChecked) -> None:
         step, whole = self._reference(klines), klines.range
-        start, end = -(-whole.start_ms // step.ms) * step.ms, whole.end_ms // step.ms * step.ms
+        start, end = step.ceil(whole.start_ms), step.floor(whole.end_ms)
         mark = self._load(klines.symbol, step, TimeRange(start, end), MARK_KLINES) if start < end else None
         if mark is None:
             return
