@@ -57,7 +57,8 @@ class MarginRules:
     `known` is false where no table was to be had and a flat rate stands in for it.
 
     Raises:
-        DataError: The brackets do not follow one another, or `cum` is not what floors and rates make it.
+        DataError: The brackets do not follow one another, a rate is not below 1 ÷ leverage, or `cum` is not what floors
+            and rates make it.
     """
 
     symbol: str
@@ -69,13 +70,12 @@ class MarginRules:
     def __post_init__(self) -> None:
         if not self.brackets:
             raise DataError(f"{self.symbol}: {self.source} has no leverage brackets.")
-        floor, rate, cum = ZERO, ZERO, ZERO
+        before = Bracket(floor=ZERO, cap=ZERO, rate=ZERO, max_leverage=_ENDLESS, cum=ZERO)
         for number, bracket in enumerate(self.brackets, start=1):
-            cum = next_cum(bracket.floor, bracket.rate, rate, cum)
-            problem = _problem(bracket, floor, rate, cum)
+            problem = _problem(bracket, before)
             if problem:
                 raise DataError(f"{self.symbol}: leverage bracket {number} of {self.source} {problem}.")
-            floor, rate, cum = bracket.cap, bracket.rate, bracket.cum
+            before = bracket
 
     @property
     def max_leverage(self) -> Decimal:
@@ -151,14 +151,22 @@ def liquidation_price(
     return None
 
 
-def _problem(bracket: Bracket, floor: Decimal, rate_before: Decimal, cum: Decimal) -> str | None:
-    """Return what is wrong with a bracket that should begin at `floor`; `None` if nothing is."""
-    if bracket.floor != floor or bracket.cap <= floor:
-        return f"covers {bracket.floor} to {bracket.cap}, and should begin at {floor}"
-    if not rate_before <= bracket.rate < 1 or bracket.rate <= 0:
-        return f"has the rate {bracket.rate}, which does not follow {rate_before}"
-    if bracket.max_leverage < 1:
-        return f"has the most leverage {bracket.max_leverage}"
+def _problem(bracket: Bracket, before: Bracket) -> str | None:
+    """Return what is wrong with a bracket that should follow another; `None` if nothing is."""
+    rate, leverage = bracket.rate, bracket.max_leverage
+    cum = next_cum(bracket.floor, rate, before.rate, before.cum)
+    if bracket.floor != before.cap or bracket.cap <= bracket.floor:
+        return f"covers {bracket.floor} to {bracket.cap}, and should begin at {before.cap}"
+    if not before.rate <= rate < 1 or rate <= 0:
+        return f"has the rate {rate}, which does not follow {before.rate}"
+    if not 1 <= leverage <= before.max_leverage:
+        most = "" if leverage < 1 else f", more than the {before.max_leverage} of the one before"
+        return f"has the most leverage {leverage}{most}"
+    if rate * leverage >= 1:
+        return (
+            f"has the rate {rate} and the most leverage {leverage}: a position of that leverage would be liquidated at "
+            f"once, as its margin is 1 ÷ {leverage} of its notional. The rate is a fraction: 0.004 for 0.4 %"
+        )
     if abs(bracket.cum - cum) > _CUM_SLACK:
         return f"has the cum {bracket.cum}, and its floors and rates make it {cum}"
     return None

@@ -91,6 +91,50 @@ def test_a_file_of_something_else_is_refused(text: str, tmp_path: Path) -> None:
         read_brackets(file, "ABCUSDT")
 
 
+def test_a_symbol_listed_twice_is_refused_with_its_places(tmp_path: Path) -> None:
+    file = tmp_path / "tiers.json"
+    file.write_text(json.dumps([*exchange_form(), exchange_form()[1]]))
+    with pytest.raises(
+        UsageError, match=r"tiers\.json has leverage brackets of ABCUSDT 2 times: entry 2 and entry 3\."
+    ):
+        read_brackets(file, "ABCUSDT")
+    file.write_text(json.dumps(ccxt_form() | {"ABCUSDT": ccxt_form()["ABC/USDT:USDT"]}))
+    with pytest.raises(UsageError, match=r"ABCUSDT 2 times: 'ABC/USDT:USDT' and 'ABCUSDT'\. Keep one"):
+        read_brackets(file, "ABCUSDT")
+    rows = json.dumps(ccxt_form()["ABC/USDT:USDT"])
+    file.write_text(f'{{"ABC/USDT:USDT": {rows}, "ABC/USDT:USDT": {rows}}}')
+    with pytest.raises(UsageError, match="'ABC/USDT:USDT' twice in one object"):
+        read_brackets(file, "ABCUSDT")
+
+
+def test_a_rate_written_in_per_cent_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tiers.json"
+    content = ccxt_form()
+    for row in content["ABC/USDT:USDT"]:
+        row["maintenanceMarginRate"] *= 20
+    file.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"bracket 1 of tiers\.json has the rate 0\.2 and the most leverage 50\.0"):
+        read_brackets(file, "ABCUSDT")
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "problem"),
+    [
+        # 1 ÷ 50 of the notional is the margin: with a maintenance margin of 0.02 nothing is left to lose.
+        (0, {"maintenanceMarginRate": 0.02}, "bracket 1 of test has the rate 0.02 and .* be liquidated at once"),
+        (1, {"maintenanceMarginRate": 0.04}, "bracket 2 of test has the rate 0.04 and .* be liquidated at once"),
+        (1, {"maxLeverage": 51}, "bracket 2 of test has the most leverage 51, more than the 50.0 of the one before"),
+        (1, {"maintenanceMarginRate": 0.009}, "bracket 2 of test has the rate 0.009, which does not follow 0.01"),
+        (1, {"minNotional": 4000}, "bracket 2 of test covers 4000 to 50000.0, and should begin at 5000.0"),
+    ],
+)
+def test_brackets_no_exchange_could_have_are_refused(number: int, changes: dict[str, float], problem: str) -> None:
+    content = ccxt_form()
+    content["ABC/USDT:USDT"][number] |= changes
+    with pytest.raises(DataError, match=problem):
+        parse_brackets(content, "ABCUSDT", as_of_ms=None, source="test")
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         read_brackets(tmp_path / "none.json", "ABCUSDT")

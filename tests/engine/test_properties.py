@@ -216,7 +216,7 @@ MARGIN = MarginRules(
     brackets=build_brackets(
         [
             (Decimal(0), Decimal(300_000), Decimal("0.004"), Decimal(150)),
-            (Decimal(300_000), Decimal(10**9), Decimal("0.01"), Decimal(150)),
+            (Decimal(300_000), Decimal(10**9), Decimal("0.006"), Decimal(150)),
         ]
     ),
     as_of_ms=0,

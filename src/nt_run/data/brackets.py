@@ -4,6 +4,7 @@ The exchange tells brackets to holders of an API key only. Without one there are
 BTCUSDT in `brackets.json`, and at last a flat rate.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
@@ -41,7 +42,7 @@ def kept_rules(store: SnapshotStore, symbol: str, at_ms: int) -> list[MarginRule
     if not known:
         return []
     content = store.read(known[-1]).get(BRACKETS)
-    if _find_rows(content, symbol) is None:
+    if _find_rows(content, symbol, "the exchange's own") is None:
         return []
     return [parse_brackets(content, symbol, as_of_ms=known[-1].fetched_at_ms, source="the exchange's own")]
 
@@ -72,15 +73,18 @@ def read_brackets(path: Path, symbol: str) -> MarginRules:
     """Return the brackets of `symbol` from a user's JSON file, in the exchange's form or ccxt's.
 
     Raises:
-        UsageError: The file is missing, is not JSON, or lacks the symbol.
+        UsageError: The file is missing, is not JSON, lacks the symbol, or has it more than once.
         DataError: Its brackets contradict themselves.
     """
     try:
-        content: object = msgspec.json.decode(path.read_bytes())
+        # Of two equal names msgspec keeps the last without a word.
+        content: object = json.loads(path.read_bytes(), object_pairs_hook=_without_twins)
     except OSError as exc:
         raise UsageError(f"The brackets {path} cannot be read: {exc.strerror or exc}.") from exc
-    except msgspec.DecodeError as exc:
+    except (json.JSONDecodeError, UnicodeDecodeError) as exc:
         raise UsageError(f"The brackets {path} are not JSON: {exc}.") from exc
+    except _TwiceError as exc:
+        raise UsageError(f"The brackets {path} have {exc.args[0]!r} twice in one object. Keep one of the two.") from exc
     return parse_brackets(content, symbol, as_of_ms=None, source=path.name)
 
 
@@ -92,10 +96,10 @@ def parse_brackets(content: object, symbol: str, *, as_of_ms: int | None, source
     maintenanceMarginRate, maxLeverage}`.
 
     Raises:
-        UsageError: It has neither form, or lacks the symbol.
+        UsageError: It has neither form, lacks the symbol, or has it more than once.
         DataError: The brackets contradict themselves.
     """
-    rows = _find_rows(content, symbol)
+    rows = _find_rows(content, symbol, source)
     if rows is None:
         raise UsageError(
             f"{source} has no leverage brackets of {symbol}. It must be an answer of /fapi/v1/leverageBracket, or "
@@ -113,17 +117,32 @@ def parse_brackets(content: object, symbol: str, *, as_of_ms: int | None, source
     return MarginRules(symbol=symbol, brackets=tuple(told), as_of_ms=as_of_ms, source=source)
 
 
-def _find_rows(content: object, symbol: str) -> list[Any] | None:
+def _find_rows(content: object, symbol: str, source: str) -> list[Any] | None:
+    """Return the rows of a symbol, `None` if there are none.
+
+    Raises:
+        UsageError: There are several.
+    """
     if isinstance(content, Mapping):
         table = cast("Mapping[str, Any]", content)
         if "brackets" not in table:
-            return cast("list[Any] | None", next((rows for name, rows in table.items() if _names(name, symbol)), None))
+            named = [(repr(name), rows) for name, rows in table.items() if _names(name, symbol)]
+            return _only(named, symbol, source)
         content = [table]
     if not isinstance(content, list):
         return None
-    entries = cast("list[Any]", content)
-    found = (cast("Mapping[str, Any]", entry) for entry in entries if isinstance(entry, Mapping))
-    return next((entry.get("brackets") for entry in found if entry.get("symbol") == symbol), None)
+    named: list[tuple[str, Any]] = []
+    for number, entry in enumerate(cast("list[Any]", content), start=1):
+        if isinstance(entry, Mapping) and (one := cast("Mapping[str, Any]", entry)).get("symbol") == symbol:
+            named.append((f"entry {number}", one.get("brackets")))
+    return _only(named, symbol, source)
+
+
+def _only(found: Sequence[tuple[str, Any]], symbol: str, source: str) -> list[Any] | None:
+    if len(found) > 1:
+        places = " and ".join(name for name, _ in found)
+        raise UsageError(f"{source} has leverage brackets of {symbol} {len(found)} times: {places}. Keep one of them.")
+    return found[0][1] if found else None
 
 
 def _names(name: str, symbol: str) -> bool:
@@ -144,6 +163,19 @@ def _rows(rows: Iterable[Mapping[str, Any]]) -> list[_Row]:
         floor, cap, rate, leverage = (_number(row[name]) for name in names)
         told = row.get("cum", cast("Mapping[str, Any]", row.get("info") or {}).get("cum"))
         made.append((floor, cap, rate, leverage, None if told is None else _number(told)))
+    return made
+
+
+class _TwiceError(Exception):
+    """A name that one JSON object has twice."""
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in made:
+            raise _TwiceError(name)
+        made[name] = value
     return made
 
 
