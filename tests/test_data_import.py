@@ -66,7 +66,7 @@ def test_an_imported_file_is_compared_kept_and_shown_in_certificates(
     exported.head(1440).write_parquet(tmp_path / "BTCUSDT-1m.parquet")
     taken = of(data("data", "import", "BTCUSDT-1m.parquet", "--demo", "--json"))
     assert (taken["rows"], taken["added"], taken["unknown_columns"], taken["suspicious"]) == (1440, 1440, [], [])
-    assert taken["compared_with"] == ["24 klines of 1h"]
+    assert taken["compared_with"] == ["24 klines of 1h from the exchange"]
     fetched = of(data("data", "get", "--demo", *RANGE, "--json"))
     assert fetched["fetched"][0]["data"]["sources"]["import"] == pytest.approx(1 / 3)
     elsewhere = of(data("data", "get", "--demo", *RANGE, "--json", "--cache-dir", "elsewhere"))
@@ -315,4 +315,56 @@ def test_weeks_and_months_come_back_from_a_file_and_each_is_compared(data: Run, 
     # February to April; the Mondays from 2026-02-02 on, of which 2026-04-27 is the 13th.
     bars = {"1M": 3, "1w": 13}[interval]
     assert (taken["interval"], taken["rows"], taken["gaps"]) == (interval, bars, [])
-    assert taken["compared_with"] == [f"{bars} klines of {interval}"]
+    assert taken["compared_with"] == [f"{bars} klines of {interval} from the exchange"]
+
+
+def longer(frame: pl.DataFrame, every: str) -> pl.DataFrame:
+    """Minutes put together to longer klines."""
+    return frame.group_by_dynamic("open_time", every=every).agg(
+        pl.col("open").first(),
+        pl.col("high").max(),
+        pl.col("low").min(),
+        pl.col("close").last(),
+        pl.col("volume").sum(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kept", "file", "bars"),
+    # Three days: 72 hours. What is shorter is put together, whichever of the two is the file.
+    [
+        ("1h", "5m", "72 klines of 1h"),
+        ("1d", "5m", "3 klines of 1d"),
+        ("5m", "1h", "72 bars of 1h made of klines of 5m"),
+    ],
+)
+def test_offline_a_file_is_compared_with_longer_and_shorter_klines_that_were_imported(
+    data: Run, exported: pl.DataFrame, tmp_path: Path, kept: str, file: str, bars: str
+) -> None:
+    offline = ["--symbol", "BTCUSDT", "--demo", "--offline"]
+    longer(exported, kept).write_parquet(tmp_path / f"first-{kept}.parquet")
+    assert data("data", "import", f"first-{kept}.parquet", *offline)[0] == 0
+    longer(exported, file).write_parquet(tmp_path / f"like-{file}.parquet")
+    taken = of(data("data", "import", f"like-{file}.parquet", *offline, "--check-only", "--json"))
+    assert (taken["compared_with"], taken["suspicious"]) == ([f"{bars} imported before"], [])
+    assert [text for text in taken["warnings"] if "no one says that these rows are BTCUSDT's own" in text]
+    longer(planted(exported, 1440, 2880), file).write_parquet(tmp_path / f"spot-{file}.parquet")
+    code, _, err = data("data", "import", f"spot-{file}.parquet", *offline, "--quiet")
+    assert (code, f"differ in price from the {kept} klines imported before: one of the two is wrong" in err) == (
+        3,
+        True,
+    )
+    # `check` finds it later, too.
+    assert data("data", "import", f"spot-{file}.parquet", *offline, "--accept-suspicious")[0] == 0
+    code, out, _ = data("data", "check", *offline)
+    assert (code, "2026-05-02 00:00 → 2026-05-03 00:00" in out) == (8, True)
+
+
+def test_recorded_spot_rows_are_found_offline_by_hours_that_were_imported(data: Run, recordings: Path) -> None:
+    assert data("data", "import", str(recordings / "klines/BTCUSDT-1h-2019-2026.feather"), "--offline")[0] == 0
+    suspect = str(recordings / "klines/BTCUSDT-5m-contaminated-with-spot.feather")
+    code, _, err = data("data", "import", suspect, "--offline", "--quiet")
+    assert (code, "2025-02-18 10:30 → 2025-02-20 10:25: 575 rows differ in price from the 1h klines" in err) == (
+        3,
+        True,
+    )

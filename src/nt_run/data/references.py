@@ -28,6 +28,8 @@ from nt_run.model import Interval, TimeRange
 from nt_run.rule_changes import ALL, RuleChange
 from nt_run.specs import parse_specs
 
+EXCHANGE, IMPORTED = "from the exchange", "imported before"
+"""Whose klines others are compared with."""
 PRICED = frozenset(PRICES)
 REFERENCE = Interval("1h")
 """Long bars cost few requests, and one of them holds every row of the shorter ones."""
@@ -37,14 +39,40 @@ REFERENCE = Interval("1h")
 class CrossChecked:
     """What klines were compared with, and what looks like another market."""
 
-    against: list[str] = field(default_factory=list[str])
-    """In words, with the number of bars; empty if there was nothing to compare with."""
+    bars: dict[str, int] = field(default_factory=dict[str, int])
+    """How many were compared with each source, which is named by what it is and whose."""
+    tick_size: Decimal | None = None
+    """What their prices were held against; `None` if it is not known, or was not needed."""
     findings: list[Finding] = field(default_factory=list[Finding])
     remarks: list[str] = field(default_factory=list[str])
 
+    @property
+    def against(self) -> list[str]:
+        """Return in words what they were compared with, with the number of bars; empty if there was nothing."""
+        ticks = [] if self.tick_size is None else [f"the tick size {self.tick_size}"]
+        return [*(f"{count:,} {source}" for source, count in self.bars.items()), *ticks]
+
+    def compared(self, count: int, source: str) -> None:
+        """Count bars that were compared with a source."""
+        if count:
+            self.bars[source] = self.bars.get(source, 0) + count
+
+    def told_by_whom(self, symbol: str) -> list[str]:
+        """Return what to say if no source of the exchange's own was among what they were compared with."""
+        if any(not source.endswith(IMPORTED) for source in self.bars):
+            return []
+        own = f"no one says that these rows are {symbol}'s own"
+        if self.bars:
+            return [f"compared with imported klines, which prove nothing but that the files agree: {own}"]
+        if self.tick_size is not None:
+            return [f"compared with the tick size alone, which finds finer steps and nothing else: {own}"]
+        return [f"compared with nothing: {own}"]
+
 
 class CrossChecker:
-    """Compares klines with what one cache folder and its exchange know; imported rows vouch for nothing.
+    """Compares klines with what one cache folder and its exchange know.
+
+    Imported rows vouch for nothing: rows that differ from them are found, rows that are like them are not proved.
 
     Args:
         root: The cache folder.
@@ -72,15 +100,11 @@ class CrossChecker:
         whole = False if stored and own_is_reference else self._compare_second(klines, checked, stored=stored)
         if not whole:
             # A source that covers only a part leaves the rest to the next one.
+            self._compare_others(klines, checked)
             self._compare_mark(klines, checked)
-            witnessed = bool(checked.against)
             self._compare_ticks(klines, checked, tick_size)
-            if checked.against and not witnessed:
-                words = "compared with the tick size alone, which finds finer steps and nothing else"
-                checked.remarks.append(f"{words}: no one says that these rows are {klines.symbol}'s own")
         checked.findings = narrowed(checked.findings, klines, tick_size, self._reference(klines).ms)
-        if not checked.against:
-            checked.remarks.append("compared with nothing: no one says that these rows are the perpetual's own")
+        checked.remarks += checked.told_by_whom(klines.symbol)
         return checked
 
     def _compare_rows(self, klines: Klines, checked: CrossChecked) -> None:
@@ -91,8 +115,7 @@ class CrossChecker:
             return
         clashes = find_clashes(rows, klines, known.what)
         vouching = _of_exchange(rows, known)
-        if len(vouching):
-            checked.against.append(f"{len(vouching):,} rows of the cache")
+        checked.compared(len(vouching), f"rows of the cache {EXCHANGE}")
         if len(rows) > len(vouching):
             words = f"{len(rows) - len(vouching):,} of these rows were imported before, which proves nothing"
             checked.remarks.append(words)
@@ -128,21 +151,27 @@ class CrossChecker:
 
     def _compare_part(self, klines: Klines, checked: CrossChecked, interval: Interval, part: TimeRange) -> bool:
         other = self._load(klines.symbol, interval, part, KLINES)
-        if other is None:
-            return False
-        findings, compared, corrected = find_disagreements(klines, other, f"the {interval} klines")
-        if compared:
-            checked.against.append(f"{compared:,} klines of {interval}")
-        if corrected:
-            checked.remarks.append(f"{corrected} bars of {interval} differ in volume alone, as corrected ones do")
-        _add(checked, findings)
-        return compared >= part.bars(interval)
+        return other is not None and _compare(klines, other, checked, EXCHANGE) >= part.bars(interval)
+
+    def _compare_others(self, klines: Klines, checked: CrossChecked) -> None:
+        """With all that the cache has of the contract in other intervals, whoever it is from."""
+        kept = find_series(self._root, Selection(frozenset({KLINES}), frozenset({klines.symbol})))
+        for step in (ref.step for ref in kept):
+            if step is None or step == klines.interval or not _comparable(step, klines.interval):
+                continue
+            store = KlineStore(self._root, klines.symbol, step, repair=not self._sources.offline)
+            rows = store.read(klines.range)
+            own = _of_exchange(rows, store)
+            if len(own) and step != self._reference(klines):
+                _compare(klines, own, checked, EXCHANGE)
+            if len(own) < len(rows):
+                _compare(klines, _without(rows, own), checked, IMPORTED)
 
     def _compare_ticks(self, klines: Klines, checked: CrossChecked, tick_size: Decimal | None) -> None:
         if tick_size is None:
             _add(checked, find_tick_break(klines))
             return
-        checked.against.append(f"the tick size {tick_size}")
+        checked.tick_size = tick_size
         coarser = [one.time_ms for one in self._changes if self._is_coarser(one, klines.symbol)]
         _add(checked, find_finer_steps(klines, tick_size, max(coarser, default=0)))
 
@@ -156,8 +185,7 @@ class CrossChecker:
         if mark is None:
             return
         findings, compared = find_far_from_mark(klines, mark)
-        if compared:
-            checked.against.append(f"{compared:,} mark price klines of {mark.interval}")
+        checked.compared(compared, f"mark price klines of {mark.interval}")
         _add(checked, findings)
 
     def _load(self, symbol: str, interval: Interval, wanted: TimeRange, kind: str) -> Klines | None:
@@ -195,6 +223,27 @@ def _of_exchange(klines: Klines, store: KlineStore) -> Klines:
         return klines
     own = ~klines.frame["open_time"].dt.strftime("%Y-%m-%d").is_in(list(mixed))
     return Klines(klines.symbol, klines.interval, klines.exponents, klines.frame.filter(own))
+
+
+def _without(klines: Klines, others: Klines) -> Klines:
+    rest = klines.frame.filter(np.isin(klines.open_times(), others.open_times(), invert=True))
+    return Klines(klines.symbol, klines.interval, klines.exponents, rest)
+
+
+def _comparable(one: Interval, other: Interval) -> bool:
+    return one.is_made_of(other) or other.is_made_of(one)
+
+
+def _compare(klines: Klines, other: Klines, checked: CrossChecked, whose: str) -> int:
+    """Compare with other klines of the contract, and return how many bars both have."""
+    source = f"the {other.interval} klines" + (f" {whose}: one of the two is wrong" if whose == IMPORTED else "")
+    findings, compared, corrected = find_disagreements(klines, other, source)
+    made = "" if other.interval.ms >= klines.interval.ms else f"bars of {klines.interval} made of "
+    checked.compared(compared, f"{made}klines of {other.interval} {whose}")
+    if corrected:
+        checked.remarks.append(f"{corrected} bars of {other.interval} differ in volume alone, as corrected ones do")
+    _add(checked, findings)
+    return compared
 
 
 def _add(checked: CrossChecked, findings: Sequence[Finding]) -> None:
