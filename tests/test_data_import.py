@@ -368,3 +368,13 @@ def test_recorded_spot_rows_are_found_offline_by_hours_that_were_imported(data: 
         3,
         True,
     )
+
+
+def test_rows_that_a_file_has_twice_and_rows_that_are_not_new_are_counted(
+    data: Run, exported: pl.DataFrame, tmp_path: Path
+) -> None:
+    pl.concat([exported.head(600), exported.head(60)]).write_parquet(tmp_path / "BTCUSDT-1m.parquet")
+    out = data("data", "import", "BTCUSDT-1m.parquet", "--demo")[1]
+    assert "600 rows, 60 rows more that the file has twice" in out
+    assert "600 rows new in the cache" in out
+    assert "no row is new: the cache has them all" in data("data", "import", "BTCUSDT-1m.parquet", "--demo")[1]

@@ -129,7 +129,8 @@ def print_imported(taken: Mapping[str, Any]) -> None:
     """Print what a file holds, what it was compared with, and what became of it."""
     table = grid(("bold",), (None,))
     table.add_row("file", f"{taken['file']}, sha256 {taken['sha256'][:16]}")
-    table.add_row("klines", f"{taken['symbol']} {taken['interval']}, {taken['rows']:,} rows")
+    twice = f", {counted(taken['repeated'], 'row')} more that the file has twice" if taken["repeated"] else ""
+    table.add_row("klines", f"{taken['symbol']} {taken['interval']}, {counted(taken['rows'], 'row')}{twice}")
     table.add_row("range", f"{short_time(taken['start'])} → {short_time(taken['end'])} UTC")
     if taken["unknown_columns"]:
         table.add_row("unknown", ", ".join(taken["unknown_columns"]))
@@ -140,7 +141,9 @@ def print_imported(taken: Mapping[str, Any]) -> None:
     table.add_row(
         "compared", ", ".join(taken["compared_with"]) or Text("with nothing: there is no other source", style=WARN)
     )
-    verdict = Text(f"{taken['added']:,} rows are new in the cache", style=GOOD)
+    verdict = Text(f"{counted(taken['added'], 'row')} new in the cache", style=GOOD)
+    if not taken["added"]:
+        verdict = Text("no row is new: the cache has them all", style=DIM)
     if not taken["stored"]:
         verdict = Text("only checked: nothing was stored", style=DIM)
     show(*banner(demo=taken["demo"]), table, *_checked_lines(taken), verdict)
