@@ -42,7 +42,7 @@ def test_a_kind_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 def test_a_contract_without_rules_is_fetched_from_the_archive_and_the_user_is_told(tmp_path: Path) -> None:
     with DemoExchange(exchange_info={"symbols": [{"symbol": "ETHUSDT"}]}) as exchange:
-        exchange._rest._markets = {}  # REST forgets it; the archive does not
+        exchange._rest._markets = {}  # pyright: ignore[reportPrivateUsage] - REST forgets it; the archive does not
         got = fetch(at(exchange), kinds=("klines", "funding", "mark"), cache_dir=tmp_path)
         with pytest.raises(UnknownSymbolError, match="'NOSUCHUSDT'"):
             fetch(at(exchange, symbol="NOSUCHUSDT"), cache_dir=tmp_path)
@@ -92,3 +92,23 @@ def test_with_rest_out_of_reach_a_range_that_ended_just_now_is_left_to_the_excha
         with MarketData(tmp_path, clock=lambda: now, **options) as market, pytest.raises(SourceError, match="HTTP 403"):
             market.load_klines("BTCUSDT", Interval("1h"), load_config(None, APRIL).time_range(0))
     assert not any(request.path.endswith(".zip") for request in exchange.requests)
+
+
+@pytest.mark.parametrize(
+    ("clock", "interval", "end"),
+    # Five seconds after its end a bar counts as closed.
+    [
+        ("2026-06-30T12:00:04", "1m", "2026-06-30T11:59:00Z"),
+        ("2026-06-30T12:00:05", "1m", "2026-06-30T12:00:00Z"),
+        ("2026-06-30T12:00:04", "1h", "2026-06-30T11:00:00Z"),
+        ("2026-06-30T00:00:00", "1d", "2026-06-29T00:00:00Z"),
+    ],
+)
+def test_the_last_days_end_with_the_newest_closed_bar_at_any_second(
+    tmp_path: Path, clock: str, interval: str, end: str
+) -> None:
+    with DemoExchange(clock_ms=parse_time(clock)) as exchange:
+        got = fetch(
+            at(exchange, interval=interval, start=None, end=None, days=2), kinds=("klines",), cache_dir=tmp_path
+        )
+    assert got["end"] == end

@@ -156,9 +156,13 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             source=source,
         )
 
-    def time_range(self, now_ms: int) -> TimeRange:
-        """Return the half-open range of the run; `now_ms` is the exchange's time, and bounds what is closed."""
-        end = parse_time(self.end) if self.end else Interval(self.interval).floor(now_ms)
+    def time_range(self, closed_ms: int) -> TimeRange:
+        """Return the half-open range of the run; without an end of its own it ends with the newest bar closed by then.
+
+        Args:
+            closed_ms: When the newest closed bar ended, by the exchange's time; of no use where an end is given.
+        """
+        end = parse_time(self.end) if self.end else Interval(self.interval).floor(closed_ms)
         if self.start:
             return TimeRange(parse_time(self.start), end)
         days = DEFAULT_DAYS if self.days is None else self.days

@@ -282,7 +282,7 @@ def _time_range(market: MarketData, config: RunConfig) -> TimeRange:
     if config.start and config.end:
         return config.time_range(0)
     if not market.offline:
-        return config.time_range(market.server_time_ms())
+        return config.time_range(market.newest_closed_ms(Interval(config.interval)))
     newest = market.newest_cached_range(config.symbol, Interval(config.interval))
     if newest is None:
         raise NotCachedError(

@@ -99,6 +99,11 @@ class MarketData:
         """
         return self._sources.server_time_ms()
 
+    def newest_closed_ms(self, interval: Interval) -> int:
+        """Return the end of the newest closed bar, by the exchange's time, asked for now; see `server_time_ms`."""
+        self.server_time_ms()
+        return self._sources.closed_until(interval, 0)
+
     def remarks(self) -> list[str]:
         """Return what to tell the user of the sources as such, once everything is loaded."""
         return self._sources.clock_remarks
