@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from nt_run.annotations import NOTES, Annotations, read_annotations, write_note, write_tags
+from nt_run.annotations import NOTES, Annotations, read_annotations, shown_annotations, write_note, write_tags
 from nt_run.errors import ResultsError, UsageError
 
 
@@ -29,9 +29,13 @@ def test_what_cannot_be_typed_again_is_no_tag(tmp_path: Path, tag: str) -> None:
         write_tags(tmp_path, [tag])
 
 
-def test_notes_that_cannot_be_read_are_none(tmp_path: Path) -> None:
+def test_notes_that_cannot_be_read_are_told_and_never_written_over(tmp_path: Path) -> None:
     (tmp_path / NOTES).write_text('{"tags": 1')
-    assert read_annotations(tmp_path) == Annotations()
+    assert shown_annotations(tmp_path) == Annotations(note="notes.json is damaged")
+    for write in (lambda: write_note(tmp_path, "x"), lambda: write_tags(tmp_path, ["x"])):
+        with pytest.raises(ResultsError, match=r"notes\.json is damaged: .* Mend it by hand, or delete it"):
+            write()
+    assert (tmp_path / NOTES).read_text() == '{"tags": 1'
 
 
 def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_fees_say_where_they_come_from() -> None:
     [
         ("symbl", "x", "Did you mean 'symbol'"),
         ("sizing.fractoin", 1, r"\[sizing\] has no key 'fractoin'. Did you mean 'fraction'"),
-        ("sizing.fraction", "2%", "sizing.fraction: not a number"),
+        ("sizing.fraction", "2 per cent", "sizing.fraction: not a number"),
         ("account.balance", "1e15", "below 1,000,000,000,000"),
         ("days", "1e30", "at most 10,000"),
         ("sizing.fraction", 2, "at most 1"),

@@ -8,9 +8,11 @@ import pytest
 from kept_runs import keep
 from nt_run import doctor
 from nt_run.__main__ import main
+from nt_run.chart.display import probe_finplot
 from nt_run.config import load_config
 from nt_run.demo import DEMO_NOW_MS, DemoExchange
 from nt_run.doctor import examine
+from nt_run.errors import ChartError
 from nt_run.pipeline import backtest
 
 
@@ -18,7 +20,7 @@ from nt_run.pipeline import backtest
 def well(monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not depend on the machine of the tests: drawing is tried elsewhere."""
     monkeypatch.delenv("NT_RUN_REST_URL", raising=False)
-    for name in ("probe_offscreen", "prepare_window"):
+    for name in ("probe_offscreen", "prepare_window", "probe_finplot"):
         monkeypatch.setattr(doctor, name, lambda: None)
 
 
@@ -108,6 +110,18 @@ def test_no_display_is_told_with_what_works_without_one(tmp_path: Path, monkeypa
     assert found["window"]["state"] == "note"
     assert "--save" in found["window"]["help"]
     assert found["pictures"]["state"] == "ok"
+
+
+def test_a_finplot_that_cannot_be_imported_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "finplot.py").write_text("raise ImportError('no such symbol')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ChartError, match="finplot cannot be imported: ImportError: no such symbol"):
+        probe_finplot()
+
+
+def test_a_folder_that_takes_no_file_is_wrong_whatever_its_rights_say() -> None:
+    found = by_name(Path("/proc/nt-run"))["cache"]
+    assert (found["state"], found["found"]) == ("wrong", "/proc cannot be written")
 
 
 @pytest.mark.usefixtures("well")

@@ -12,6 +12,7 @@ import pytest
 from nt_run.__main__ import main
 from nt_run.config import RunConfig, load_config
 from nt_run.explain import config_schema, explain_config, flat
+from nt_run.settings import SHARES, parse_setting
 from nt_run.start_listing import print_config
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -98,9 +99,26 @@ def test_the_schema_allows_what_runs(path: Path) -> None:
     assert allowed(schema, schema, tomllib.loads(load_config(path).to_toml()))
 
 
+@pytest.mark.parametrize("key", SHARES)
+def test_a_share_may_be_said_in_per_cent_in_a_file_and_in_a_setting(key: str, tmp_path: Path) -> None:
+    file = tmp_path / "shares.toml"
+    file.write_text(f"{key} = '2.5%'")
+    schema = config_schema()
+    assert allowed(schema, schema, tomllib.loads(file.read_text()))
+    table, _, name = key.rpartition(".")
+    for config in (load_config(file), load_config(None, dict([parse_setting(f"{key}=2.5%")]))):
+        assert getattr(getattr(config, table) if table else config, name) == Decimal("0.025")
+
+
+def test_the_default_range_is_shown_and_not_where_a_start_is_given() -> None:
+    assert explain_config(None, {})["config"]["days"] == "7"
+    assert explain_config(None, {"start": "2025-01-01"})["config"]["days"] is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "account.balance = '5%'",
         'smybol = "BTCUSDT"',
         "symbol = 1",
         'interval = "7m"',

@@ -79,6 +79,8 @@ def test_a_workbook_has_a_sheet_for_each_frame_and_is_the_same_bytes_again(run: 
         if f'name="{name}"' not in sheets
     ] == []
     assert "klines" not in sheets
+    # 360 pixels, not the width of the longest sentence.
+    assert 'max="2" width="51.4' in book.read("xl/worksheets/sheet1.xml").decode()
     # A heading and one row for each trade; the sheets come in the order summary, config, fills, trades.
     assert book.read("xl/worksheets/sheet4.xml").decode().count("<row ") == run.trades.height + 1
 

@@ -61,6 +61,11 @@ def test_a_name_that_no_module_can_have_is_refused(tmp_path: Path, name: str) ->
         new_strategy(name, "ema", tmp_path)
 
 
+def test_a_name_longer_than_a_file_may_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"A name of 300 letters is too long for a strategy\. Use at most 64"):
+        new_strategy("x" * 300, "ema", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [

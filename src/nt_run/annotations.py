@@ -22,18 +22,32 @@ class Annotations(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_annotations(folder: Path) -> Annotations:
-    """Return what is written beside a run; nothing where there is nothing, or nothing that can be read."""
+    """Return what is written beside a run; nothing where there is nothing.
+
+    Raises:
+        ResultsError: The file cannot be read: it would be lost if it were written now.
+    """
     try:
         return msgspec.json.decode((folder / NOTES).read_bytes(), type=Annotations)
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return Annotations()
+    except (OSError, ValueError) as exc:
+        raise ResultsError(f"{folder / NOTES} is damaged: {exc}. Mend it by hand, or delete it.") from exc
+
+
+def shown_annotations(folder: Path) -> Annotations:
+    """Return what is written beside a run, to be shown with it: a note that says so where it cannot be read."""
+    try:
+        return read_annotations(folder)
+    except ResultsError:
+        return Annotations(note=f"{NOTES} is damaged")
 
 
 def write_note(folder: Path, note: str) -> Annotations:
     """Write another note beside a run, an empty one for none, and return what is there now.
 
     Raises:
-        ResultsError: The folder cannot be written.
+        ResultsError: The folder cannot be written, or what is there cannot be read.
     """
     return _write(folder, msgspec.structs.replace(read_annotations(folder), note=" ".join(_typed(note).split())))
 
@@ -43,7 +57,7 @@ def write_tags(folder: Path, add: Sequence[str], remove: Sequence[str] = ()) -> 
 
     Raises:
         UsageError: A tag has other characters than letters, digits and `_.+-`, or more than 40.
-        ResultsError: The folder cannot be written.
+        ResultsError: The folder cannot be written, or what is there cannot be read.
     """
     add, remove = [_typed(tag) for tag in add], [_typed(tag) for tag in remove]
     if strange := [tag for tag in add if not _TAG.fullmatch(tag)]:

@@ -1,16 +1,16 @@
 """`nt-run doctor`: what this machine lacks for a backtest, a chart or fresh data, and what helps."""
 
-import os
 import re
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
-from nt_run.chart.display import prepare_window, probe_offscreen
+from nt_run.chart.display import prepare_window, probe_finplot, probe_offscreen
 from nt_run.config import RunConfig, load_config
 from nt_run.data.selection import Selection
 from nt_run.errors import ChartError, CheckFailedError, DataError, NtRunError
@@ -36,7 +36,7 @@ def examine(cache_dir: Path, *, offline: bool = False) -> list[dict[str, Any]]:
         _python(),
         _libraries(),
         _tried("pictures", probe_offscreen, "PNG charts can be drawn"),
-        _tried("window", prepare_window, "charts can be shown"),
+        _tried("window", _try_window, "charts can be shown"),
         _terminal(),
         *_network(load_config(), cache_dir, offline=offline),
         _folder(cache_dir),
@@ -97,6 +97,11 @@ def _tried(name: str, attempt: Callable[[], None], found: str) -> dict[str, Any]
     return _finding(name, "ok", found)
 
 
+def _try_window() -> None:
+    prepare_window()
+    probe_finplot()
+
+
 def _terminal() -> dict[str, Any]:
     encoding = (sys.stdout.encoding or "").lower()
     if encoding.startswith("utf"):
@@ -134,7 +139,7 @@ def _folder(cache_dir: Path) -> dict[str, Any]:
     there = cache_dir.absolute()
     while not there.exists():
         there = there.parent
-    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+    if not _takes_files(there):
         return _finding(
             "cache", "wrong", f"{there} cannot be written", "Choose another folder: --cache-dir, NT_RUN_CACHE"
         )
@@ -143,6 +148,15 @@ def _folder(cache_dir: Path) -> dict[str, Any]:
     if free < _FREE_BYTES:
         return _finding("cache", "note", found, "nt-run data prune lists what could go")
     return _finding("cache", "ok", found)
+
+
+def _takes_files(folder: Path) -> bool:
+    """Try it: what the rights say is not all, least of all to an administrator."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _store(config: RunConfig, cache_dir: Path) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import msgspec
 
-from nt_run.config import RANGE_KEYS, RunConfig, load_config
+from nt_run.config import DEFAULT_DAYS, RANGE_KEYS, RunConfig, load_config
 from nt_run.intervals import INTERVALS
-from nt_run.settings import origins
+from nt_run.settings import SHARES, origins
 
 BUILT_IN = "built-in"
 
@@ -24,6 +24,8 @@ def explain_config(path: Path | None, overrides: Mapping[str, object]) -> dict[s
     """
     config = load_config(path, overrides)
     table = cast("dict[str, Any]", msgspec.to_builtins(config))
+    if config.start is None and config.days is None:
+        table["days"] = str(DEFAULT_DAYS)
     said = origins(path, overrides, RANGE_KEYS)
     return {"config": table, "origins": {key: said.get(key, BUILT_IN) for key, _ in flat(table)}}
 
@@ -45,7 +47,21 @@ def config_schema() -> dict[str, Any]:
     """Return the JSON Schema of a configuration file: editors complete and check TOML by it."""
     schema = msgspec.json.schema(RunConfig)
     schema["$defs"]["RunConfig"]["properties"]["interval"]["enum"] = [*INTERVALS]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "nt-run", **_for_toml(schema)}
+    schema = _for_toml(schema)
+    for key in SHARES:
+        _allow_percent(schema["$defs"], key)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "nt-run", **schema}
+
+
+def _allow_percent(definitions: dict[str, Any], key: str) -> None:
+    table, _, name = key.rpartition(".")
+    of = (
+        next(each for each in definitions.values() if name in each["properties"]) if table else definitions["RunConfig"]
+    )
+    stated = of["properties"][name]
+    for form in stated.get("anyOf", [stated]):
+        if "pattern" in form:
+            form["pattern"] = form["pattern"].replace("$", "%?$")
 
 
 def _for_toml(part: Any) -> Any:  # noqa: ANN401 - JSON

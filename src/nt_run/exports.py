@@ -18,6 +18,8 @@ SHEET_ROWS = 1_048_575
 """Rows of a sheet below its heading (Excel's specifications and limits)."""
 EQUITY_ROWS = 100_000
 """A workbook with more rows of equity takes minutes to write and to open: from here on it has one for each day."""
+_VALUE_WIDTH = 360
+"""Of the column of values, in pixels; some are sentences."""
 _NO_DATE = dt.datetime(2000, 1, 1)  # noqa: DTZ001 - workbooks know no zones
 _TIME = "%Y-%m-%dT%H:%M:%S%.fZ"
 
@@ -114,7 +116,7 @@ def _workbook(run: Run, path: Path) -> tuple[list[Path], list[str]]:
         for name, table in {"summary": run.summary, "config": msgspec.to_builtins(run.config)}.items():
             lines = _lines(table)
             sheet = pl.DataFrame([pl.Series("key", list(lines)), pl.Series("value", list(lines.values()))])
-            sheet.write_excel(book, name, autofit=True)
+            sheet.write_excel(book, name, autofit=True, column_widths={"value": _VALUE_WIDTH})
         for name, frame in frames.items():
             plain = frame.with_columns(
                 pl.selectors.datetime().dt.replace_time_zone(None).dt.cast_time_unit("ms"),

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from nt_run.annotations import Annotations, read_annotations
+from nt_run.annotations import Annotations, shown_annotations
 from nt_run.errors import UsageError
 from nt_run.folders import SUMMARY
 
@@ -173,7 +173,7 @@ def _read_row(folder: Path) -> RunRow | None:
     from nt_run.results import read_curve, read_summary  # noqa: PLC0415 - heavy, and not needed while the index fits
 
     try:
-        return _row(folder.name, read_summary(folder), read_curve(folder, _POINTS), read_annotations(folder))
+        return _row(folder.name, read_summary(folder), read_curve(folder, _POINTS), shown_annotations(folder))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

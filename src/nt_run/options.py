@@ -73,8 +73,6 @@ FLAGS = {
     "slippage_ticks": "costs.slippage_ticks",
 }
 """Flags that stand for a key of the configuration."""
-_SHARES = ("protection.max_drawdown", "protection.max_daily_loss", "sizing.fraction", "min_completeness")
-"""Keys whose flags may also say `20%`."""
 
 
 def overrides(params: dict[str, Any]) -> dict[str, object]:
@@ -83,10 +81,9 @@ def overrides(params: dict[str, Any]) -> dict[str, object]:
     Raises:
         UsageError: Two ways to give a range were used at once, or a setting is not `key=value`.
     """
-    from nt_run.settings import parse_setting, parse_share, parse_timerange  # noqa: PLC0415
+    from nt_run.settings import parse_setting, parse_timerange  # noqa: PLC0415
 
     given: dict[str, object] = {key: params[flag] for flag, key in FLAGS.items() if params.get(flag) is not None}
-    given |= {key: parse_share(str(given[key])) for key in _SHARES if key in given}
     if params.get("timerange"):
         if {"start", "end", "days"} & given.keys():
             raise UsageError("Give the range once: --timerange, or --start and --end, or --days.")

@@ -61,13 +61,13 @@ def runs_show(
     With its note and tags; on a terminal with equity and drawdown drawn.
     """
     from nt_run import report  # noqa: PLC0415
-    from nt_run.annotations import read_annotations  # noqa: PLC0415
+    from nt_run.annotations import shown_annotations  # noqa: PLC0415
     from nt_run.folders import find_run  # noqa: PLC0415
     from nt_run.results import load_run  # noqa: PLC0415
 
     folder = find_run(run, cache_dir / "runs")
     kept = load_run(folder, cache_dir / "runs")
-    report.show_run(kept.summary, kept.equity, plot=plot, json=json, notes=read_annotations(folder))
+    report.show_run(kept.summary, kept.equity, plot=plot, json=json, notes=shown_annotations(folder))
 
 
 @runs_app.command("note")

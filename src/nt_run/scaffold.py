@@ -11,6 +11,8 @@ from pathlib import Path
 from nt_run.errors import ResultsError, UsageError
 from nt_run.settings import nearest
 
+_LONGEST = 64
+"""Letters of a name: file systems end at 255 bytes, and a run's id has the name in it."""
 TEMPLATES = ("ema", "breakout", "mean-reversion", "blank")
 _FOLDER = Path(__file__).parent / "strategies" / "templates"
 _INSTALLED = [*(sysconfig.get_path(name) for name in ("purelib", "platlib")), str(Path(__file__).parents[1])]
@@ -91,6 +93,8 @@ def new_strategy(name: str, template: str, to: Path) -> list[Path]:
     """
     module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
     title = "".join(part[:1].upper() + part[1:] for part in module.split("_"))
+    if len(module) > _LONGEST:
+        raise UsageError(f"A name of {len(module)} letters is too long for a strategy. Use at most {_LONGEST}.")
     # The engine knows a strategy by its class, in ASCII.
     if (
         not module.isidentifier()

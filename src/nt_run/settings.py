@@ -16,6 +16,16 @@ ENVIRONMENT = {
     "NT_RUN_ARCHIVE_URL": "exchange.archive_url",
     "NT_RUN_ARCHIVE_LIST_URL": "exchange.archive_list_url",
 }
+SHARES = (
+    "min_completeness",
+    "protection.max_drawdown",
+    "protection.max_daily_loss",
+    "sizing.fraction",
+    "sizing.stop_distance",
+    "sizing.kelly_start",
+    "sizing.kelly_cap",
+)
+"""Keys that may also say `20%`, in a file or a flag."""
 
 
 def gather(path: Path | None, overrides: Mapping[str, object], ranges: Iterable[str]) -> dict[str, Any]:
@@ -29,6 +39,12 @@ def gather(path: Path | None, overrides: Mapping[str, object], ranges: Iterable[
     raw = _stated(path, overrides, ranges)
     for key, value in (_environment(raw) | dict(overrides)).items():
         _put(raw, key, value)
+    for key in SHARES:
+        table, _, name = key.rpartition(".")
+        stated = cast("dict[str, Any]", raw.get(table, {}) if table else raw)
+        value: object = stated.get(name) if isinstance(raw.get(table, {}), dict) else None
+        if isinstance(value, str):
+            stated[name] = parse_share(value)
     return raw
 
 

@@ -68,6 +68,19 @@ def probe_offscreen() -> None:
     _probe({**os.environ, _PLATFORM: "offscreen"})
 
 
+def probe_finplot() -> None:
+    """Make sure that finplot, which draws the window, can be imported, trying it once in a child process.
+
+    Raises:
+        ChartError: It cannot.
+    """
+    command, env = [sys.executable, "-c", "import finplot"], {**os.environ, _PLATFORM: "offscreen"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)  # noqa: S603 - our own line
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it ends the process without a word"])[-1]
+        raise ChartError(f"finplot cannot be imported: {reason}\npip install --force-reinstall finplot")
+
+
 def missing_library(reason: str) -> ChartError:
     """Return the error for a system library that Qt could not load; `reason` is the loader's own story."""
     return ChartError(f"Qt cannot be loaded: {reason}.\nOn Debian or Ubuntu: apt-get install -y {OFFSCREEN_PACKAGES}")
