@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nt_run.klines import SCHEMA, Exponents, Klines
-from nt_run.matching import disagreement, match_bars
+from nt_run.matching import disagreement, is_among, mark_extremes, match_bars
 from nt_run.model import Interval, TimeRange
 
 FIVE = 5 * 60_000
@@ -54,6 +56,21 @@ def test_without_finer_bars_they_are_those_of_the_run(make: Any) -> None:
     bars = match_bars(klines)
     assert bars.opened.tolist() == klines.open_times().tolist()
     assert bars.price("close", 1) == Decimal(100)
+
+
+@given(st.lists(st.integers(-9, 9)), st.sets(st.integers(-9, 9)))
+def test_times_are_among_known_ones_as_python_says(times: list[int], known: set[int]) -> None:
+    found = is_among(np.array(times, dtype=np.int64), np.array(sorted(known), dtype=np.int64))
+    assert found.tolist() == [time in known for time in times]
+
+
+def test_mark_extremes_are_those_of_the_bars_alone(make: Any) -> None:
+    # The second and the fourth bar of five are not asked for, and one that is has no mark kline.
+    marks = make("5m", [(1000, 1000 + at, 1000 - at, 1000) for at in range(5)])
+    found = mark_extremes(marks, np.array([START + at * FIVE for at in (0, 2, 4, 7)]))
+    assert found is not None
+    assert found.frame["high"].to_list() == [1000, 1002, 1004]
+    assert found.frame["low"].to_list() == [1000, 998, 996]
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,15 @@ def mark_extremes(marks: Klines | None, opened: NDArray[np.int64]) -> MarkExtrem
     """Return the extremes of the mark klines that open at some times (ms); `None` without any mark klines."""
     if marks is None:
         return None
-    rows = pl.Series(np.isin(marks.open_times(), opened))
+    rows = pl.Series(is_among(marks.open_times(), opened))
     return MarkExtremes(marks.frame.filter(rows).select("open_time", "low", "high"), marks.exponents.price)
+
+
+def is_among(times: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which of some times are among the known ones, which are in order: `np.isin` would sort them once more."""
+    if not len(known):
+        return np.zeros(len(times), dtype=np.bool_)
+    return known[np.minimum(np.searchsorted(known, times), len(known) - 1)] == times
 
 
 def match_bars(klines: Klines, fine: Klines | None = None) -> MatchBars:
@@ -91,7 +98,7 @@ def match_bars(klines: Klines, fine: Klines | None = None) -> MatchBars:
 def replaced(klines: Klines, fine: Klines) -> NDArray[np.bool_]:
     """Return for each row of `klines` whether bars of `fine` stand in its place."""
     places = bar_openings(klines.interval, np.unique(bar_numbers(klines.interval, fine.open_times())))
-    return np.isin(klines.open_times(), places)
+    return is_among(klines.open_times(), places)
 
 
 def disagreement(klines: Klines, fine: Klines, bar: TimeRange) -> str | None:
