@@ -57,6 +57,37 @@ def test_several_symbols_and_intervals_come_at_once(data: Run) -> None:
     assert fetched["fetched"][0]["data"]["sources"] == {"archive_monthly": 1.0}
 
 
+def test_one_series_that_fails_does_not_stop_the_others(data: Run) -> None:
+    hours = ["--interval", "1h", "--demo"]
+    code, out, err = data("data", "get", *RANGE, "--symbol", "BTCUSDT,NOPEUSDT,ETHUSDT,BTCUSDT", *hours, "--json")
+    told = json.loads(out)
+    assert (code, [one["symbol"] for one in told["fetched"]]) == (3, ["BTCUSDT", "ETHUSDT"])
+    assert [(one["symbol"], one["interval"], "NOPEUSDT" in one["reason"]) for one in told["failed"]] == [
+        ("NOPEUSDT", "1h", True)
+    ]
+    assert "1 of 3 series failed, the others are done.\nNOPEUSDT 1h: " in err
+    code, _, err = data("data", "export", "out", "--symbol", "BTCUSDT,NOPEUSDT", *hours)
+    assert (code, "1 of 2 series failed" in err, "NOPEUSDT 1h klines: There are no" in err) == (3, True, True)
+    assert data("data", "get", "--symbol", "", *RANGE)[0] == 2
+    assert data("data", "get", "--symbol", "BTCUSDT,no-such", *RANGE, *hours)[0] == 2
+
+
+def test_long_intervals_that_have_no_whole_bar_do_not_stop_the_others(data: Run) -> None:
+    code, out, err = data("data", "get", "--demo", "--interval", "1M,1w,1h", "--days", "20", "--json")
+    assert (code, err) == (0, "")
+    month, week, hour = json.loads(out)["fetched"]
+    # It is 2026-07-01 00:00:30: the last whole month is June, which opened more than 20 days before its end.
+    assert (month["rows"], week["rows"], hour["rows"]) == (None, 2, 480)
+    assert any("No 1M bar opens in" in text for text in month["warnings"])
+    spring = ["--start", "2026-06-01", "--end", "2026-07-01"]
+    week, day = of(data("data", "get", "--demo", "--interval", "1w,1d", *spring, "--json"))["fetched"]
+    # Mondays: 1, 8, 15, 22 and 29 June; the last of them ends on 6 July.
+    assert (week["rows"], day["rows"]) == (4, 30)
+    assert any("The 1w bar of 2026-06-29 00:00 has not closed yet" in text for text in week["warnings"])
+    # Asked for alone, it is an error: what a run needs is not there.
+    assert data("data", "get", "--demo", "--interval", "1w", *spring)[0] == 3
+
+
 def test_coverage_draws_the_months(filled: Run) -> None:
     code, out, err = filled("data", "coverage", "--demo")
     assert (code, err) == (0, "")
@@ -128,7 +159,7 @@ def test_only_months_that_ended_before_a_time_of_any_form_could_go(filled: Run, 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "archive"])
 def test_export_writes_the_range(filled: Run, tmp_path: Path, form: str) -> None:
-    written = of(filled("data", "export", "out", "--demo", *RANGE, "--format", form, "--json"))
+    (written,) = of(filled("data", "export", "out", "--demo", *RANGE, "--format", form, "--json"))["exported"]
     assert written["rows"] == 4320
     assert all((tmp_path / name).stat().st_size for name in written["files"])
 
@@ -138,14 +169,20 @@ def test_a_file_of_a_day_is_exported_only_if_all_of_the_day_was_asked_for(filled
     code, _, err = filled("data", "export", "out", "--demo", *cut, "--format", "archive")
     assert (code, "Give --start 2026-05-02 --end 2026-05-04" in err.replace("\n", " ")) == (3, True)
     assert not (tmp_path / "out").exists()
-    assert of(filled("data", "export", "out", "--demo", *cut, "--json"))["rows"] == 30 * 60
+    (written,) = of(filled("data", "export", "out", "--demo", *cut, "--json"))["exported"]
+    assert written["rows"] == 30 * 60
+    assert [Path(name).name for name in written["files"]] == ["BTCUSDT-1m-2026-05-02T0600-2026-05-03T1200.csv"]
 
 
 def test_without_a_range_the_archives_form_has_the_whole_days_of_what_is_cached(data: Run) -> None:
     # Short enough to come from REST: a file of the archive would bring its whole month.
     cut = ["--start", "2026-05-02T20:00", "--end", "2026-05-04T04:00", "--interval", "5m"]
     assert data("data", "get", "--demo", *cut)[0] == 0
-    written = of(data("data", "export", "out", "--demo", "--interval", "5m", "--format", "archive", "--json"))
+    form = ["--interval", "5m", "--format", "archive"]
+    code, out, err = data("data", "export", "out", "--demo", *form, "--json")
+    (written,) = json.loads(out)["exported"]
+    # 20:00 to 04:00 of two days later are 32 h, 24 of them the whole day: 8 × 12 bars less.
+    assert (code, "klines BTCUSDT 5m: 96 rows of the cache are not in the files" in err) == (0, True)
     assert [Path(name).name for name in written["files"]] == ["BTCUSDT-5m-2026-05-03.csv"]
     assert written["rows"] == 288
 
@@ -260,6 +297,47 @@ def test_the_list_can_be_one_of_some_symbols_and_intervals(filled: Run) -> None:
     assert [(one["kind"], one["interval"]) for one in found] == [("fundingRate", ""), ("klines", "1h")]
 
 
+def test_several_series_of_all_kinds_are_exported_at_once_under_names_of_their_own(data: Run, tmp_path: Path) -> None:
+    several = ["--symbol", "BTCUSDT,ETHUSDT", "--interval", "1h,4h", "--kind", "klines,mark,funding", "--demo"]
+    assert data("data", "get", *RANGE, *several)[0] == 0
+    written = of(data("data", "export", "out", *RANGE, *several, "--json"))
+    assert written["failed"] == []
+    # Three days: 72 hours, 18 bars of four hours, 9 settlements; two symbols of each.
+    kinds = [("klines", 72), ("klines", 18), ("mark", 72), ("mark", 18), ("funding", 9)]
+    assert sorted((one["kind"], one["rows"]) for one in written["exported"]) == sorted([*kinds, *kinds])
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert len(files) == len(written["exported"])
+    span = "2026-05-01-2026-05-03.csv"
+    assert {f"BTCUSDT-1h-{span}", f"BTCUSDT-1h-markPriceKlines-{span}", f"ETHUSDT-fundingRate-{span}"} < files
+    rates = (tmp_path / "out" / f"BTCUSDT-fundingRate-{span}").read_text().splitlines()
+    assert rates[0] == "funding_time,slot,funding_rate,mark_price"
+    assert rates[1].split(",")[1] == "2026-05-01T00:00:00.000Z"
+    code, out, err = data("data", "export", "out", *RANGE, *several, "--format", "archive", "--json")
+    assert (code, len(json.loads(out)["exported"]), "funding_interval_hours" in err) == (3, 8, True)
+    assert (tmp_path / "out/markPriceKlines/BTCUSDT-1h-2026-05-01.csv").exists()
+
+
+def test_an_export_takes_the_last_days_and_says_what_it_leaves_out(data: Run) -> None:
+    for start, end in (("2026-05-01", "2026-05-02"), ("2026-05-03", "2026-05-06")):
+        assert data("data", "get", "--demo", "--interval", "1h", "--start", start, "--end", end)[0] == 0
+    hours = ["--demo", "--interval", "1h", "--kind", "klines,funding"]
+    code, out, err = data("data", "export", "out", *hours, "--days", "2", "--json")
+    assert [one["rows"] for one in json.loads(out)["exported"]] == [48, 6]
+    assert (code, err) == (0, "")
+
+
+def test_nothing_is_overwritten_without_being_asked_for(filled: Run, tmp_path: Path) -> None:
+    assert filled("data", "export", "out", "--demo", *RANGE)[0] == 0
+    (file,) = (tmp_path / "out").iterdir()
+    whole = file.read_bytes()
+    assert filled("data", "export", "out", "--demo", *RANGE)[0] == 0
+    file.write_text("mine")
+    code, _, err = filled("data", "export", "out", "--demo", *RANGE)
+    assert (code, "is there already and holds something else" in err, file.read_text()) == (3, True, "mine")
+    assert filled("data", "export", "out", "--demo", *RANGE, "--overwrite")[0] == 0
+    assert file.read_bytes() == whole
+
+
 def test_an_export_over_a_hole_says_what_it_lacks(data: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     start = parse_time("2026-05-02T10:00")
 
@@ -270,10 +348,10 @@ def test_an_export_over_a_hole_says_what_it_lacks(data: Run, monkeypatch: pytest
         monkeypatch.setenv("NT_RUN_REST_URL", exchange.rest_url)
         assert data("data", "get", *RANGE, "--kind", "klines", "--min-completeness", "0.9")[0] == 0
         code, out, err = data("data", "export", "out", *RANGE)
-        written = of(data("data", "export", "out", *RANGE, "--json"))
+        (written,) = of(data("data", "export", "out", *RANGE, "--json"))["exported"]
     # 3 days have 4,320 minutes.
     place = "2026-05-02 10:00 → 2026-05-02 10:07 (no source has it)"
-    assert (code, err) == (0, f"! 7 klines of 4,320 are not in the files: {place}\n")
+    assert (code, err) == (0, f"! klines BTCUSDT 1m: 7 bars of 4,320 are not in the files: {place}\n")
     assert "4,313 rows" in out
     hole = {"start": "2026-05-02T10:00:00Z", "end": "2026-05-02T10:07:00Z", "bars": 7, "status": "confirmed_absent"}
     assert (written["rows"], written["holes"]) == (4313, [hole])
@@ -291,7 +369,7 @@ def test_an_export_names_the_way_out_that_fits(filled: Run, tmp_path: Path) -> N
         "nt-run data get --demo --symbol BTCUSDT --interval 1m --start 2026-04-01T00:00:00Z --end 2026-04-02T00:00:00Z"
     )
     assert (code, "ffline" in err, get in " ".join(err.split())) == (3, False, True)
-    code, _, err = filled("data", "export", "out", "--demo", "--mark")
+    code, _, err = filled("data", "export", "out", "--demo", "--kind", "mark")
     get = "nt-run data get --demo --symbol BTCUSDT --interval 1m --kind mark"
     assert (code, get in " ".join(err.split())) == (3, True)
     next(tmp_path.glob("data_cache/demo/v1/binance/um/klines/BTCUSDT/1m/2026-05*.parquet")).write_bytes(b"")

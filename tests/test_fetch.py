@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 
 from nt_run.config import RunConfig, load_config
+from nt_run.data.export import Target
 from nt_run.data.loader import MarketData
 from nt_run.demo import DemoExchange, Fault
 from nt_run.errors import SourceError, UnknownSymbolError, UsageError
-from nt_run.inputs import fetch, open_market
+from nt_run.exporting import exported
+from nt_run.fetching import fetch, fetch_all
+from nt_run.inputs import open_market
 from nt_run.model import Interval, parse_time
 from nt_run.pipeline import backtest
 from nt_run.progress import ProgressDisplay
-from nt_run.upkeep import exported, fetch_all
 
 APRIL = {"interval": "1h", "start": "2026-04-01", "end": "2026-05-01"}
 
@@ -28,7 +30,10 @@ def test_only_the_kinds_asked_for_are_fetched(tmp_path: Path) -> None:
         got = fetch(at(exchange), kinds=("mark",), cache_dir=tmp_path)
         asked = [request for request in exchange.requests if "/klines" in str(request) or "fundingRate" in str(request)]
         # What is kept is found again by its kind.
-        written = exported(at(exchange, start=None, end=None), tmp_path, tmp_path / "out", form="csv", mark=True)
+        whole = at(exchange, start=None, end=None)
+        (written,) = exported(whole, None, None, tmp_path, Target(tmp_path / "out"), form="csv", kinds="mark")[
+            "exported"
+        ]
     assert asked == []
     assert (got["rows"], got["funding_rates"], got["data"]) == (None, None, None)
     assert (got["mark"]["loaded"], got["mark"]["completeness"]) == (720, 1.0)

@@ -1,5 +1,6 @@
 """`nt-run data …`: the market data in the cache. Heavy modules are imported inside the commands."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +13,12 @@ from nt_run.options import (
     Days,
     Demo,
     End,
-    Interval,
     Intervals,
     Json,
     KeptRun,
     MinCompleteness,
     Quiet,
     Start,
-    Symbol,
     Symbols,
     Timerange,
     Verbose,
@@ -56,17 +55,18 @@ def data_get(
 
     Its klines, funding rates and mark price klines, and today's rules.
     """
-    from nt_run import listing, tables, upkeep  # noqa: PLC0415
+    from nt_run import fetching, listing, tables  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
     from nt_run.progress import ProgressDisplay  # noqa: PLC0415
 
     settings = load_config(None, overrides({**ctx.params, "symbol": None, "interval": None}))
     with ProgressDisplay(quiet=quiet, verbose=verbose) as progress:
-        fetched = upkeep.fetch_all(settings, symbol, interval, cache_dir, progress, kinds=kind)
+        came = fetching.fetch_all(settings, symbol, interval, cache_dir, progress, kinds=kind)
     if json:
-        tables.print_json({"demo": settings.demo, "fetched": fetched})
+        tables.print_json(came)
     else:
-        listing.print_data(fetched, demo=settings.demo)
+        listing.print_data(came["fetched"], demo=settings.demo)
+    _refuse_failed(came["failed"], len(came["fetched"]))
 
 
 @data_app.command("list")
@@ -208,32 +208,39 @@ def data_export(
     ctx: typer.Context,
     target: Annotated[Path, typer.Argument(help="The folder to write to.", metavar="FOLDER")],
     *,
-    symbol: Symbol = None,
-    interval: Interval = None,
+    symbol: Symbols = None,
+    interval: Intervals = None,
+    kind: Annotated[
+        str | None, option("--kind", help="One or several: klines,funding,mark (klines).", metavar="KINDS")
+    ] = None,
     start: Start = None,
     end: End = None,
     timerange: Timerange = None,
+    days: Annotated[str | None, option("--days", help="The last days of what is cached.", metavar="N")] = None,
     form: Annotated[
         str, option("--format", help="csv, parquet (floats) or archive (the archive's own).", metavar="FORM")
     ] = "csv",
-    mark: Annotated[bool, option("--mark", help="Mark price klines.")] = False,
+    overwrite: Annotated[bool, option("--overwrite", help="Also over files that hold something else.")] = False,
     demo: Demo = None,
     json: Json = False,
     cache_dir: CacheDir = CACHE,
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write cached klines to files.
+    """Write cached klines, mark price klines and funding rates to files.
 
     A range, or all of the newest without a hole.
     """
-    from nt_run import data_listing, tables, upkeep  # noqa: PLC0415
+    from nt_run import data_listing, exporting, tables  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415
+    from nt_run.data.export import Target  # noqa: PLC0415
 
-    settings = load_config(None, overrides(ctx.params))
-    written = upkeep.exported(settings, cache_dir, target, form=form, mark=mark)
+    settings = load_config(None, overrides({**ctx.params, "symbol": None, "interval": None}))
+    to = Target(target, overwrite=overwrite)
+    written = exporting.exported(settings, symbol, interval, cache_dir, to, form=form, kinds=kind)
     (tables.print_json if json else data_listing.print_exported)(written)
-    data_listing.tell_holes(written)
+    data_listing.tell_lacking(written["exported"])
+    _refuse_failed(written["failed"], len(written["exported"]))
 
 
 @data_app.command("certificate")
@@ -256,3 +263,12 @@ def data_certificate(
     (tables.print_json if json else data_listing.print_certificate)(found)
     if not found["same"]:
         raise CheckFailedError(f"The data of {found['run_id']} differ in {', '.join(found['differ'])}.")
+
+
+def _refuse_failed(failed: Sequence[Mapping[str, str]], done: int) -> None:
+    """Say at the end which of several series failed, and why."""
+    from nt_run.errors import SeriesFailedError  # noqa: PLC0415
+
+    if failed:
+        names = (" ".join(each for each in (one["symbol"], one["interval"], one.get("kind")) if each) for one in failed)
+        raise SeriesFailedError(dict(zip(names, (one["reason"] for one in failed), strict=True)), done)

@@ -106,23 +106,32 @@ def print_pruned(waste: Mapping[str, Any]) -> None:
 
 def print_exported(written: Mapping[str, Any]) -> None:
     """Print the files written."""
-    paths = (Text(path, no_wrap=True) for path in written["files"])
-    show(*banner(demo=written["demo"]), *paths, Text(f"{written['rows']:,} rows", style=DIM))
+    paths = (Text(path, no_wrap=True) for one in written["exported"] for path in one["files"])
+    rows = sum(one["rows"] for one in written["exported"])
+    show(*banner(demo=written["demo"]), *paths, Text(counted(rows, "row"), style=DIM))
 
 
-def tell_holes(written: Mapping[str, Any]) -> None:
-    """Say on stderr what of its range an export lacks."""
-    holes = written["holes"]
-    if not holes:
-        return
-    lost = sum(one["bars"] for one in holes)
-    fates = {"confirmed_absent": "no source has it", "unverified": "unexplained"}
-    places = [
-        f"{short_time(one['start'])} → {short_time(one['end'])} ({fates[one['status']]})" for one in holes[:_MOST]
-    ]
-    more = f" and {len(holes) - _MOST} holes more" if len(holes) > _MOST else ""
-    what = f"! {counted(lost, 'kline')} of {written['rows'] + lost:,}"
-    print(f"{what} are not in the files: {', '.join(places)}{more}", file=sys.stderr)  # noqa: T201 - for people
+def tell_lacking(exported: Sequence[Mapping[str, Any]]) -> None:
+    """Say on stderr what exports lack: of their range, and of what is cached if no range was asked for."""
+    for one in exported:
+        name = " ".join(each for each in (kind_name(one["kind"]), one["symbol"], one["interval"]) if each)
+        lost = sum(hole["bars"] for hole in one["holes"])
+        fates = {"confirmed_absent": "no source has it", "unverified": "unexplained"}
+        places = [
+            f"{short_time(hole['start'])} → {short_time(hole['end'])} ({fates[hole['status']]})"
+            for hole in one["holes"][:_MOST]
+        ]
+        more = f" and {len(one['holes']) - _MOST} holes more" if len(one["holes"]) > _MOST else ""
+        if lost:
+            what = f"{counted(lost, 'bar')} of {one['rows'] + lost:,} are not in the files"
+            _tell(f"{name}: {what}: {', '.join(places)}{more}")
+        if one["left_out"]:
+            older = f"{counted(one['left_out'], 'row')} of the cache are not in the files"
+            _tell(f"{name}: {older}, only what follows the last hole. --start and --end choose others.")
+
+
+def _tell(words: str) -> None:
+    print(f"! {words}", file=sys.stderr)  # noqa: T201 - for people
 
 
 def print_imported(taken: Mapping[str, Any]) -> None:

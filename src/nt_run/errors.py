@@ -9,6 +9,7 @@
     │   │   └── AllSourcesError             and so did every other source
     │   ├── NotCachedError              offline, and the cache does not have it
     │   ├── NoSnapshotError             no trading rules of that date are kept
+    │   ├── SeriesFailedError           some of several series failed
     │   ├── IncompleteDataError         holes that no source fills
     │   ├── InvalidKlinesError          a source's klines contradict themselves or each other
     │   ├── SourcesDisagreeError        two sources have different rows for one bar
@@ -110,6 +111,18 @@ class NoSnapshotError(DataError):
         super().__init__(
             f"No trading rules of {date} or before are kept. {what}\n"
             "nt-run specs import FILE adds a recorded exchangeInfo answer; --specs-at range does without."
+        )
+
+
+class SeriesFailedError(DataError):
+    """Some of several series failed; `reasons` says of each why, and `done` is how many did not."""
+
+    def __init__(self, reasons: Mapping[str, str], done: int) -> None:
+        self.reasons = dict(reasons)
+        self.done = done
+        each = "\n".join(f"{name}: {reason}" for name, reason in self.reasons.items())
+        super().__init__(
+            f"{len(self.reasons)} of {len(self.reasons) + done} series failed, the others are done.\n{each}"
         )
 
 

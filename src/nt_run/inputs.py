@@ -1,20 +1,24 @@
 """What a run reads from the market: the exchange it asks, the folder it keeps, rules, range, klines and funding."""
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import msgspec
 
 from nt_run.config import ARCHIVE_LIST_URL, ARCHIVE_URL, REST_URL, RunConfig
 from nt_run.data.credentials import Credentials
 from nt_run.data.loader import LoadedFunding, LoadedKlines, LoadedSpecs, MarketData
 from nt_run.data.rules import load_changes
-from nt_run.errors import NotCachedError, NotTradableError, SourceError, UnknownSymbolError
+from nt_run.data.selection import names_in
+from nt_run.errors import NotCachedError, SourceError, UsageError
 from nt_run.liquidation import brackets_object
 from nt_run.margining import MarginInputs, load_brackets, load_margin
-from nt_run.model import Interval, TimeRange, format_iso
+from nt_run.model import Interval, TimeRange, format_iso, parse_symbol
 from nt_run.progress import ProgressDisplay
 from nt_run.specs import TODAY
 from nt_run.summary import data_object, exchange_warning, specs_object
@@ -59,7 +63,7 @@ def load_inputs(market: MarketData, config: RunConfig, progress: ProgressDisplay
         DataError: Something is missing, wrong or out of reach.
         SizingError: The leverage is more than the contract's brackets allow.
     """
-    time_range = _time_range(market, config)
+    time_range = load_range(market, config)
     specs = _of_demo(market.load_run_specs(config.symbol, config.specs.at, time_range), config)
     brackets = load_brackets(market, config, time_range.end_ms)
     klines = market.load_klines(
@@ -134,6 +138,32 @@ def market_root(config: RunConfig, cache_dir: Path) -> Path:
     return cache_dir / "at" / "+".join(hosts).replace(":", "_")
 
 
+def each_series(config: RunConfig, symbols: str | None, intervals: str | None) -> list[RunConfig]:
+    """Return one configuration for each symbol in each interval of lists such as `BTCUSDT,ETHUSDT`; none comes twice.
+
+    Raises:
+        UsageError: One of them is no symbol, or no interval, or a list is empty.
+    """
+    chosen = [parse_symbol(each) for each in names_in("--symbol", symbols) or [config.symbol]]
+    steps = [Interval(each).name for each in names_in("--interval", intervals) or [config.interval]]
+    return [
+        msgspec.structs.replace(config, symbol=symbol, interval=step)
+        for symbol, step in product(dict.fromkeys(chosen), dict.fromkeys(steps))
+    ]
+
+
+def kinds_in(kinds: str | None, usual: Sequence[str]) -> list[str]:
+    """Return the kinds of data a list such as `klines,mark` means, `usual` without one; none comes twice.
+
+    Raises:
+        UsageError: One of them is not of `KINDS`, or the list is empty.
+    """
+    chosen = list(dict.fromkeys(names_in("--kind", kinds) or usual))
+    if strange := [kind for kind in chosen if kind not in KINDS]:
+        raise UsageError(f"--kind must be one or several of {', '.join(KINDS)}, not {strange[0]!r}.")
+    return chosen
+
+
 def archive_address(config: RunConfig) -> str | None:
     """Return where the archive answers; `None` where REST is not the exchange's own but the archive would be."""
     address = config.exchange.archive_url.rstrip("/")
@@ -171,72 +201,6 @@ def _dated_report(config: RunConfig, cache_dir: Path, date: str) -> dict[str, An
     rules = specs_object(loaded.specs, config.trading_fees()) | loaded.origin()
     rules["leverage"] = brackets_object(brackets.rules)
     return rules | {"demo": config.demo, "warnings": [*exchange_warning(config), *loaded.warnings]}
-
-
-def fetch(
-    config: RunConfig,
-    *,
-    kinds: Collection[str] = KINDS[:2],
-    cache_dir: Path | str = CACHE,
-    progress: ProgressDisplay | None = None,
-) -> dict[str, Any]:
-    """Bring a range of some kinds of data into the cache, trading rules too, and return what is there.
-
-    A contract that is no longer listed has no rules any more; the archive may still have its data.
-
-    Args:
-        config: Names symbol, interval, range and `min_completeness`.
-        kinds: Some of `KINDS`.
-        cache_dir: The cache.
-        progress: Where progress is shown.
-
-    Raises:
-        DataError: Something is missing, wrong or out of reach, or no source knows the symbol.
-    """
-    symbol, interval, least = config.symbol, Interval(config.interval), float(config.min_completeness)
-    with open_market(config, cache_dir=Path(cache_dir), offline=False, progress=progress) as market:
-        time_range = _time_range(market, config)
-        unlisted, warnings = _keep_rules(market, symbol)
-        try:
-            klines = (
-                market.load_klines(symbol, interval, time_range, min_completeness=least) if "klines" in kinds else None
-            )
-            mark = (
-                market.load_mark_klines(symbol, interval, time_range, min_completeness=least)
-                if "mark" in kinds
-                else None
-            )
-            # The settlement at the end is not of the range, but of a run over it.
-            held = TimeRange(time_range.start_ms, time_range.end_ms + 1)
-            funding = market.load_funding(symbol, held, min_completeness=least) if "funding" in kinds else None
-        except UnknownSymbolError as exc:
-            raise unlisted or exc from exc
-    warnings += [text for one in (klines, mark, funding) if one for text in one.warnings] + market.remarks()
-    return {
-        "symbol": symbol,
-        "interval": config.interval,
-        "demo": config.demo,
-        "start": format_iso(time_range.start_ms),
-        "end": format_iso(time_range.end_ms),
-        "rows": len(klines.klines) if klines else None,
-        "funding_rates": sum(rate.slot_ms < time_range.end_ms for rate in funding.rates) if funding else None,
-        "data": data_object(klines.certificate) if klines else None,
-        "mark": data_object(mark.certificate) if mark else None,
-        "warnings": [*exchange_warning(config), *warnings],
-    }
-
-
-def _keep_rules(market: MarketData, symbol: str) -> tuple[UnknownSymbolError | None, list[str]]:
-    """Keep today's trading rules; what stands in the way of a backtest is told and does not stop the data."""
-    try:
-        return None, market.load_specs(symbol).warnings
-    except SourceError as exc:
-        return None, [f"No trading rules are kept, a backtest needs them: {exc.source} {exc.reason}."]
-    except (UnknownSymbolError, NotTradableError) as exc:
-        told = (
-            f"{exc} A backtest needs trading rules of the time it was listed: see --specs-at and nt-run specs import."
-        )
-        return (exc if isinstance(exc, UnknownSymbolError) else None), [told]
 
 
 def cached_series(config: RunConfig, *, cache_dir: Path | str = CACHE) -> list[dict[str, Any]]:
@@ -278,7 +242,12 @@ def _of_demo(loaded: LoadedSpecs, config: RunConfig) -> LoadedSpecs:
     return replace(loaded, specs=replace(loaded.specs, source="the embedded demo exchange"))
 
 
-def _time_range(market: MarketData, config: RunConfig) -> TimeRange:
+def load_range(market: MarketData, config: RunConfig) -> TimeRange:
+    """Return the range a configuration means: its own, or one that ends with the newest closed, offline cached, bar.
+
+    Raises:
+        DataError: The exchange is out of reach, or nothing is cached.
+    """
     if config.start and config.end:
         return config.time_range(0)
     if not market.offline:

@@ -1,10 +1,9 @@
-"""Looking after a cache: what it covers, whether it is sound, repair, removal, export, import.
+"""Looking after a cache: what it covers, whether it is sound, repair, removal, import.
 
 Every function returns one plain object, as `--json` prints it.
 """
 
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,13 @@ from nt_run.config import RunConfig
 from nt_run.data.audit import Problem, Verified
 from nt_run.data.conflicts import Family
 from nt_run.data.coverage import coverage
-from nt_run.data.export import Format, export_klines
 from nt_run.data.importing import ImportOrder
-from nt_run.data.kline_store import KLINES, MARK_KLINES, KlineStore
 from nt_run.data.prune import find_waste, remove
 from nt_run.data.references import CrossChecked
-from nt_run.data.selection import Selection, find_unmatched
-from nt_run.errors import DataError, NotCachedError, StoreError, UsageError
-from nt_run.inputs import KINDS, cached_series, fetch, market_root, open_market
-from nt_run.klines import DAY_MS, Gap, find_gaps
+from nt_run.data.selection import Selection, find_unmatched, names_in
+from nt_run.errors import DataError, UsageError
+from nt_run.inputs import cached_series, market_root, open_market
+from nt_run.klines import find_gaps
 from nt_run.model import Interval, TimeRange, format_iso, parse_symbol, parse_time
 from nt_run.progress import ProgressDisplay
 
@@ -31,37 +28,12 @@ def selection(symbols: str | None, intervals: str | None) -> Selection:
     """Return what lists such as `BTCUSDT,ETHUSDT` and `1m,1h` mean; nothing given means everything.
 
     Raises:
-        UsageError: One of them is no symbol, or no interval.
+        UsageError: One of them is no symbol, or no interval, or a list is empty.
     """
     return Selection(
-        symbols=frozenset(parse_symbol(each) for each in _listed(symbols)),
-        intervals=frozenset(Interval(each).name for each in _listed(intervals)),
+        symbols=frozenset(parse_symbol(each) for each in names_in("--symbol", symbols)),
+        intervals=frozenset(Interval(each).name for each in names_in("--interval", intervals)),
     )
-
-
-def fetch_all(
-    config: RunConfig,
-    symbols: str | None,
-    intervals: str | None,
-    cache_dir: Path,
-    progress: ProgressDisplay,
-    *,
-    kinds: str | None = None,
-) -> list[dict[str, Any]]:
-    """Bring every symbol in every interval into the cache, and return one object for each; see `inputs.fetch`.
-
-    Raises:
-        UsageError: `kinds` lists something else than `inputs.KINDS`.
-    """
-    chosen = _listed(kinds) or KINDS[:2]
-    if strange := [kind for kind in chosen if kind not in KINDS]:
-        raise UsageError(f"--kind must be one or several of {', '.join(KINDS)}, not {strange[0]!r}.")
-    pairs = product(_listed(symbols) or [config.symbol], _listed(intervals) or [config.interval])
-    configs = [
-        msgspec.structs.replace(config, symbol=parse_symbol(symbol), interval=Interval(interval).name)
-        for symbol, interval in pairs
-    ]
-    return [fetch(each, kinds=chosen, cache_dir=cache_dir, progress=progress) for each in configs]
 
 
 def refuse_unmatched(config: RunConfig, chosen: Selection, cache_dir: Path) -> None:
@@ -161,50 +133,6 @@ def pruned(
     }
 
 
-def exported(config: RunConfig, cache_dir: Path, target: Path, *, form: str, mark: bool = False) -> dict[str, Any]:
-    """Write the cached klines of a configuration's range to a folder; no network.
-
-    Raises:
-        UsageError: `form` is not csv, parquet or archive, or no range is given.
-        DataError: A part of the range is not cached.
-    """
-    forms: dict[str, Format] = {"csv": "csv", "parquet": "parquet", "archive": "archive"}
-    if form not in forms:
-        raise UsageError(f"--format must be one of {', '.join(forms)}, not {form!r}.")
-    interval, kind = Interval(config.interval), MARK_KLINES if mark else KLINES
-    root = market_root(config, cache_dir)
-    with open_market(config, cache_dir=cache_dir, offline=True) as market:
-        wanted = _range(config) or market.newest_cached_range(config.symbol, interval, kind)
-        if wanted is None:
-            nothing = f"There are no {config.interval} klines of {config.symbol} in the cache."
-            raise DataError(f"{nothing}\nFetch some first: {_get(config, None, mark=mark)}")
-        if form == "archive" and not _range(config):
-            wanted = _whole_days(wanted)
-        load = market.load_mark_klines if mark else market.load_klines
-        try:
-            loaded = load(config.symbol, interval, wanted, min_completeness=0.0)
-        except NotCachedError as exc:
-            lacking = f"The cache does not have {exc.what}: {exc.missing[0]}{' and more' if exc.missing[1:] else ''}."
-            raise DataError(f"{lacking}\nFetch it first: {_get(config, wanted, mark=mark)}") from exc
-        except StoreError as exc:
-            raise StoreError(exc.path, exc.reason, "nt-run data repair fetches it again.") from exc
-    klines = loaded.klines
-    manifest = KlineStore(root, config.symbol, interval, repair=False, kind=kind).series.manifest()
-    files = export_klines(klines, wanted, kind, manifest, target, forms[form])
-    holes = [_hole_object(gap, interval) for gap in loaded.certificate.gaps]
-    return {"demo": config.demo, "rows": len(klines), "holes": holes, "files": [str(path) for path in files]}
-
-
-def _get(config: RunConfig, wanted: TimeRange | None, *, mark: bool) -> str:
-    """The command that fetches klines."""
-    words = f"nt-run data get{' --demo' if config.demo else ''} --symbol {config.symbol} --interval {config.interval}"
-    if mark:
-        words += " --kind mark"
-    return (
-        words if wanted is None else f"{words} --start {format_iso(wanted.start_ms)} --end {format_iso(wanted.end_ms)}"
-    )
-
-
 def imported(
     config: RunConfig, cache_dir: Path, order: ImportOrder, progress: ProgressDisplay, *, offline: bool
 ) -> dict[str, Any]:
@@ -268,10 +196,6 @@ def _range_object(time_range: TimeRange) -> dict[str, str]:
     return {"start": format_iso(time_range.start_ms), "end": format_iso(time_range.end_ms)}
 
 
-def _hole_object(gap: Gap, interval: Interval) -> dict[str, Any]:
-    return {**_range_object(gap.range), "bars": gap.range.bars(interval), "status": gap.status}
-
-
 def _problem(problem: Problem) -> dict[str, Any]:
     series = problem.series
     return {
@@ -280,17 +204,3 @@ def _problem(problem: Problem) -> dict[str, Any]:
         "file": problem.file,
         "reason": problem.reason,
     }
-
-
-def _whole_days(cached: TimeRange) -> TimeRange:
-    """Return the days that a cached range has from beginning to end; the range itself if there is none."""
-    first, last = -(-cached.start_ms // DAY_MS) * DAY_MS, cached.end_ms // DAY_MS * DAY_MS
-    return TimeRange(first, last) if first < last else cached
-
-
-def _range(config: RunConfig) -> TimeRange | None:
-    return config.time_range(0) if config.start and config.end else None
-
-
-def _listed(text: str | None) -> Sequence[str]:
-    return [each.strip() for each in (text or "").split(",") if each.strip()]

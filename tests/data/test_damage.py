@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nt_run.data.export import export_klines
+from nt_run.data.export import Target, export_klines
 from nt_run.data.importing import ImportOrder
 from nt_run.data.kline_store import KLINES
 from nt_run.data.loader import MarketData
@@ -38,7 +38,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with DemoExchange() as exchange:
         with MarketData(other, exchange.rest_url) as data:
             hours = data.load_klines("ETHUSDT", HOURS, DAYS).klines
-        (path,) = export_klines(hours, hours.range, KLINES, Manifest(kind=KLINES, symbol="ETHUSDT"), other, "csv")
+        (path,) = export_klines(
+            hours, hours.range, KLINES, Manifest(kind=KLINES, symbol="ETHUSDT"), Target(other), "csv"
+        )
         with MarketData(root, exchange.rest_url, exchange.archive_url) as data:
             data.import_file(ImportOrder(path=path, symbol="ETHUSDT", interval="1h"))
             data.load_klines("BTCUSDT", MINUTES, DAYS)

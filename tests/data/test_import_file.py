@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nt_run.data.archive_csv import CsvForm, write_csv
 from nt_run.data.content import hash_content
-from nt_run.data.export import Format, export_klines
+from nt_run.data.export import Format, Target, export_klines
 from nt_run.data.import_file import ImportedFile, read_klines
 from nt_run.data.ingest import parse_rows
 from nt_run.data.kline_store import KLINES
@@ -299,7 +299,7 @@ def test_what_was_exported_comes_back_with_the_same_content(
     exported = parse_rows("BTCUSDT", Interval("1m"), rows, "a test")[0]
     manifest = Manifest(kind=KLINES, symbol="BTCUSDT", interval="1m")
     whole_day = TimeRange(DAY, DAY + 86_400_000)
-    (path,) = export_klines(exported, whole_day, KLINES, manifest, tmp_path, form)
+    (path,) = export_klines(exported, whole_day, KLINES, manifest, Target(tmp_path, overwrite=True), form)
     back = read_klines(path, symbol=None, interval="1m", now_ms=NOW)
     assert hash_content(back.klines) == hash_content(exported)
     assert back.unknown == []

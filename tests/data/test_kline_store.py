@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nt_run.data.archive_csv import write_csv
 from nt_run.data.content import fingerprint, hash_content, split_days
 from nt_run.data.days import day_name
-from nt_run.data.export import export_klines
+from nt_run.data.export import Target, export_klines
 from nt_run.data.kline_store import KlineStore
 from nt_run.data.manifest import FILE, Hole, Source
 from nt_run.errors import InvalidKlinesError, StoreError
@@ -73,7 +73,9 @@ def test_each_day_is_exported_with_the_decimals_its_own_text_showed(
     for each in (first, second):
         store.commit(each, source=rest_source, now_ms=LATER)
     both = TimeRange(JANUARY, JANUARY + 2 * DAY)
-    paths = export_klines(store.read(both), both, "klines", store.series.manifest(), tmp_path / "out", "archive")
+    paths = export_klines(
+        store.read(both), both, "klines", store.series.manifest(), Target(tmp_path / "out"), "archive"
+    )
     assert [path.read_bytes() for path in paths] == [write_csv(first), write_csv(second)]
 
 

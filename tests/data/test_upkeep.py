@@ -14,7 +14,7 @@ from nt_run.data.archive import ArchiveFile
 from nt_run.data.archive_csv import HEADER
 from nt_run.data.audit import Problem
 from nt_run.data.coverage import coverage
-from nt_run.data.export import export_klines
+from nt_run.data.export import Target, export_klines
 from nt_run.data.files import sha256
 from nt_run.data.kline_store import KLINES, KlineStore
 from nt_run.data.loader import MarketData
@@ -469,7 +469,7 @@ def test_removing_a_year_of_funding_forgets_that_year_alone(open_data: Open, tmp
 def test_a_month_of_the_archive_comes_out_byte_for_byte(cache: Path, open_data: Open, tmp_path: Path) -> None:
     klines = open_data(offline=True).load_klines("BTCUSDT", MINUTES, WHOLE_MAY).klines
     manifest = store_of(cache).series.manifest()
-    (path,) = export_klines(klines, klines.range, KLINES, manifest, tmp_path / "out", "archive")
+    (path,) = export_klines(klines, klines.range, KLINES, manifest, Target(tmp_path / "out"), "archive")
     assert path.name == "BTCUSDT-1m-2026-05.csv"
     with DemoExchange() as exchange, MarketData(tmp_path, exchange.rest_url, exchange.archive_url) as data:
         client = data._sources.archive()
@@ -485,11 +485,11 @@ def test_a_part_of_a_month_is_exported_by_day_and_other_forms_as_one_file(
     part = TimeRange(MAY + 3 * DAY, MAY + 5 * DAY)
     klines = open_data(offline=True).load_klines("BTCUSDT", MINUTES, part).klines
     manifest = store_of(cache).series.manifest()
-    days = export_klines(klines, klines.range, KLINES, manifest, tmp_path / "days", "archive")
+    days = export_klines(klines, klines.range, KLINES, manifest, Target(tmp_path / "days"), "archive")
     assert [path.name for path in days] == ["BTCUSDT-1m-2026-05-04.csv", "BTCUSDT-1m-2026-05-05.csv"]
     assert all(path.read_bytes().startswith(HEADER) for path in days)
-    (csv,) = export_klines(klines, klines.range, KLINES, manifest, tmp_path, "csv")
-    (parquet,) = export_klines(klines, klines.range, KLINES, manifest, tmp_path, "parquet")
+    (csv,) = export_klines(klines, klines.range, KLINES, manifest, Target(tmp_path), "csv")
+    (parquet,) = export_klines(klines, klines.range, KLINES, manifest, Target(tmp_path), "parquet")
     assert pl.read_parquet(parquet).equals(klines.floats())
     text = pl.read_csv(csv)
     assert text["open_time"][0] == "2026-05-04T00:00:00Z"

@@ -1,6 +1,10 @@
-"""`export`: klines as CSV, as Parquet with floats, or as the archive's own CSV byte for byte."""
+"""`export`: klines and funding rates as CSV or Parquet with floats, klines also as the archive's CSV byte for byte."""
 
+import datetime as dt
 import io
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Literal
@@ -10,27 +14,60 @@ import polars as pl
 from nt_run.data.archive import ArchiveFile, file_range
 from nt_run.data.archive_csv import CsvForm, write_csv
 from nt_run.data.days import day_name, days_of
-from nt_run.data.files import write_whole
+from nt_run.data.files import read_whole, write_whole
+from nt_run.data.funding import KIND as FUNDING
 from nt_run.data.ingest import rescale
+from nt_run.data.kline_store import KLINES
 from nt_run.data.manifest import Manifest
 from nt_run.errors import DataError, StoreError
 from nt_run.klines import DAY_MS, OPTIONAL, SCHEMA, Exponents, Klines, tightened
-from nt_run.model import Interval, TimeRange
+from nt_run.model import FundingRate, Interval, TimeRange
 
 Format = Literal["csv", "parquet", "archive"]
 
 
-def export_klines(
-    klines: Klines, asked: TimeRange, kind: str, manifest: Manifest, target: Path, form: Format
-) -> list[Path]:
-    """Write the klines of the range `asked` and return the files written, named as the archive names its own.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A folder to write to. A file there that holds something else stays as it is, unless it may be overwritten."""
 
-    `csv` and `parquet` are one file of the whole range, times in ISO 8601 and in milliseconds. `archive` is one file a
-    month, in the very form the archive's file had, or one a day for a month of which only a part was asked for.
+    folder: Path
+    overwrite: bool = False
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Write a file, and return where it is.
+
+        Raises:
+            DataError: There is one of this name that holds something else.
+            StoreError: The folder is none, or cannot be written to.
+        """
+        path = self.folder / name
+        try:
+            with suppress(FileNotFoundError):
+                held = read_whole(path)
+                if held == content:
+                    return path
+                if not self.overwrite:
+                    hint = "Give data export another folder, or --overwrite."
+                    raise DataError(f"{path} is there already and holds something else. {hint}")
+            write_whole(path, content)
+        except StoreError as exc:
+            raise StoreError(exc.path, exc.reason, "Give data export another folder to write to.") from exc
+        return path
+
+
+def export_klines(
+    klines: Klines, asked: TimeRange, kind: str, manifest: Manifest, target: Target, form: Format
+) -> list[Path]:
+    """Write the klines of the range `asked` and return the files written.
+
+    `csv` and `parquet` are one file of the whole range, times in ISO 8601 and in milliseconds; its name has the kind,
+    but for klines of the last price, and the times of a range that cuts a day. `archive` is one file a month, in the
+    very form and with the very name the archive's file had, or one a day for a month of which only a part was asked
+    for; kinds are told apart by their folders, as there.
 
     Raises:
         DataError: `archive` is asked for, and imported rows do not know all of its columns, or the range cuts a day:
-            a file of that name would promise the whole of it.
+            a file of that name would promise the whole of it. Or a file of the same name holds something else.
         StoreError: `target` is no folder, or cannot be written to.
     """
     if form == "archive":
@@ -40,20 +77,67 @@ def export_klines(
                 f"{klines.symbol} {klines.interval}: imported rows lack quote volume, number of trades or takers, "
                 "which the archive's form has. Export them as csv or parquet."
             )
+        folder = "" if kind == KLINES else f"{kind}/"
         return [
-            _write(target / f"{file.name}.csv", write_csv(_as_shown(part, manifest), _form(manifest, file.period)))
+            target.write(f"{folder}{file.name}.csv", write_csv(_as_shown(part, manifest), _form(manifest, file.period)))
             for file, part in _months(klines, asked, kind)
         ]
-    first, last = day_name(klines.range.start_ms), day_name(klines.range.end_ms - 1)
-    name = f"{klines.symbol}-{klines.interval.file_name}-{first}-{last}"
+    name = "-".join(
+        [klines.symbol, klines.interval.file_name, *([] if kind == KLINES else [kind]), _span(klines.range)]
+    )
     if form == "csv":
         klines = _as_shown(klines, manifest)
         exact = [_decimals(name, klines.exponents.of(name)) for name in SCHEMA if name != "open_time"]
         frame = klines.frame.select(pl.col("open_time").dt.strftime("%Y-%m-%dT%H:%M:%SZ"), *exact)
-        return [_write(target / f"{name}.csv", frame.write_csv().encode())]
+        return [target.write(f"{name}.csv", frame.write_csv().encode())]
+    return [target.write(f"{name}.parquet", _parquet(klines.floats()))]
+
+
+def export_funding(
+    symbol: str, rates: Sequence[FundingRate], asked: TimeRange, target: Target, form: Format
+) -> list[Path]:
+    """Write the settlements of the range `asked`, at least one, and return the file written.
+
+    Columns: `funding_time` as the exchange stamped it, `slot`, the nominal time, `funding_rate`, a fraction, and
+    `mark_price`, empty where the exchange did not tell.
+
+    Raises:
+        DataError: `archive` is asked for: its form has a column the cache does not keep. Or a file of the same name
+            holds something else.
+        StoreError: `target` is no folder, or cannot be written to.
+    """
+    if form == "archive":
+        raise DataError(
+            f"{symbol} funding rates: the archive's form has a column that is not kept, funding_interval_hours. "
+            "Export them as csv or parquet."
+        )
+    moments = {"funding_time": [rate.time_ms for rate in rates], "slot": [rate.slot_ms for rate in rates]}
+    times = {name: pl.Series(values).cast(pl.Datetime("ms", "UTC")) for name, values in moments.items()}
+    numbers = {"funding_rate": [rate.rate for rate in rates], "mark_price": [rate.mark_price for rate in rates]}
+    name = f"{symbol}-{FUNDING}-{_span(asked)}"
+    if form == "csv":
+        shown = {name: each.dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ") for name, each in times.items()}
+        text = {name: [None if value is None else f"{value:f}" for value in each] for name, each in numbers.items()}
+        return [target.write(f"{name}.csv", pl.DataFrame({**shown, **text}).write_csv().encode())]
+    floats = {
+        name: pl.Series([None if value is None else float(value) for value in each], dtype=pl.Float64)
+        for name, each in numbers.items()
+    }
+    return [target.write(f"{name}.parquet", _parquet(pl.DataFrame({**times, **floats})))]
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
     content = io.BytesIO()
-    klines.floats().write_parquet(content)
-    return [_write(target / f"{name}.parquet", content.getvalue())]
+    frame.write_parquet(content)
+    return content.getvalue()
+
+
+def _span(time_range: TimeRange) -> str:
+    """Name a range: its first and last day, or its times where it cuts a day."""
+    if time_range.start_ms % DAY_MS or time_range.end_ms % DAY_MS:
+        ends = (dt.datetime.fromtimestamp(each / 1000, dt.UTC) for each in (time_range.start_ms, time_range.end_ms))
+        return "-".join(each.strftime("%Y-%m-%dT%H%M") for each in ends)
+    return f"{day_name(time_range.start_ms)}-{day_name(time_range.end_ms - 1)}"
 
 
 def _refuse_cut_days(asked: TimeRange, interval: Interval) -> None:
@@ -113,11 +197,3 @@ def _decimals(name: str, exponent: int) -> pl.Expr:
         return pl.col(name)
     digits = pl.col(name).cast(pl.String).str.zfill(exponent + 1)
     return (digits.str.head(-exponent) + "." + digits.str.tail(exponent)).alias(name)
-
-
-def _write(path: Path, content: bytes) -> Path:
-    try:
-        write_whole(path, content)
-    except StoreError as exc:
-        raise StoreError(exc.path, exc.reason, "Give data export another folder to write to.") from exc
-    return path

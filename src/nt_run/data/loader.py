@@ -102,7 +102,15 @@ class MarketData:
     def newest_closed_ms(self, interval: Interval) -> int:
         """Return the end of the newest closed bar, by the exchange's time, asked for now; see `server_time_ms`."""
         self.server_time_ms()
-        return self._sources.closed_until(interval, 0)
+        return self.closed_until(interval, 0)
+
+    def closed_until(self, interval: Interval, needed_ms: int) -> int:
+        """Return the end of the newest closed bar; the exchange is asked only if that may be before `needed_ms`.
+
+        Raises:
+            SourceError: The exchange gave no usable answer, and the archive cannot do without.
+        """
+        return self._sources.closed_until(interval, needed_ms)
 
     def remarks(self) -> list[str]:
         """Return what to tell the user of the sources as such, once everything is loaded."""

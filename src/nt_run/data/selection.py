@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nt_run.data.kline_store import MARKET
 from nt_run.data.manifest import FILE
+from nt_run.errors import UsageError
 from nt_run.intervals import INTERVALS
 from nt_run.model import Interval
 
@@ -44,6 +45,18 @@ class SeriesRef:
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.kind, self.symbol, self.interval) if part)
+
+
+def names_in(option: str, text: str | None) -> list[str]:
+    """Return the names of a list such as `BTCUSDT,ETHUSDT`, none without one.
+
+    Raises:
+        UsageError: There is a list, and it names nothing.
+    """
+    names = [each.strip() for each in (text or "").split(",") if each.strip()]
+    if text is not None and not names:
+        raise UsageError(f"{option} names nothing. Leave it out, or give one name or several, with commas between.")
+    return names
 
 
 def find_series(root: Path, selection: Selection) -> list[SeriesRef]:
