@@ -53,7 +53,9 @@ def hold(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"{file}:Hold"
 
 
-def run(cache: Path, hold: str, *, save: bool = False, **changes: Any) -> Run:
+def run(cache: Path, hold: str, **changes: Any) -> Run:
+    """Run, and keep the run if `save` is among the changes."""
+    save = changes.pop("save", False)
     given = {"demo": True, "start": "2026-06-24", "end": "2026-06-26", "strategy.name": hold, "sizing.fraction": 20}
     return backtest(load_config(None, given | {"account.leverage": 50} | changes), cache_dir=cache, save=save)
 
@@ -119,6 +121,17 @@ def test_unknown_brackets_are_a_warning_where_they_matter(cache: Path, hold: str
     assert any("brackets of ETHUSDT are not known" in text for text in run(cache, hold, **other).summary["warnings"])
     calm = run(cache, "ema_cross", **{"symbol": "ETHUSDT", "account.leverage": 1, "sizing.fraction": "0.02"})
     assert not any("brackets" in text for text in calm.summary["warnings"])
+
+
+def test_a_stop_beyond_the_price_of_liquidation_is_a_warning(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # At 50 x a margin of 2 % and at 20 x of 5 %, less the maintenance margin: before and behind a stop 3 % away.
+    sizing = {"sizing.method": "stop", "sizing.fraction": "0.02", "sizing.stop_distance": "0.03"}
+    for leverage, told in ((50, True), (20, False)):
+        kept = run(cache, "ema_cross", **sizing, **{"account.leverage": leverage})
+        assert (kept.summary["risk_audit"]["beyond_liquidation"] > 0) == told
+        assert any("--leverage 29 or less keeps" in text for text in kept.summary["warnings"]) == told
+        print_run(kept.summary)
+        assert ("! stops that protect nothing" in capsys.readouterr().out) == told
 
 
 def test_another_margin_mode_is_refused() -> None:

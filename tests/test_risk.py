@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from nt_run.accounting import build_trades
 from nt_run.execution import Slippage
-from nt_run.model import Fees, Fill, FundingPayment, Liquidity, Side
-from nt_run.risk import AskedRisk, Planned, RiskAudit, audit_risk, risk_object
+from nt_run.margin import MarginRules, build_brackets
+from nt_run.model import LIQUIDATION, Fees, Fill, FundingPayment, Liquidity, Side
+from nt_run.risk import AskedRisk, Backing, Planned, RiskAudit, audit_risk, risk_object, stop_warnings
 from nt_run.sizing import SizingRules, loss_per_unit, size_position
 from nt_run.specs import InstrumentSpecs
 
@@ -190,3 +191,63 @@ def test_slippage_that_sizing_expected_is_no_gap() -> None:
     worst = risk_object(audit)["worst"]
     # 10 by price, 0.4 by slippage, 0.39 in fees.
     assert (worst["price"], worst["slippage"], worst["fees"]) == ("10.00000000", "0.40000000", "0.39000000")
+
+
+FLAT = MarginRules(
+    symbol="BTCUSDT", brackets=build_brackets([(D(0), D(10**9), D("0.01"), D(50))]), as_of_ms=0, source="test"
+)
+
+
+@pytest.mark.parametrize(
+    ("stop", "cross", "first"),
+    [
+        # 2 at 100, 20 x: margin 10. A long is liquidated at (10 − 200) ÷ (2 × 0.01 − 2) = 95.9596, a short at
+        # (10 + 200) ÷ (2 × 0.01 + 2) = 103.9604.
+        ("95.9", False, True),
+        ("96.0", False, False),
+        ("104.0", False, True),
+        ("103.9", False, False),
+        # With the equity of 10.5 ÷ 0.02 = 525 behind it a long goes to no price above zero, a short to
+        # (525 + 200) ÷ 2.02 = 358.91.
+        ("0.1", True, False),
+        ("358.9", True, False),
+        ("359.0", True, True),
+    ],
+)
+def test_a_stop_beyond_the_price_of_liquidation_is_told(stop: str, cross: bool, first: bool) -> None:
+    backing = Backing(rules=FLAT, cross=cross, leverage=D(20), fraction=D("0.02"))
+    sized = asked(1, "2", "100", stop, "10.5")
+    audit = held_with(backing, sized, asked(3, "2", "100", "99", "1"))
+    assert backing.comes_first(sized) == first
+    assert list(audit.beyond) == [sized] * first
+    assert risk_object(audit)["beyond_liquidation"] == first
+    assert len(stop_warnings(audit)) == first
+    assert list(held_with(None, sized).beyond) == []
+
+
+def held_with(backing: Backing | None, *sized: AskedRisk) -> RiskAudit:
+    """An audit of trades of two units that ended at market a minute later."""
+    fills: list[Fill] = []
+    for each in sized:
+        minute = each.time_ns // MINUTE
+        away = Side.SELL if each.side is Side.BUY else Side.BUY
+        fills += [fill(minute, each.side, "2", "100"), fill(minute + 1, away, "2", "100")]
+    return audit_risk(build_trades(fills, []), fills, sized, PLANNED, backing)
+
+
+def test_the_warning_names_the_leverage_at_which_every_stop_is_in_reach() -> None:
+    # A stop 5 % away: 1 ÷ 16 − 5 % leaves 1.25 % for a maintenance margin of 0.95 %, 1 ÷ 17 0.88 % only.
+    backing = Backing(rules=FLAT, cross=False, leverage=D("20.5"), fraction=D("0.02"))
+    audit = held_with(backing, asked(60, "2", "100", "95", "10.5"), asked(62, "2", "100", "97", "7"))
+    (told,) = stop_warnings(audit)
+    assert told.startswith("1 of 2 trades had their stop at or beyond the price of liquidation (first 1970-01-01 01:00")
+    assert "stop 95, liquidation near 96.0" in told
+    assert "--leverage 16 or less" in told
+
+
+def test_a_liquidated_trade_is_told_beside_the_stops_and_not_among_them() -> None:
+    # Margin 10 lost, and the entry's fee 0.20: 10.20 of 10.00 asked.
+    leave = replace(fill(2, Side.SELL, "2", "95.9", LIQUIDATION), fee=D(0), liquidation=D("1.8"))
+    audit = audited([fill(1, Side.BUY, "2", "100"), leave], [asked(1, "2", "100", "94", "10")])
+    assert (list(audit.stopped), audit.unmatched) == ([], 0)
+    assert risk_object(audit)["liquidated"] == {"trades": 1, "unmatched": 0, "over": 1, "max_over": "0.20000000"}

@@ -56,3 +56,19 @@ def test_where_the_balance_of_the_sizer_is_not_known_nothing_is_said() -> None:
     turned = [trade(1, lost="1", by="market"), trade(2, lost="50"), trade(5, lost="1")]
     assert list(told(turned)) == []
     assert list(told([*TRADES, trade(7, lost="90", fills=3)], unmatched=1)) == []
+
+
+def test_what_liquidated_trades_lost_is_held_to_the_report() -> None:
+    # 10 of 1,000 was asked and 10.2 lost.
+    trades = [trade(1, lost="10.2", by="liquidation")]
+
+    def wrong(**stated: Any) -> list[str]:
+        forced = {"trades": 1, "unmatched": 0, "over": 1, "max_over": "0.20000000"} | stated
+        return [what for what, *_ in told(trades, stopped=0, liquidated=forced)]
+
+    assert wrong() == []
+    assert wrong(max_over="0.3") == ["liquidated.max_over"]
+    assert wrong(over=0) == ["liquidated.over"]
+    assert wrong(unmatched=1) == ["liquidated.trades and unmatched"]
+    assert wrong(trades=0, unmatched=1, over=0, max_over=None) == []
+    assert wrong(trades=0, unmatched=1) == ["liquidated.over", "liquidated.max_over"]

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from nt_run.held import follow
+from nt_run.allowance import check_sizes, count_beyond, lives_of
+from nt_run.held import Course, MarginTerms, follow
 from nt_run.klines import Klines
 from nt_run.liquidation import MARK_KLINES, NOT_REACHABLE, brackets_object
-from nt_run.matching import MarkExtremes
+from nt_run.matching import MarkExtremes, match_bars
 from nt_run.model import MS, Audited, Fill, FundingPayment, Violation, parse_time
 from nt_run.published import Published
-from nt_run.readback import read_sent, read_terms
+from nt_run.readback import read_orders, read_sent, read_terms
 from nt_run.results import Run
 from nt_run.solvency import CHECK, SolvencyCheck, check_listed, check_tiers, deciding_bars, furthest
 
@@ -41,10 +42,37 @@ def audit_margin(run: Run, fills: Sequence[Fill], payments: Sequence[FundingPaym
         )
     else:
         violations += [*check.undue(), *check.missed(), *_check_ambiguity(run, check)]
-    for found, words in (_check_marks(run, published), _check_brackets(margin, published)):
+    for found, words in (
+        _check_orders(run, course, terms),
+        _check_marks(run, published),
+        _check_brackets(margin, published),
+    ):
         violations += found
         unchecked += words
     return Audited(violations, check.bars_held, unchecked)
+
+
+def _check_orders(run: Run, course: Course, terms: MarginTerms) -> tuple[list[Violation], list[str]]:
+    """Hold positions against the leverage brackets, and stops against the price of liquidation."""
+    if run.orders is None:
+        return [], ["positions against the leverage brackets: the folder, of an earlier version, has no orders"]
+    orders, bars, margin = read_orders(run.orders), match_bars(run.klines), run.summary["margin"]
+    most = max(
+        Decimal(row["cap"] or "Infinity")
+        for row in margin["brackets"]
+        if Decimal(row["max_leverage"]) >= terms.leverage
+    )
+    violations = check_sizes(course, lives_of(orders), bars, most)
+    risk: dict[str, Any] = run.summary.get("risk_audit") or {}
+    told: int | None = risk.get("beyond_liquidation")  # reports of earlier versions do not say it
+    if told is not None:
+        out_of_reach = margin["liquidation_prices"] == NOT_REACHABLE
+        sure, possible = (0, 0) if out_of_reach else count_beyond(course, orders, bars, terms)
+        least = 0 if risk["unmatched"] or risk["liquidated"]["unmatched"] else sure
+        if not least <= told <= possible:
+            expected = str(least) if least == possible else f"{least} … {possible}"
+            violations.append(Violation(CHECK, "stops beyond the price of liquidation", None, expected, str(told)))
+    return violations, []
 
 
 def _check_ambiguity(run: Run, check: SolvencyCheck) -> list[Violation]:

@@ -35,7 +35,7 @@ from nt_run.progress import ProgressDisplay
 from nt_run.reconcile import reconcile_trades
 from nt_run.refine import Refined
 from nt_run.results import Run, run_name, save_run
-from nt_run.risk import Planned, RiskAudit, audit_risk
+from nt_run.risk import Backing, Planned, RiskAudit, audit_risk, stop_warnings
 from nt_run.running import run_market
 from nt_run.sizing import BY_STOP
 from nt_run.steps import find_finer, in_words
@@ -148,7 +148,7 @@ def _facts(
 ) -> Facts:
     metrics, benchmark = _statistics(inputs, frames, float(config.account.balance))
     funding = funding_object(output.settlements, output.payments) if config.funding else None
-    now, margin = dt.datetime.now(dt.UTC), inputs.margin.plan(config)
+    now, risk = dt.datetime.now(dt.UTC), _risk(config, inputs, output, trades)
     return Facts(
         run_id=run_name(config, config.digest(strategy.source_digest), now),
         config=config,
@@ -166,17 +166,22 @@ def _facts(
         settlements=len(output.payments),
         denied=Counter(denial.reason for denial in output.denials),
         filters=filter_ledger(output.sizing.rounded, output.sizing.capped, output.denials),
-        margin=margin_object(margin, inputs.klines.klines, config.account.leverage, output.liquidations),
+        margin=_margin(config, inputs, output),
         metrics=metrics,
         benchmark=benchmark,
         data=inputs.data(),
         crossings=find_crossings(inputs.klines.klines, inputs.time_range, trades, output.fills, output.payments),
-        risk=_risk(config, inputs, output, trades),
+        risk=risk,
         costs=_costs(config, inputs, output),
         funding=funding,
-        warnings=_warnings(config, inputs, output, frames["equity"], funding),
+        warnings=[*_warnings(config, inputs, output, frames["equity"], funding), *stop_warnings(risk)],
         created_ms=round(now.timestamp() * 1000),
     )
+
+
+def _margin(config: RunConfig, inputs: Inputs, output: EngineOutput) -> dict[str, Any]:
+    klines, leverage = inputs.klines.klines, config.account.leverage
+    return margin_object(inputs.margin.plan(config), klines, leverage, output.liquidations)
 
 
 def _costs(config: RunConfig, inputs: Inputs, output: EngineOutput) -> dict[str, Any]:
@@ -189,7 +194,13 @@ def _risk(config: RunConfig, inputs: Inputs, output: EngineOutput, trades: Seque
         return None
     taker, slippage = config.trading_fees().taker, config.execution_rules().slippage
     planned = Planned(taker=taker, slippage=slippage, tick=inputs.specs.specs.tick_size)
-    return audit_risk(trades, output.fills, output.sizing.asked, planned)
+    backing = Backing(
+        rules=inputs.margin.rules,
+        cross=config.margin.mode == "cross",
+        leverage=config.account.leverage,
+        fraction=config.sizing.fraction,
+    )
+    return audit_risk(trades, output.fills, output.sizing.asked, planned, backing if inputs.margin.reachable else None)
 
 
 def _check(check: SpecCheck) -> dict[str, Any]:

@@ -141,24 +141,32 @@ def _size_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, 
 
 
 def _risk_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, str]]:
-    # Reports of earlier versions have none.
-    risk, asset = summary.get("risk_audit"), summary["account"]["asset"]
+    # Reports of earlier versions have none, and know nothing of stops beyond the price of liquidation.
+    risk: Mapping[str, Any] | None = summary.get("risk_audit")
     if risk is None:
         return []
+    rows = [_stops_row(risk, summary["account"]["asset"])]
+    if beyond := risk.get("beyond_liquidation"):
+        note = f"beyond the price of liquidation; {risk['liquidated']['trades']:,} were liquidated"
+        rows.append((False, "stops that protect nothing", f"{beyond:,}", note))
+    return rows
+
+
+def _stops_row(risk: Mapping[str, Any], asset: str) -> tuple[bool | None, str, str, str]:
     stopped = f"{risk['stopped']:,} stops"
     if risk["unmatched"]:
         stopped += f" ({risk['unmatched']:,} more were built in parts)"
     if risk["worst"] is None:
-        return [(None, "risk at the stop", "none", stopped)]
-    # Reports of earlier versions have funding in what is over.
+        return None, "risk at the stop", "none", stopped
+    # Reports of earlier versions count funding.
     paid: Mapping[str, Any] = risk.get("with_funding") or {"over": 0}
     most = f"; with funding {paid['over']:,} did, {amount(paid['max_over'])} {asset} at most" if paid["over"] else ""
     if not risk["over"]:
-        return [(True, "risk at the stop", "kept", f"{stopped}, none lost more than was asked{most}")]
+        return True, "risk at the stop", "kept", f"{stopped}, none lost more than was asked{most}"
     worst = risk["worst"]
     parts = [f"{name} {amount(worst[name])}" for name in ("gap", "funding") if float(worst[name]) > 0]
     note = f"{risk['over']:,} of {stopped} lost more: {amount(worst['over'])} {asset} ({', '.join(parts)}){most}"
-    return [(False, "risk at the stop", percent(risk["max_over_share"], sign=True), note)]
+    return False, "risk at the stop", percent(risk["max_over_share"], sign=True), note
 
 
 def _ambiguity_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, str]]:

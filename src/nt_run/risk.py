@@ -5,16 +5,20 @@ both fees. It loses more where the market does not trade at the stop (a gap), wh
 it was sized at (the next open). Nothing else may add to it, and funding, which no stop can limit, is told beside it:
 
     realised − funding paid ≤ asked + gap
+
+A stop beyond the price of liquidation protects nothing: the exchange closes the position first. Such entries are
+counted, and so is what sized positions lost that were liquidated.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from nt_run.accounting import Trade
 from nt_run.execution import NO_SLIPPAGE, Slippage
-from nt_run.model import MS, Fill, Side, format_iso
+from nt_run.margin import MarginRules, liquidation_price
+from nt_run.model import LIQUIDATION, MS, Fill, Side, format_iso, format_time
 
 ZERO = Decimal(0)
 _ROUNDING = Decimal("2e-8")
@@ -46,6 +50,29 @@ class Planned:
     taker: Decimal
     tick: Decimal
     slippage: Slippage = NO_SLIPPAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backing:
+    """What stands behind a position: its margin of notional ÷ `leverage`, or with `cross` the equity it was sized by.
+
+    `fraction` is the share of that equity it was asked to risk.
+    """
+
+    rules: MarginRules
+    cross: bool
+    leverage: Decimal
+    fraction: Decimal
+
+    def liquidated_at(self, asked: AskedRisk) -> Decimal | None:
+        """Return the price at which an entry, filled at the price it was sized at, would be liquidated, if at any."""
+        wallet = asked.asked / self.fraction if self.cross else asked.quantity * asked.price / self.leverage
+        return liquidation_price(asked.side, asked.quantity, asked.price, wallet, self.rules)
+
+    def comes_first(self, asked: AskedRisk) -> bool:
+        """Return whether liquidation comes before the stop, or with it."""
+        price = self.liquidated_at(asked)
+        return price is not None and asked.side.sign * (price - asked.stop_price) >= 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +112,20 @@ class StoppedTrade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskAudit:
-    """All trades that ended at a stop, in time order; `unmatched` counts those built or closed in parts or unsized."""
+    """All trades that ended at a stop, in time order; `unmatched` counts those built or closed in parts or unsized.
+
+    `liquidated` is what each such trade that was liquidated lost beyond what was asked, funding aside, and
+    `unmatched_liquidated` counts the others. `beyond` are the entries, of those of `sized` such trades, whose stop
+    liquidation comes before.
+    """
 
     stopped: Sequence[StoppedTrade]
     unmatched: int
+    liquidated: Sequence[Decimal] = ()
+    unmatched_liquidated: int = 0
+    beyond: Sequence[AskedRisk] = ()
+    sized: int = 0
+    backing: Backing | None = None
 
     @property
     def worst(self) -> StoppedTrade | None:
@@ -97,7 +134,11 @@ class RiskAudit:
 
 
 def audit_risk(
-    trades: Sequence[Trade], fills: Sequence[Fill], asked: Sequence[AskedRisk], planned: Planned
+    trades: Sequence[Trade],
+    fills: Sequence[Fill],
+    asked: Sequence[AskedRisk],
+    planned: Planned,
+    backing: Backing | None = None,
 ) -> RiskAudit:
     """Return what the trades that ended at a stop were asked to risk, and what they lost.
 
@@ -107,22 +148,53 @@ def audit_risk(
         asked: What the sizer was asked, in time order; a trade belongs to the last answer before its entry if that
             was of its side and quantity.
         planned: What sizing expects at both ends.
+        backing: What stands behind a position; `None` where none could be liquidated.
     """
     stopped: list[StoppedTrade] = []
-    unmatched = done = 0
+    liquidated: list[Decimal] = []
+    whole: list[AskedRisk] = []
+    unmatched = {True: 0, False: 0}
+    done = 0
     for trade, entry, leave in _round_trips(trades, fills):
         while done < len(asked) and asked[done].time_ns <= trade.entry_time_ns:
             done += 1
-        if leave.order_type not in _STOPS:
-            continue
+        forced, stops = leave.order_type == LIQUIDATION, leave.order_type in _STOPS
         sized = asked[done - 1] if done else None
         if sized is None or trade.fills > 2 or (sized.side, sized.quantity) != (trade.side, trade.quantity):  # noqa: PLR2004 - one entry, one exit
-            unmatched += 1
+            unmatched[forced] += forced or stops
             continue
-        slipped = sum((fill.quantity * abs(fill.price - fill.reference) for fill in (entry, leave)), ZERO)
-        gap, over_by = _gap(sized, entry, leave, planned), _over_by(sized, entry, leave, planned)
-        stopped.append(StoppedTrade(trade=trade, asked=sized, gap=gap, slippage=slipped, over_by=over_by))
-    return RiskAudit(stopped=stopped, unmatched=unmatched)
+        whole.append(sized)
+        if forced:
+            liquidated.append(trade.funding - trade.pnl - sized.asked)
+        if stops:
+            stopped.append(_stopped(trade, sized, entry, leave, planned))
+    return RiskAudit(
+        stopped=stopped,
+        unmatched=unmatched[False],
+        liquidated=liquidated,
+        unmatched_liquidated=unmatched[True],
+        beyond=[] if backing is None else list(filter(backing.comes_first, whole)),
+        sized=len(whole),
+        backing=backing,
+    )
+
+
+def stop_warnings(audit: RiskAudit | None) -> list[str]:
+    """Return what a user is to be told of stops that liquidation comes before, if there are any."""
+    if audit is None or audit.backing is None or not audit.beyond:
+        return []
+    backing = audit.backing
+    first, leverage = audit.beyond[0], backing.leverage
+    for each in audit.beyond:
+        while leverage > 1 and replace(backing, leverage=leverage).comes_first(each):
+            leverage = (leverage - 1).to_integral_value(ROUND_CEILING)
+    keeps = "Less risk or a nearer stop" if backing.cross else f"--leverage {leverage:f} or less"
+    told = (
+        f"{len(audit.beyond):,} of {audit.sized:,} trades had their stop at or beyond the price of liquidation (first "
+        f"{format_time(first.time_ns // MS)} UTC: stop {first.stop_price:f}, liquidation near "
+        f"{backing.liquidated_at(first):.8g}): it is liquidated before its stop. {keeps} keeps stops in reach."
+    )
+    return [told]
 
 
 def risk_object(audit: RiskAudit) -> dict[str, Any]:
@@ -138,6 +210,13 @@ def risk_object(audit: RiskAudit) -> dict[str, Any]:
             "over": sum(each.over_with_funding > _ROUNDING for each in audit.stopped),
             "max_over": f"{max(each.over_with_funding for each in audit.stopped):.8f}" if audit.stopped else None,
         },
+        "liquidated": {
+            "trades": len(audit.liquidated),
+            "unmatched": audit.unmatched_liquidated,
+            "over": sum(over > _ROUNDING for over in audit.liquidated),
+            "max_over": f"{max(audit.liquidated):.8f}" if audit.liquidated else None,
+        },
+        "beyond_liquidation": len(audit.beyond),
         "max_unexplained": f"{max(each.unexplained for each in audit.stopped):.8f}" if audit.stopped else None,
         "worst": None if worst is None else _trade_object(worst),
     }
@@ -179,6 +258,12 @@ def _round_trips(trades: Sequence[Trade], fills: Sequence[Fill]) -> Iterator[tup
         if opened is None and after:
             opened = fill
         position = after
+
+
+def _stopped(trade: Trade, sized: AskedRisk, entry: Fill, leave: Fill, planned: Planned) -> StoppedTrade:
+    slipped = sum((fill.quantity * abs(fill.price - fill.reference) for fill in (entry, leave)), ZERO)
+    gap, over_by = _gap(sized, entry, leave, planned), _over_by(sized, entry, leave, planned)
+    return StoppedTrade(trade=trade, asked=sized, gap=gap, slippage=slipped, over_by=over_by)
 
 
 def _over_by(sized: AskedRisk, entry: Fill, leave: Fill, planned: Planned) -> dict[str, Decimal]:

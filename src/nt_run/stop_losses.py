@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from nt_run.model import LIQUIDATION
 from nt_run.replay import ReplayedTrade
 
 ZERO = Decimal(0)
@@ -18,6 +19,7 @@ _UNIT = Decimal("1e-8")
 """The engine rounds each event to it."""
 _WHOLE = 2
 """Fills of a position that was neither built nor closed in parts."""
+_NONE: Mapping[str, object] = {"over": 0, "max_over": None}
 STOPS = frozenset({"stop_market", "stop_limit", "trailing_stop_market", "trailing_stop_limit"})
 
 
@@ -38,15 +40,17 @@ class StopLoss:
     over_with_funding: Decimal
 
 
-def find_stop_losses(trades: Sequence[ReplayedTrade], rules: RiskRules) -> tuple[list[StopLoss], bool]:
-    """Return the stopped trades of one entry and one exit, and whether the balance each was sized by is known.
+def find_stop_losses(
+    trades: Sequence[ReplayedTrade], rules: RiskRules, ends: frozenset[str] = STOPS
+) -> tuple[list[StopLoss], bool]:
+    """Return the trades of one entry and one exit that one of `ends` ended, and whether it is known what each risked.
 
     It is not where a position was turned round at market: the sizer may have been asked before the first one closed.
     """
     found: list[StopLoss] = []
     balance, sure, before = rules.balance, True, None
     for trade in trades:
-        if trade.exit_type in STOPS and trade.fills == _WHOLE:
+        if trade.exit_type in ends and trade.fills == _WHOLE:
             asked = rules.fraction * (balance if rules.compound else rules.balance)
             over = -trade.pnl - asked
             found.append(StopLoss(over + trade.funding, over))
@@ -60,16 +64,34 @@ def check_stop_losses(
     risk: Mapping[str, Any], trades: Sequence[ReplayedTrade], rules: RiskRules
 ) -> Iterator[tuple[str, object, object]]:
     """Yield what of a report's risk audit is other than what the trades lost, as far as all of them were sized."""
-    found, sure = find_stop_losses(trades, rules)
-    if not found or not sure or risk["unmatched"] or len(found) != risk["stopped"]:
-        return
     slack = _SLACK + len(trades) * _UNIT
-    told: Mapping[str, Any] = risk.get("with_funding") or {}
-    parts = [("", [each.over for each in found], risk)] if told else []
-    parts += [("with_funding.", [each.over_with_funding for each in found], told or risk)]
-    for where, over, stated in parts:
-        if abs(max(over) - Decimal(stated["max_over"])) > slack:
-            yield f"{where}max_over", f"{max(over):.8f}", stated["max_over"]
-        least, most = sum(each > slack for each in over), sum(each > -slack for each in over)
-        if not least <= stated["over"] <= most:
-            yield f"{where}over", least if least == most else f"{least} … {most}", stated["over"]
+    found, sure = find_stop_losses(trades, rules)
+    if found and sure and not risk["unmatched"] and len(found) == risk["stopped"]:
+        told: Mapping[str, Any] = risk.get("with_funding") or {}
+        parts = [("", [each.over for each in found], risk)] if told else []
+        for where, over, stated in [
+            *parts,
+            ("with_funding.", [each.over_with_funding for each in found], told or risk),
+        ]:
+            yield from _compare(where, over, stated, slack)
+    forced: Mapping[str, Any] | None = risk.get("liquidated")  # reports of earlier versions have none
+    if forced is None:
+        return
+    ended = sum(trade.exit_type == LIQUIDATION for trade in trades)
+    if ended != forced["trades"] + forced["unmatched"]:
+        yield "liquidated.trades and unmatched", ended, forced["trades"] + forced["unmatched"]
+    found, sure = find_stop_losses(trades, rules, frozenset({LIQUIDATION}))
+    if not forced["trades"]:
+        yield from ((f"liquidated.{name}", ours, forced[name]) for name, ours in _NONE.items() if forced[name] != ours)
+    elif sure and not forced["unmatched"] and len(found) == forced["trades"]:
+        yield from _compare("liquidated.", [each.over for each in found], forced, slack)
+
+
+def _compare(
+    where: str, over: Sequence[Decimal], stated: Mapping[str, Any], slack: Decimal
+) -> Iterator[tuple[str, object, object]]:
+    if abs(max(over) - Decimal(stated["max_over"])) > slack:
+        yield f"{where}max_over", f"{max(over):.8f}", stated["max_over"]
+    least, most = sum(each > slack for each in over), sum(each > -slack for each in over)
+    if not least <= stated["over"] <= most:
+        yield f"{where}over", least if least == most else f"{least} … {most}", stated["over"]
