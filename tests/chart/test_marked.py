@@ -275,7 +275,10 @@ def test_every_sign_of_captions_and_help_is_in_the_bundled_font(data: ChartData)
     crowd = Crowd(marked.fills, marked.trades)
     sights = [crowd.between(0, 180, size) for size in ((2000, 400), (15, 400))]
     marks = [legend(marked, (0, 180), sight, {0, 1, 2}) for sight in sights]
-    texts = [text for each in marks for text in captions.price_caption(marked, 100, each, level="1m", detailed=True)]
+    level = marked.bars.pyramid().level(5)
+    texts = [
+        text for each in marks for row in (100, None) for text in captions.price_caption(marked, row, each, level=level)
+    ]
     texts += sum((keys.TRADES, *keys.HELP), ())
     courses = compare([make_run(make_klines(50), trades=1)]).courses
     texts.append(captions.courses_caption(courses, [theme.TEXT] * len(courses), 3))

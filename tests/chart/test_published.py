@@ -52,9 +52,10 @@ def test_own_lines_take_the_place_of_the_usual_ones_and_own_panes_do_not() -> No
     assert [pane.name for pane in beside.own_panes] == ["Mood"]
     over = chart_data(published(run, price__upper=[1.0, 2.0, None]))
     assert over.overlays is None
-    assert "upper 2.0" in price_caption(over, 1, level="1m", detailed=True)[1]
-    assert "EMA" not in price_caption(over, 1, level="1m", detailed=True)[1]
-    assert "the strategy's lines are hidden at 4h" in price_caption(over, 1, level="4h", detailed=False)[1]
+    candles = over.bars.pyramid()
+    assert "upper 2.0" in price_caption(over, 1, level=candles.level(1))[1]
+    assert "EMA" not in price_caption(over, 1, level=candles.level(1))[1]
+    assert "the strategy's lines are hidden at 4h" in price_caption(over, 1, level=candles.level(240))[1]
     assert "upper –" in plot_caption(over.plots[0], 2)
 
 
@@ -107,7 +108,7 @@ def test_each_position_has_the_price_at_which_it_would_have_been_liquidated(mode
     assert lines.start.tolist() == data.trades.entry_slot.tolist()
     # The second trade is open: up to the last bar.
     assert lines.end.tolist() == [data.trades.exit_slot[0], 39]
-    text = price_caption(data, int(data.trades.exit_slot[0]), level="1m", detailed=True, trade=1)[-1]
+    text = price_caption(data, int(data.trades.exit_slot[0]), level=data.bars.pyramid().level(1), trade=1)[-1]
     assert f"liquidation at {expected[0]:,.1f}" in text
     sight = Crowd(data.fills, data.trades).between(0, 39, (1000, 400))
     marks = legend(data, (0, 39), sight, {LIQUIDATION})

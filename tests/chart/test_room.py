@@ -88,7 +88,7 @@ def test_a_low_pane_has_one_line_of_text(falling: Run, shoot: Shoot) -> None:
     data: ChartData = chart_data(falling)
     stage = shoot(RunStage(data, (640, 400)), (640, 400))
     text = stage.captions[0].toPlainText().replace("\xa0", " ")
-    assert text.startswith("1m")
+    assert text.startswith("5m candle")
     assert "\n" not in text
     asked = shoot(RunStage(data, (640, 400), Focus(trade=30)), (640, 400))
     text = asked.captions[0].toPlainText()

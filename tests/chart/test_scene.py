@@ -330,3 +330,33 @@ def test_averages_are_hidden_over_candles_as_long_as_half_their_periods(shoot: A
         assert (shot.stage.candles.level.factor < 10) == is_shown
         assert (shot.count(theme.FAST) > 100) == is_shown
         assert (f"hidden at {shot.stage.candles.level.name}" in shot.stage.captions[0].toPlainText()) != is_shown
+
+
+def test_a_place_without_a_bar_has_no_prices(shoot: Any) -> None:
+    klines = make_klines(240)
+    frame = klines.frame.with_row_index("row").filter(~pl.col("row").is_between(150, 179)).drop("row")
+    data = chart_data(make_run(replace(klines, frame=frame), trades=2))
+    stage = shoot(data).stage
+    point = stage.plots[-1].crosshair.infos[0]
+    told = {}
+    for slot in (149, 160, 180):
+        point(slot, 0.0, "", "")
+        told[slot] = [caption.toPlainText().replace("\xa0", " ") for caption in stage.captions]
+    assert f"C {data.bars.close[149]:,.1f}" in told[149][0]
+    assert f"C {data.bars.close[150]:,.1f}" in told[180][0]
+    assert told[160][0].startswith("1m  no bar")
+    assert "EMA" not in told[160][0]
+    assert not any(told[160][1:])
+
+
+def test_a_hole_inside_of_a_candle_belongs_to_it_and_the_candle_is_what_is_told_of(shoot: Any) -> None:
+    klines = make_klines(3000)
+    # 14:01 and 14:02, in the candle of 15 minutes from 14:00.
+    frame = klines.frame.with_row_index("row").filter(~pl.col("row").is_between(841, 842)).drop("row")
+    data = chart_data(make_run(replace(klines, frame=frame), trades=2))
+    stage = shoot(data).stage
+    stage.plots[-1].crosshair.infos[0](841, 0.0, "", "")
+    text = stage.captions[0].toPlainText().replace("\xa0", " ")
+    bars, rows = data.bars, slice(840, 853)
+    assert text.startswith(f"15m candle  O {bars.open[840]:,.1f} H {bars.high[rows].max():,.1f} ")
+    assert f"L {bars.low[rows].min():,.1f} C {bars.close[852]:,.1f}" in text

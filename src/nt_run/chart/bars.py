@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from nt_run.chart.levels import Pyramid
 from nt_run.klines import bar_numbers
 from nt_run.model import Interval
 
@@ -37,6 +38,11 @@ class Bars:
     def slots(self) -> int:
         """How many places the time axis has: bars and holes."""
         return int(self.slot[-1]) + 1
+
+    def pyramid(self) -> Pyramid:
+        """Return the candles of every length that can be drawn of the bars; a volume that is not known is none."""
+        ohlcv = (self.open, self.high, self.low, self.close, np.nan_to_num(self.volume))
+        return Pyramid(self.open_ms, ohlcv, self.interval.name)
 
     def time_ms(self, slot: float) -> int:
         """Return when the bar at `slot` opens, in milliseconds; works for holes and beyond the ends too."""

@@ -10,6 +10,7 @@ import numpy as np
 from nt_run.chart import theme
 from nt_run.chart.compare import Course
 from nt_run.chart.legend import Entry
+from nt_run.chart.levels import Level
 from nt_run.chart.published import PlotPane
 from nt_run.chart.view import ChartData
 
@@ -20,28 +21,23 @@ _WIDE_GAP = " &nbsp; &nbsp; &nbsp; "
 
 
 def price_caption(
-    data: ChartData, row: int, marks: Sequence[Entry] = (), *, level: str, detailed: bool, trade: int | None = None
+    data: ChartData, row: int | None, marks: Sequence[Entry] = (), *, level: Level, trade: int | None = None
 ) -> list[str]:
-    """Return the parts of the price pane's caption: the bar, the averages and bands, the legend, the trade at the bar.
+    """Return the parts of the price pane's caption: candle, averages and bands, the legend, the trade at the bar.
 
     What there is nothing to tell of is an empty text.
 
     Args:
         data: The chart.
-        row: The bar.
+        row: The bar, `None` where there is none.
         marks: The legend.
-        level: Name of the candles drawn, such as `5m`.
-        detailed: Whether averages and bands are drawn at this level.
+        level: The candles drawn.
         trade: The trade one has asked for, told as long as the bar is one of its own.
     """
-    lines = _overlay_line(data, row)
-    if not detailed:
-        what = "averages and bands" if data.price_plot is None else "the strategy's lines"
-        lines = ink(f"{what} are hidden at {level}", theme.DIM)
-    number = _trade_at(data, row, trade)
+    number = None if row is None else _trade_at(data, row, trade)
     return [
-        _bar_line(data, row, level),
-        lines,
+        f"{ink(level.name, theme.TEXT)}&nbsp; {ink('no bar', theme.DIM)}" if row is None else _candle(data, level, row),
+        _overlay_line(data, level, row),
         _GAP.join(ink(entry.text, entry.name) for entry in marks),
         "" if number is None else trade_line(data, number),
     ]
@@ -104,34 +100,39 @@ def courses_caption(courses: Sequence[Course], colours: Sequence[str], row: int)
     return f"<table cellspacing='0' cellpadding='0'><tr><td></td>{heads}</tr>{''.join(rows)}</table>"
 
 
-def _bar_line(data: ChartData, row: int, level: str) -> str:
-    bars, decimals = data.bars, data.price_decimals
-    name = theme.RISE if bars.close[row] >= bars.open[row] else theme.FALL
-    prices = zip("OHLC", (bars.open, bars.high, bars.low, bars.close), strict=True)
-    # The numbers are of one bar of the run, also where a candle is drawn of several.
-    interval = str(bars.interval)
-    parts = [
-        ink(interval, theme.TEXT) + ("" if level == interval else ink(f" in {level} candles", theme.DIM)) + "&nbsp;"
-    ]
-    parts += [f"{ink(letter, theme.DIM)} {ink(f'{values[row]:,.{decimals}f}', name)}" for letter, values in prices]
-    if bars.open[row]:
-        parts.append(ink(f"{bars.close[row] / bars.open[row] - 1:+.2%}", name))
-    parts.append(f"&nbsp;{ink('Vol', theme.DIM)} {ink(f'{bars.volume[row]:,.{data.quantity_decimals}f}', name)}")
+def _candle(data: ChartData, level: Level, row: int) -> str:
+    decimals, place = data.price_decimals, level.place(row)
+    opened, closed = float(level.open[place]), float(level.close[place])
+    name = theme.RISE if closed >= opened else theme.FALL
+    prices = zip("OHLC", (opened, level.high[place], level.low[place], closed), strict=True)
+    parts = [ink(level.name, theme.TEXT) + ("" if level.factor == 1 else ink(" candle", theme.DIM)) + "&nbsp;"]
+    parts += [f"{ink(letter, theme.DIM)} {ink(f'{value:,.{decimals}f}', name)}" for letter, value in prices]
+    if opened:
+        parts.append(ink(f"{closed / opened - 1:+.2%}", name))
+    parts.append(f"&nbsp;{ink('Vol', theme.DIM)} {ink(f'{level.volume[place]:,.{data.quantity_decimals}f}', name)}")
     return " ".join(parts)
 
 
-def _overlay_line(data: ChartData, row: int) -> str:
+def _overlay_line(data: ChartData, level: Level, row: int | None) -> str:
     lines, decimals, published = data.overlays, data.price_decimals, data.price_plot
+    if lines is None and published is None:
+        return ""
+    if level.factor >= theme.DETAIL_FACTOR:
+        what = "the strategy's lines" if lines is None else "averages and bands"
+        return ink(f"{what} are hidden at {level.name}", theme.DIM)
+    if row is None:
+        return ""
+    # Over longer candles the values are of one bar of the run.
+    of = "" if level.factor == 1 else _GAP + ink(f"of {data.bars.interval} bars", theme.DIM)
     if lines is None:
-        return "" if published is None else plot_caption(published, row)
+        return "" if published is None else plot_caption(published, row) + of
     edges = f"{_number(lines.bands.lower[row], decimals)} – {_number(lines.bands.upper[row], decimals)}"
-    return _GAP.join(
-        (
-            ink(f"EMA {lines.fast_period} {_number(lines.fast[row], decimals)}", theme.FAST),
-            ink(f"EMA {lines.slow_period} {_number(lines.slow[row], decimals)}", theme.SLOW),
-            ink(f"BB (20, 2) {edges}", theme.BANDS),
-        )
+    parts = (
+        ink(f"EMA {lines.fast_period} {_number(lines.fast[row], decimals)}", theme.FAST),
+        ink(f"EMA {lines.slow_period} {_number(lines.slow[row], decimals)}", theme.SLOW),
+        ink(f"BB (20, 2) {edges}", theme.BANDS),
     )
+    return _GAP.join(parts) + of
 
 
 def _trade_at(data: ChartData, row: int, wanted: int | None) -> int | None:

@@ -49,6 +49,10 @@ class Level:
     close: Floats
     volume: Floats
 
+    def place(self, row: int) -> int:
+        """Return the place of the candle the bar in a row belongs to."""
+        return int(np.searchsorted(self.first, row, side="right")) - 1
+
 
 class Pyramid:
     """Candles of every useful length, aligned to the clock (weeks to Mondays), each built when first asked for.

@@ -1,5 +1,6 @@
 """One run on the stage: candles with volume, averages, bands and trades; position, equity, drawdown, funding."""
 
+import math
 from typing import override
 
 import numpy as np
@@ -13,7 +14,7 @@ from nt_run.chart.header import Heading
 from nt_run.chart.items import VOLUME, Band, Candles, Curve, Overlay, Pane, Stroke, View
 from nt_run.chart.lane import Lane
 from nt_run.chart.legend import legend
-from nt_run.chart.levels import Floats, Pyramid
+from nt_run.chart.levels import Floats, Level
 from nt_run.chart.marks import Marks
 from nt_run.chart.panes import add_line, pane_specs
 from nt_run.chart.plates import EDGES_PX, LINE_PX, around, text_width
@@ -44,7 +45,7 @@ class RunStage(Stage):
     def __init__(self, data: ChartData, size: tuple[int, int], focus: Focus | None = None) -> None:
         self.data = data
         self.has_trades = len(data.trades.entry_slot) > 0
-        self.pyramid = _pyramid(data)
+        self.pyramid = data.bars.pyramid()
         self.trade: int | None = None
         heading = Heading(data.title, data.subtitle, data.stats, demo=data.demo)
         super().__init__(heading, data.bars, pane_specs(data), size)
@@ -73,26 +74,34 @@ class RunStage(Stage):
             self.show_trade(number)
 
     @override
-    def told(self, place: int, row: int) -> str:
+    def row_at(self, slot: float) -> int | None:
+        row, level = self.bars.row(slot), self._level(self.panes[0].view())
+        # A hole inside of a candle is covered by it.
+        last = level.last[level.place(row)]
+        return row if self.bars.slot[last] >= math.floor(slot) else None
+
+    @override
+    def told(self, place: int, row: int | None) -> str:
         view = self.panes[0].view()
-        if self.panes[place] is self._equity:
+        if row is not None and self.panes[place] is self._equity:
             marked = len(self._diamonds.between(view.left, view.right)) > 0
             return captions.equity_caption(self.data, row, marked=marked)
         return super().told(place, row) if place else self._price_told(view, row)
 
-    def _price_told(self, view: View, row: int) -> str:
+    def _level(self, view: View) -> Level:
+        return self.pyramid.level(self.pyramid.pick(view.right - view.left, view.width_px))
+
+    def _price_told(self, view: View, row: int | None) -> str:
         parts = self._price_parts(view, row)
         if _is_low(view) and self.trade is None:
             # Its only line is for the bar, but for a trade one has asked for.
             parts[3] = ""
         return "<br>".join(captions.lay_out(parts, view.width_px - _PLATE_PX, text_width, low=_is_low(view)))
 
-    def _price_parts(self, view: View, row: int) -> list[str]:
-        factor = self.pyramid.pick(view.right - view.left, view.width_px)
-        level, detailed = self.pyramid.level(factor).name, factor < theme.DETAIL_FACTOR
+    def _price_parts(self, view: View, row: int | None) -> list[str]:
         sight = self.crowd.between(view.left, view.right, view.size_px)
         marks = legend(self.data, (view.left, view.right), sight, self._rails.kinds(view.left, view.right))
-        return captions.price_caption(self.data, row, marks, level=level, detailed=detailed, trade=self.trade)
+        return captions.price_caption(self.data, row, marks, level=self._level(view), trade=self.trade)
 
     @override
     def room(self, place: int, first: int, last: int) -> tuple[float, float]:
@@ -201,9 +210,3 @@ def _stretched(low: float, high: float, share: float, *values: Floats) -> tuple[
 
 def _is_low(view: View) -> bool:
     return view.height_px < theme.LOW_PX
-
-
-def _pyramid(data: ChartData) -> Pyramid:
-    bars = data.bars
-    ohlcv = (bars.open, bars.high, bars.low, bars.close, np.nan_to_num(bars.volume))
-    return Pyramid(bars.open_ms, ohlcv, bars.interval.name)

@@ -1,5 +1,6 @@
 """The scene: finplot's window with its linked panes, crosshair and captions; what is in the panes, subclasses say."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -46,7 +47,7 @@ class Stage:
         self._tags = [Tag(plot, "right", theme.TAG, theme.TEXT) for plot in self.plots]
         self._time_tag = Tag(self.plots[-1], "bottom", theme.TAG, theme.TEXT)
         self._link_crosshair()
-        self._row = len(bars.slot) - 1
+        self._row: int | None = len(bars.slot) - 1
         # In place before the first paint, which tells the captions the level of the candles.
         fplt.refresh()
         for plot in self.plots:
@@ -70,8 +71,8 @@ class Stage:
     def step_trade(self, step: int) -> None:
         """Go to the next (1) or previous (−1) trade, where there are trades."""
 
-    def caption(self, row: int) -> None:
-        """Let every pane tell of the bar in `row`."""
+    def caption(self, row: int | None) -> None:
+        """Let every pane tell of the bar in `row`, or that there is none."""
         self._row = row
         for place, plate in enumerate(self.captions):
             plate.say(self.told(place, row))
@@ -80,10 +81,15 @@ class Stage:
                 # What hangs low at the left leaves the upper corner free.
                 plate.stand(below=not self.specs[place].lows[view.start] < (view.bottom + view.top) / 2)
 
-    def told(self, place: int, row: int) -> str:
+    def told(self, place: int, row: int | None) -> str:
         """Return what the pane at `place` says of a bar, as rich text."""
         caption = self.specs[place].caption
-        return "" if caption is None else caption(row)
+        return "" if caption is None or row is None else caption(row)
+
+    def row_at(self, slot: float) -> int | None:
+        """Return the row of the bar at a place, `None` in a hole."""
+        row = self.bars.row(slot)
+        return row if self.bars.slot[row] >= math.floor(slot) else None
 
     def room(self, place: int, first: int, last: int) -> tuple[float, float]:
         """Return the room below and above the values of a pane, as shares of the height they take.
@@ -104,7 +110,26 @@ class Stage:
         last = self.bars.slots - 0.5
         right = last + theme.RIGHT_MARGIN if span.right >= last else span.right
         self.plots[0].vb.update_y_zoom(span.left, right)
-        self.caption(self.bars.row(min(right, last) - 0.5))
+        self.unstretch()
+        self.rest()
+
+    def unstretch(self) -> None:
+        """Give every pane the height that belongs to what it shows, however it was stretched by hand."""
+        for plot in self.plots:
+            plot.vb.v_zoom_scale = 1.0
+            plot.vb.update_y_zoom()
+
+    def rest(self) -> None:
+        """Put the crosshair away until the mouse moves again, and tell of the last bar that is shown."""
+        for plot in self.plots:
+            cross = plot.crosshair
+            cross.vline.hide()
+            cross.hline.hide()
+            # The same place counts as another one.
+            cross.clamp_x = math.nan
+        for tag in (*self._tags, self._time_tag):
+            tag.hide()
+        self.caption(self.bars.row(min(self.visible().right, self.bars.slots - 0.5) - 0.5))
 
     def visible(self) -> Span:
         """Return the stretch of the time axis that is shown."""
@@ -136,7 +161,7 @@ class Stage:
             if place == len(self.specs) - 1:
                 moment = format_time(self.bars.time_ms(x))
                 self._time_tag.show_at(x, f"{moment} UTC")
-                self.caption(self.bars.row(x))
+                self.caption(self.row_at(x))
             return "", ""
 
         return follow
