@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,11 @@ class Telling(showing.RunStage):
     def caption(self, row):
         super().caption(row)
         left, right = self.visible()
-        print(self.trade or 0, left, right, flush=True)
+        box = self.plots[-1].sceneBoundingRect()
+        heights = [plot.vb.viewRect().height() for plot in self.plots]
+        pointed = [plot.crosshair.vline.isVisible() for plot in self.plots]
+        edges = round(box.right()), round(box.bottom())
+        print(self.trade or 0, left, right, *edges, heights[0], sum(pointed), flush=True)
 showing.RunStage = Telling
 run = make_run(make_klines(3000), 40)
 scene.show_window({subject})
@@ -35,8 +40,8 @@ ONE, SEVERAL = "chart_data(run)", "compare([run, make_run(make_klines(2000, seed
 PATIENCE = 60
 
 
-@pytest.fixture(scope="module")
-def display() -> Generator[str]:
+@contextmanager
+def x_server(screen: str) -> Generator[str]:
     """Start an X server of our own; without one, skip, or fail where it was promised."""
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing and os.environ.get("NT_RUN_REQUIRE_DISPLAY") == "1":
@@ -45,7 +50,7 @@ def display() -> Generator[str]:
         pytest.skip(f"no {' and '.join(missing)}")
     reader, writer = os.pipe()
     # Without -noreset the server starts anew, and turns others away, whenever its last client leaves: xdotool, often.
-    command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1700x1000x24", "-nolisten", "tcp", "-noreset"]
+    command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", f"{screen}x24", "-nolisten", "tcp", "-noreset"]
     server = subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL)
     os.close(writer)
     with os.fdopen(reader) as number:
@@ -55,13 +60,23 @@ def display() -> Generator[str]:
     server.wait()
 
 
+@pytest.fixture(scope="module")
+def display() -> Generator[str]:
+    with x_server("1700x1000") as name:
+        yield name
+
+
 class Window:
-    """A chart in a process of its own, which tells what it shows: trade, left and right end in slots."""
+    """A chart in a process of its own, which tells what it shows.
+
+    That is the trade, left and right end in slots, right and bottom end of the lowest pane in pixels, the height of the
+    prices that are seen, and how many panes have a crosshair.
+    """
 
     def __init__(self, display: str, subject: str = ONE) -> None:
-        tests = str(Path(__file__).parents[1])
+        paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.env = {name: value for name, value in os.environ.items() if name != "QT_QPA_PLATFORM"}
-        self.env |= {"DISPLAY": display, "PYTHONPATH": tests}
+        self.env |= {"DISPLAY": display, "PYTHONPATH": os.pathsep.join(paths)}
         command = [sys.executable, "-W", "error", "-c", SHOW.format(subject=subject)]
         self.process = subprocess.Popen(
             command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -80,20 +95,35 @@ class Window:
             self.drive("windowfocus", self.id, "key", key)
 
     def wait_until(self, shows: Callable[[int, float, float], bool]) -> tuple[int, float, float]:
-        """Return what is shown as soon as it is what one waits for."""
-        trade, left, right = 0, 0.0, 0.0
+        """Return which trade is shown, and from where to where, as soon as it is what one waits for."""
+        trade, left, right, *_ = self.wait_for(lambda trade, left, right, *_: shows(int(trade), left, right))
+        return int(trade), left, right
+
+    def wait_for(self, shows: Callable[..., bool]) -> list[float]:
+        """Return everything it tells as soon as it is what one waits for."""
+        told: list[float] = []
         for _ in range(PATIENCE * 20):
-            trade, left, right = (float(text) for text in self.told[-1].split())
-            if shows(int(trade), left, right):
-                return int(trade), left, right
+            told = [float(text) for text in self.told[-1].split()]
+            if shows(*told):
+                return told
             time.sleep(0.05)
-        pytest.fail(f"the window shows trade {trade}, {left} to {right}")
+        pytest.fail(f"the window tells {told}")
 
     def end(self) -> tuple[int, str, str]:
         code = self.process.wait(timeout=PATIENCE)
         self.listener.join()
         stderr = self.process.stderr
         return code, self.told[-1], stderr.read() if stderr is not None else ""
+
+    def clear(self) -> None:
+        """End it, if it has not ended by itself."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.listener.join()
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
 
     def _listen(self) -> None:
         for line in self.process.stdout or ():
@@ -111,28 +141,19 @@ class Window:
         pytest.fail(f"no window appeared: {self.process.communicate()[1]}")
 
 
-@pytest.fixture
-def open_window(display: str) -> Generator[Callable[..., Window]]:
-    opened: list[Window] = []
-
-    def open_one(subject: str = ONE) -> Window:
-        opened.append(Window(display, subject))
-        return opened[-1]
-
-    yield open_one
-    for shown in opened:
-        if shown.process.poll() is None:
-            shown.process.kill()
-        shown.process.wait()
-        shown.listener.join()
-        for stream in (shown.process.stdout, shown.process.stderr):
-            if stream is not None:
-                stream.close()
+@contextmanager
+def shown(display: str, subject: str = ONE) -> Generator[Window]:
+    window = Window(display, subject)
+    try:
+        yield window
+    finally:
+        window.clear()
 
 
 @pytest.fixture
-def window(open_window: Callable[..., Window]) -> Window:
-    return open_window()
+def window(display: str) -> Generator[Window]:
+    with shown(display) as opened:
+        yield opened
 
 
 def test_zooming_panning_and_pointing_work_and_escape_closes_the_window(window: Window) -> None:
@@ -171,6 +192,58 @@ def test_keys_go_from_trade_to_trade_and_along_the_run(window: Window) -> None:
     assert window.end() == (0, "returned", "")
 
 
+def test_the_panes_share_the_height_of_the_window_whatever_it_becomes(window: Window) -> None:
+    # 4 pixels on the right and 2 below are the window's own.
+    for width, height in ((1600, 900), (1200, 800), (700, 500), (1500, 950)):
+        window.drive("windowsize", window.id, f"{width}", f"{height}")
+        window.wait_for(lambda *told, x=width - 4, y=height - 2: told[3:5] == (x, y))
+    window.press("q")
+    assert window.end() == (0, "returned", "")
+
+
+def test_a_window_is_no_larger_than_the_screen() -> None:
+    with x_server("1024x700") as small, shown(small) as window:
+        shape = window.drive("getwindowgeometry", "--shell", window.id).split()
+        # The frame, where there is one, has 40 pixels.
+        assert {"X=0", "Y=0", "WIDTH=1024", "HEIGHT=660"} <= set(shape)
+
+
+def test_a_double_click_and_zero_undo_what_was_stretched(window: Window) -> None:
+    window.drive("mousemove", "800", "300")
+    before = window.wait_for(lambda *told: told[6] == 5)[5]
+    for undo in (("click", "--repeat", "2", "--delay", "50", "1"), ("key", "0")):
+        window.drive("keydown", "Control_L", "click", "4", "click", "4", "keyup", "Control_L")
+        window.drive("mousemove_relative", "3", "0")
+        window.wait_for(lambda *told: told[5] < 0.9 * before)
+        window.drive("windowfocus", window.id, *undo)
+        window.drive("mousemove_relative", "3", "0")
+        window.wait_for(lambda *told: told[5] == pytest.approx(before, rel=0.05))
+    window.press("q")
+    assert window.end() == (0, "returned", "")
+
+
+def test_the_crosshair_goes_away_when_a_key_moves_the_chart_and_comes_back_with_the_mouse(window: Window) -> None:
+    for x, key in ((800, "n"), (700, "Home"), (600, "plus"), (500, "0")):
+        window.drive("mousemove", f"{x}", "300")
+        window.wait_for(lambda *told: told[6] == 5)
+        window.press(key)
+        window.wait_for(lambda *told: told[6] == 0)
+    window.press("q")
+    assert window.end() == (0, "returned", "")
+
+
+def test_keys_of_finplot_that_turn_or_hide_panes_do_nothing(window: Window) -> None:
+    window.drive("mousemove", "800", "300")
+    before = window.wait_for(lambda *told: told[6] == 5)
+    window.press("i", "f", "g")
+    window.drive("mousemove", "803", "300")
+    window.press("n")
+    after = window.wait_for(lambda trade, *_: trade == 1)
+    assert after[3:5] == before[3:5]
+    window.press("q")
+    assert window.end() == (0, "returned", "")
+
+
 def test_escape_closes_the_help_before_it_closes_the_window(window: Window) -> None:
     window.press("question", "Escape")
     window.press("n")
@@ -179,14 +252,12 @@ def test_escape_closes_the_help_before_it_closes_the_window(window: Window) -> N
     assert window.end() == (0, "returned", "")
 
 
-def test_several_runs_are_shown_in_a_window_that_has_no_trades_to_step_through(
-    open_window: Callable[..., Window],
-) -> None:
-    window = open_window(SEVERAL)
-    assert "2 runs" in window.drive("getwindowname", window.id)
-    window.drive("mousemove", "600", "350", "click", "4")
-    window.press("n", "plus", "End", "question", "question", "q")
-    assert window.end() == (0, "returned", "")
+def test_several_runs_are_shown_in_a_window_that_has_no_trades_to_step_through(display: str) -> None:
+    with shown(display, SEVERAL) as window:
+        assert "2 runs" in window.drive("getwindowname", window.id)
+        window.drive("mousemove", "600", "350", "click", "4")
+        window.press("n", "plus", "End", "question", "question", "q")
+        assert window.end() == (0, "returned", "")
 
 
 def test_ctrl_c_closes_the_window_and_ends_cleanly(window: Window) -> None:

@@ -19,9 +19,8 @@ HELP = (
     ("+  −", "closer and further, as the wheel does"),
     ("0", "the whole run"),
     ("drag", "move; with the right button: zoom into a box"),
-    ("Ctrl wheel", "stretch prices"),
+    ("Ctrl wheel", "stretch values; a double click undoes it"),
     ("Ctrl drag", "draw a line; Delete removes it"),
-    ("i", "upside down"),
     ("?", "this help"),
     ("q  Esc", "close"),
 )
@@ -32,6 +31,8 @@ _LITTLE, _WINDOW = 15, 90
 _ALL = 1e10
 
 _Key = QtCore.Qt.Key
+_DRAWING = frozenset((_Key.Key_Delete, _Key.Key_Backspace, _Key.Key_Return, _Key.Key_Enter, _Key.Key_Space))
+"""Keys finplot has for lines drawn by hand. Its others, such as turning panes upside down, are for panes it made."""
 
 
 class Help(QtWidgets.QGraphicsTextItem):
@@ -79,16 +80,15 @@ class Keys:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._help = Help(stage.window, has_trades=stage.has_trades)
-        pan = stage.plots[0].vb.pan_x
         self._actions: dict[int, Callable[[], object]] = {
             _Key.Key_N: lambda: stage.step_trade(1),
             _Key.Key_P: lambda: stage.step_trade(-1),
-            _Key.Key_Left: lambda: pan(percent=-_LITTLE),
-            _Key.Key_Right: lambda: pan(percent=_LITTLE),
-            _Key.Key_PageUp: lambda: pan(percent=-_WINDOW),
-            _Key.Key_PageDown: lambda: pan(percent=_WINDOW),
-            _Key.Key_Home: lambda: pan(steps=-_ALL),
-            _Key.Key_End: lambda: pan(steps=_ALL),
+            _Key.Key_Left: lambda: self._pan(percent=-_LITTLE),
+            _Key.Key_Right: lambda: self._pan(percent=_LITTLE),
+            _Key.Key_PageUp: lambda: self._pan(percent=-_WINDOW),
+            _Key.Key_PageDown: lambda: self._pan(percent=_WINDOW),
+            _Key.Key_Home: lambda: self._pan(steps=-_ALL),
+            _Key.Key_End: lambda: self._pan(steps=_ALL),
             **dict.fromkeys((_Key.Key_Plus, _Key.Key_Equal, _Key.Key_Up), lambda: self._zoom(_CLOSER)),
             **dict.fromkeys((_Key.Key_Minus, _Key.Key_Underscore, _Key.Key_Down), lambda: self._zoom(1 / _CLOSER)),
             _Key.Key_0: lambda: stage.look_at(whole_span(stage.bars)),
@@ -97,14 +97,18 @@ class Keys:
         }
 
     def __call__(self, event: QtGui.QKeyEvent) -> bool:
-        """Do what the key of an event stands for."""
+        """Do what the key of an event stands for; those that stand for nothing are ours, too."""
         held = event.modifiers() & ~(
             QtCore.Qt.KeyboardModifier.ShiftModifier | QtCore.Qt.KeyboardModifier.KeypadModifier
         )
         action = None if held else self._actions.get(event.key())
         if action is not None:
             action()
-        return action is not None
+        return event.key() not in _DRAWING
+
+    def _pan(self, **distance: float) -> None:
+        self._stage.plots[0].vb.pan_x(**distance)
+        self._stage.rest()
 
     def _zoom(self, factor: float) -> None:
         box = self._stage.plots[0].vb
@@ -113,6 +117,7 @@ class Keys:
         at_end = rect.right() >= self._stage.bars.slots - 0.5
         centre = rect.right() if at_end else rect.center().x()
         box.zoom_rect(rect, factor, pg.Point(centre, 0))
+        self._stage.rest()
 
     def _leave(self) -> None:
         if self._help.isVisible():

@@ -12,12 +12,14 @@ from nt_run.chart.compare import Comparison
 from nt_run.chart.compare_stage import CompareStage
 from nt_run.chart.focus import Focus
 from nt_run.chart.keys import Keys
-from nt_run.chart.qt import colour, fplt
+from nt_run.chart.qt import application, colour, fplt
 from nt_run.chart.run_stage import RunStage
 from nt_run.chart.stage import Stage
 from nt_run.chart.view import ChartData
 
 WINDOW_SIZE = (1600, 900)
+_FRAME_PX = 40
+"""What the frame of a window with its title takes of the height of a screen."""
 _HINT = "?  keys"
 _SIGNAL_MS = 200
 """How often Python gets a turn in Qt's loop, to notice Ctrl-C."""
@@ -36,9 +38,10 @@ def build(subject: ChartData | Comparison, size: tuple[int, int], focus: Focus |
 
 def show(subject: ChartData | Comparison, focus: Focus | None) -> None:
     """Open the scene in a window and return when it is closed; Ctrl-C in the terminal closes it."""
-    with staged(build(subject, WINDOW_SIZE, focus)) as stage:
+    with staged(build(subject, _window_size(), focus)) as stage:
         stage.header.hint = _HINT
         stage.window.keys = Keys(stage)
+        stage.window.double_click = stage.unstretch
         interrupted: list[int] = []
 
         def look() -> None:
@@ -58,6 +61,16 @@ def show(subject: ChartData | Comparison, focus: Focus | None) -> None:
         finally:
             timer.stop()
             signal.signal(signal.SIGINT, before)
+
+
+def _window_size() -> tuple[int, int]:
+    """Return the size of a new window, in pixels: no larger than the screen has room for."""
+    application()
+    screen = QtGui.QGuiApplication.primaryScreen()
+    if screen is None:
+        return WINDOW_SIZE
+    free = screen.availableGeometry()
+    return min(WINDOW_SIZE[0], free.width()), min(WINDOW_SIZE[1], free.height() - _FRAME_PX)
 
 
 def render(subject: ChartData | Comparison, size: tuple[int, int], scale: float, focus: Focus | None) -> bytes:

@@ -23,6 +23,7 @@ class ChartWindow(_Window):
         """Lays the header out over a width and returns its height."""
         self.keys: Callable[[QtGui.QKeyEvent], bool] | None = None
         """Sees every key first and says whether it was meant; finplot has the others."""
+        self.double_click: Callable[[], None] = lambda: None
         _Window.__init__(self, title)
         self.show_maximized = False
         self.ci.setContentsMargins(*_MARGINS)
@@ -46,13 +47,22 @@ class ChartWindow(_Window):
         else:
             _Window.keyPressEvent(self, ev)
 
+    def mouseDoubleClickEvent(self, ev: QtGui.QMouseEvent | None) -> None:  # noqa: N802 – Qt's name
+        """Do what a double click is for, also where the scene makes a click of it."""
+        super(_Window, self).mouseDoubleClickEvent(ev)
+        if not self.closing:
+            self.double_click()
+
     def resizeEvent(self, ev: QtGui.QResizeEvent | None) -> None:  # noqa: N802 – Qt's name
         """Share the height out by weight; finplot's own shares have a floor of 50 pixels a pane."""
-        # finplot's version is left out on purpose, pyqtgraph's is not.
+        # Called without an event by pyqtgraph's constructor, before there is anything to share out.
+        if ev is not None and not self.closing:
+            self._share_out()
+        # Last, as it lays the panes out, which cannot become smaller than the shares they have. finplot's version is
+        # left out on purpose, pyqtgraph's is not.
         super(_Window, self).resizeEvent(ev)
-        if ev is None or self.closing:
-            # Called so by pyqtgraph's constructor, before there is anything to share out, and after its end.
-            return
+
+    def _share_out(self) -> None:
         header = (
             theme.HEADER_PX if self.fit_header is None else self.fit_header(self.width() - _MARGINS[0] - _MARGINS[2])
         )
