@@ -9,7 +9,7 @@ import pytest
 
 from conftest import symbol_entry
 from nt_run.__main__ import main
-from nt_run.demo import DemoExchange
+from nt_run.demo import DemoExchange, Fault
 from nt_run.model import parse_time
 
 Run = Callable[..., tuple[int, str, str]]
@@ -34,6 +34,13 @@ def specs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
 def entry(tick: str, **changes: Any) -> dict[str, Any]:
     filters = symbol_entry()["filters"]
     return symbol_entry(filters=[{**filters[0], "tickSize": tick}, *filters[1:]], **changes)
+
+
+def with_notional(value: str, **changes: Any) -> dict[str, Any]:
+    filters = symbol_entry()["filters"]
+    return symbol_entry(
+        filters=[{**each, "notional": value} if "notional" in each else each for each in filters], **changes
+    )
 
 
 def write(name: str, day: str, *entries: dict[str, Any]) -> str:
@@ -132,10 +139,54 @@ def test_today_is_fetched_to_compare_with_and_what_is_kept_stands_in(
 
 
 def test_no_difference_ends_with_0(line: Run) -> None:
-    assert line("diff", "2021-09-06", "2022-05-03")[0] == 0
+    assert line("diff", "2021-09-06", "2022-02-14")[0] == 0
     code, out, _ = line("diff", "old.json", "new.json.gz", "--symbol", "ETH/USDT:USDT")
     assert code == 0
     assert "nothing differs" in out
+
+
+def test_two_dates_with_one_answer_are_told_and_what_is_known_to_have_changed_since_is_a_difference(specs: Run) -> None:
+    answer = write("kept.json", "2022-05-04T20:00", with_notional("5"), with_notional("5", symbol="SOLUSDT"))
+    assert specs("import", answer)[0] == 0
+    # BTCUSDT's minimum notional went from 5 to 100 on 2023-11-02 10:00.
+    code, out, _ = specs("diff", "2023-01-01", "2024-01-01", "--symbol", "BTCUSDT")
+    told = " ".join(out.split())
+    assert (code, "nothing differs" in out, "the rules are known to" in out) == (8, False, True)
+    assert "One and the same answer stands for both: that of 2022-05-04 20:00 UTC" in told
+    assert "For 2024-01-01 stands the answer of 2022-05-04 20:00 UTC." in told
+    assert "BTCUSDT min notional 5 → 100 since 2023-11-02 10:00" in told
+    found = json.loads(specs("diff", "2024-01-01", "2023-01-01", "--symbol", "BTCUSDT", "--json")[1])
+    assert (found["same"], found["one_answer"], len(found["known_changes"])) == (False, True, 1)
+    # Both are later: the answer is too old for either, and yet the rules of the two are the same.
+    code, out, _ = specs("diff", "2023-12-01", "2024-01-01", "--symbol", "BTCUSDT")
+    assert (code, "nothing differs" in out, out.count("min notional 5 → 100")) == (0, True, 2)
+    # Another contract is not concerned.
+    assert specs("diff", "2023-01-01", "2024-01-01", "--symbol", "SOLUSDT")[0] == 0
+
+
+def test_an_answer_that_has_the_change_already_is_not_said_to_lack_it(specs: Run) -> None:
+    assert specs("import", write("later.json", "2023-11-02", with_notional("100")))[0] == 0
+    found = json.loads(specs("diff", "2023-11-02", "2024-01-01", "--json")[1])
+    assert (found["same"], found["known_changes"]) == (True, [])
+
+
+def test_offline_the_date_and_age_of_todays_rules_are_told(specs: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("old.json", "2021-09-06", entry("0.01"))
+    code, _, err = specs("diff", "old.json", "today", "--offline")
+    assert (code, "no exchangeInfo was kept" in err) == (3, True)
+    assert specs("import", write("new.json", "2022-05-04T20:00", entry("0.10")))[0] == 0
+    code, out, _ = specs("diff", "old.json", "today", "--offline")
+    told = " ".join(out.split())
+    assert (code, "Offline: today's trading rules are those of 2022-05-04 20:00 UTC, " in told) == (8, True)
+    assert "days old" in told
+    assert "Offline: today's trading rules are those of 2022-05-04" in " ".join(specs("--offline")[1].split())
+    with DemoExchange([Fault("/exchangeInfo", "418", times=None, retry_after=7200)]) as exchange:
+        monkeypatch.setenv("NT_RUN_REST_URL", exchange.rest_url)
+        monkeypatch.setenv("NT_RUN_ARCHIVE_URL", exchange.archive_url)
+        assert specs("import", "new.json")[0] == 0
+        out = " ".join(specs("diff", "old.json", "today")[1].split())
+    assert "could not be fetched" in out
+    assert "Those of 2022-05-04 20:00 UTC, " in out
 
 
 def test_a_file_without_a_date_can_be_compared(specs: Run) -> None:
@@ -166,6 +217,7 @@ def test_hundreds_of_changes_fit_one_screen(specs: Run) -> None:
         (("import", "old.json", "--at", "yesterday"), 2, "not a time"),
         (("diff", "old.json", "yesterday"), 2, "neither a file nor a date"),
         (("diff", "2020-01-01", "2022-01-01"), 3, "2020-01-01 or before"),
+        (("diff", "2999-01-01", "2022-01-01"), 2, "lies in the future"),
         (("diff", "old.json", "new.json.gz", "--symbol", "BTCUSD"), 3, "Did you mean BTCUSDT?"),
         (("--at", "yesterday"), 2, "not a time"),
         (("--json", "list"), 2, "Write --json after the subcommand"),

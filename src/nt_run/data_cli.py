@@ -227,9 +227,9 @@ def data_export(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write cached klines, mark price klines and funding rates to files.
+    """Write cached market data to files.
 
-    A range, or all of the newest without a hole.
+    Klines, mark price klines and funding rates of a range, or all of the newest without a hole.
     """
     from nt_run import data_listing, exporting, tables  # noqa: PLC0415
     from nt_run.config import load_config  # noqa: PLC0415

@@ -13,9 +13,10 @@ import msgspec
 from nt_run.config import ARCHIVE_LIST_URL, ARCHIVE_URL, REST_URL, RunConfig
 from nt_run.data.credentials import Credentials
 from nt_run.data.loader import LoadedFunding, LoadedKlines, LoadedSpecs, MarketData
-from nt_run.data.rules import load_changes
+from nt_run.data.rules import aged, load_changes
 from nt_run.data.selection import names_in
 from nt_run.errors import NotCachedError, SourceError, UsageError
+from nt_run.klines import DAY_MS
 from nt_run.liquidation import brackets_object
 from nt_run.margining import MarginInputs, load_brackets, load_margin
 from nt_run.model import Interval, TimeRange, format_iso, parse_symbol
@@ -64,7 +65,7 @@ def load_inputs(market: MarketData, config: RunConfig, progress: ProgressDisplay
         SizingError: The leverage is more than the contract's brackets allow.
     """
     time_range = load_range(market, config)
-    specs = _of_demo(market.load_run_specs(config.symbol, config.specs.at, time_range), config)
+    specs = _of_today(market.load_run_specs(config.symbol, config.specs.at, time_range), market, config)
     brackets = load_brackets(market, config, time_range.end_ms)
     klines = market.load_klines(
         config.symbol, Interval(config.interval), time_range, min_completeness=float(config.min_completeness)
@@ -181,7 +182,7 @@ def specs_report(
     if at is not None:
         return _dated_report(config, Path(cache_dir), at)
     with open_market(config, cache_dir=Path(cache_dir), offline=offline) as market:
-        loaded = _of_demo(market.load_specs(config.symbol), config)
+        loaded = _of_today(market.load_specs(config.symbol), market, config)
         warnings = [*exchange_warning(config), *loaded.warnings]
         try:
             state = market.load_market_state(config.symbol)
@@ -235,11 +236,18 @@ def _is_live(config: RunConfig) -> bool:
     return config.exchange.rest_url.rstrip("/") == REST_URL
 
 
-def _of_demo(loaded: LoadedSpecs, config: RunConfig) -> LoadedSpecs:
-    if not config.demo or loaded.at != TODAY:
+def _of_today(loaded: LoadedSpecs, market: MarketData, config: RunConfig) -> LoadedSpecs:
+    """Today's rules with what is to be told of them."""
+    if loaded.at != TODAY:
         return loaded
-    # The embedded exchange's port differs each time; a run's records must not.
-    return replace(loaded, specs=replace(loaded.specs, source="the embedded demo exchange"))
+    if config.demo:
+        # The embedded exchange's port differs each time; a run's records must not.
+        return replace(loaded, specs=replace(loaded.specs, source="the embedded demo exchange"))
+    as_of, now_s = loaded.specs.as_of_ms, market.clock()
+    if not market.offline or now_s * 1000 - as_of < DAY_MS:
+        return loaded
+    told = f"Offline: today's trading rules are those of {aged(as_of, now_s)}."
+    return replace(loaded, warnings=[*loaded.warnings, told])
 
 
 def load_range(market: MarketData, config: RunConfig) -> TimeRange:

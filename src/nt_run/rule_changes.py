@@ -35,6 +35,10 @@ class RuleChange:
     seen: bool
     source: str
 
+    def __str__(self) -> str:
+        whose = "every perpetual" if self.symbol == ALL else self.symbol
+        return f"{whose} {rule_name(self.rule)} {self.before:f} → {self.after:f} {_why(self, back=False)}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:

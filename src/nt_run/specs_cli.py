@@ -96,6 +96,7 @@ def specs_diff(
     after: Annotated[str, typer.Argument(help="The same, to compare with.", metavar="B")],
     *,
     symbol: Symbols = None,
+    offline: Offline = False,
     demo: Demo = None,
     json: Json = False,
     cache_dir: CacheDir = CACHE,
@@ -109,7 +110,8 @@ def specs_diff(
     from nt_run.model import parse_symbol  # noqa: PLC0415
 
     symbols = {parse_symbol(each) for each in (symbol or "").split(",") if each.strip()}
-    found = timeline.compared(load_config(None, {"demo": demo}), cache_dir, before, after, symbols)
+    settings = load_config(None, {"demo": demo})
+    found = timeline.compared(settings, cache_dir, before, after, symbols, offline=offline)
     if json:
         tables.print_json(found)
     else:

@@ -96,6 +96,17 @@ def count_perpetuals(answer: Mapping[str, Any]) -> int:
     return len(_perpetuals(answer, ()))
 
 
+def states(answer: Mapping[str, Any], rule: str, value: Decimal, symbols: Collection[str]) -> bool:
+    """Return whether an answer states a value of a rule for any of `symbols`, for any perpetual if none is given."""
+    for entry in _perpetuals(answer, symbols).values():
+        try:
+            if getattr(parse_symbol_specs(entry, as_of_ms=0, source=""), rule) == value:
+                return True
+        except DataError:
+            continue
+    return False
+
+
 def _perpetuals(answer: Mapping[str, Any], symbols: Collection[str]) -> dict[str, Mapping[str, Any]]:
     entries: list[Mapping[str, Any]] = answer.get("symbols") or []
     return {

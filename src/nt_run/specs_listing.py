@@ -85,10 +85,11 @@ def print_imported(kept: Mapping[str, Any]) -> None:
 
 def print_diff(found: Mapping[str, Any], *, in_full: bool) -> None:
     """Print what changed between two answers: each change if they are few or `in_full`, else a summary by rule."""
-    head = grid((None,), ("bold",), (None, "right"), (DIM,))
+    head = grid((None,), (DIM,), ("bold",), (None, "right"), (DIM,))
     for sign, side in (("−", found["before"]), ("+", found["after"])):
         as_of = f"{short_time(side['as_of'])} UTC" if side["as_of"] else "no date"
-        head.add_row(sign, as_of, f"{side['perpetuals']:,} perpetuals", side["name"])
+        asked = "" if side["asked"].endswith(side["name"]) else side["asked"]
+        head.add_row(sign, asked, as_of, f"{side['perpetuals']:,} perpetuals", side["name"])
     parts: list[RenderableType] = [*banner(demo=found["demo"]), head]
     for name, style in (("listed", GOOD), ("delisted", BAD), ("unreadable", BAD)):
         if names := found[name]:
@@ -102,7 +103,9 @@ def print_diff(found: Mapping[str, Any], *, in_full: bool) -> None:
         parts += [_summed_up(found), Text(f"{len(changed):,} changes of {symbols:,} contracts; {hint}", style=DIM)]
     if found["same"]:
         parts.append(Text("nothing differs", style=GOOD))
-    show(*parts)
+    elif found["known_changes"] and not (found["listed"] or found["delisted"] or changed):
+        parts.append(Text("the answers do not differ, the rules are known to", style=BAD))
+    show(*parts, *([warning_lines(found["warnings"])] if found["warnings"] else []))
 
 
 def _each(changed: Sequence[Mapping[str, Any]]) -> RenderableType:

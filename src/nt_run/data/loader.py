@@ -135,9 +135,9 @@ class MarketData:
         """Return the trading rules kept of a date; see `RuleBook.of_date`."""
         return self._rules().of_date(symbol, date)
 
-    def keep_rules(self) -> None:
-        """Keep today's trading rules of all contracts; see `RuleBook.keep_today`."""
-        self._rules().keep_today()
+    def keep_rules(self) -> list[str]:
+        """Keep today's trading rules of all contracts, and return what to tell of it; see `RuleBook.keep_today`."""
+        return self._rules().keep_today()
 
     def load_brackets(self, symbol: str, at_ms: int, file: Path | None = None) -> LoadedBrackets:
         """Return the leverage brackets in force at a time: those of `file`, else of a dated table.

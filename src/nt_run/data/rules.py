@@ -41,6 +41,21 @@ def parse_moment(text: str) -> int:
     return time_ms + _DAY_MS - 1
 
 
+def refuse_future(date: str, moment: int, now_s: float) -> None:
+    """Raise for a date whose rules nobody can know.
+
+    Raises:
+        UsageError: It lies in the future.
+    """
+    if moment - _DAY_MS > now_s * 1000:
+        raise UsageError(f"{date} lies in the future: nobody knows its trading rules. Give a date of the past.")
+
+
+def aged(as_of_ms: int, now_s: float) -> str:
+    """Return when an answer was given and how old it is, in words."""
+    return f"{format_time(as_of_ms)} UTC, {_age(max(0.0, now_s - as_of_ms / 1000))} old"
+
+
 class RuleBook:
     """Rules from the answers kept in a cache folder, and from the exchange.
 
@@ -86,11 +101,7 @@ class RuleBook:
         newest = self._store.newest()
         if self._sources.offline:
             if newest is None:
-                raise NotCachedError(
-                    "the exchange's trading rules",
-                    ["no exchangeInfo was kept"],
-                    "Run once without --offline to fetch it.",
-                )
+                raise _none_kept()
             return self._read(newest, newest.last_seen_ms, symbol, None)
         try:
             answer, snapshot, fetched_at = self._fetch()
@@ -99,30 +110,33 @@ class RuleBook:
                 reason = f"are not kept, and could not be fetched: {exc.source} {exc.reason}"
                 hint = "nt-run specs import FILE adds a recorded exchangeInfo answer."
                 raise SourceError(f"Trading rules of {symbol}", reason, hint) from exc
-            age = max(0.0, self._sources.clock() - newest.last_seen_ms / 1000)
-            warning = (
-                f"The exchange's trading rules could not be fetched: {exc.source} {exc.reason}. "
-                f"Those of {format_time(newest.last_seen_ms)} UTC are used, {_age(age)} old."
-            )
             loaded = self._read(newest, newest.last_seen_ms, symbol, None)
-            return replace(loaded, warnings=[*loaded.warnings, warning])
+            return replace(loaded, warnings=[*loaded.warnings, self._stands_in(newest, exc)])
         try:
             specs = parse_specs(answer, symbol, as_of_ms=fetched_at, source=self._sources.rest_url)
         except UnknownSymbolError as exc:
             raise exc if exc.nearest else UnknownSymbolError(symbol, hint=_DELISTED) from exc
         return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=list(self._store.warnings))
 
-    def keep_today(self) -> None:
-        """Fetch and keep the exchange's answer of now; where it is out of reach, what is kept stands in.
+    def keep_today(self) -> list[str]:
+        """Fetch and keep the exchange's answer of now; return what to tell where a kept one stands in for it.
 
         Raises:
+            NotCachedError: Offline, and no answer was ever kept.
             SourceError: The exchange gave no usable answer, and none was ever kept.
         """
+        newest = self._store.newest()
+        if self._sources.offline:
+            if newest is None:
+                raise _none_kept()
+            return [f"Offline: today's trading rules are those of {aged(newest.last_seen_ms, self._sources.clock())}."]
         try:
             self._fetch()
-        except SourceError:
-            if self._store.newest() is None:
+        except SourceError as exc:
+            if newest is None:
                 raise
+            return [self._stands_in(newest, exc)]
+        return []
 
     def of_date(self, symbol: str, date: str, traded: TimeRange | None = None) -> LoadedSpecs:
         """Return the rules of the newest kept answer of a date or before, as they stand there.
@@ -142,8 +156,7 @@ class RuleBook:
         snapshot = self._store.in_force(moment)
         if snapshot is None:
             raise NoSnapshotError(date, [format_time(one.fetched_at_ms) for one in self._store.all()])
-        if moment - _DAY_MS > self._sources.clock() * 1000:
-            raise UsageError(f"{date} lies in the future: nobody knows its trading rules. Give a date of the past.")
+        refuse_future(date, moment, self._sources.clock())
         loaded = replace(self._read(snapshot, moment, symbol, traded), at=date)
         _, changed = at_time(loaded.specs, self._changes, loaded.specs.as_of_ms, moment)
         if traded is not None or not changed:
@@ -204,6 +217,10 @@ class RuleBook:
             found += [one for one in compare_rules(loaded.specs, then, why) if one.rule not in named]
         return found
 
+    def _stands_in(self, newest: Snapshot, exc: SourceError) -> str:
+        reason = f"The exchange's trading rules could not be fetched: {exc.source} {exc.reason}."
+        return f"{reason} Those of {aged(newest.last_seen_ms, self._sources.clock())}, are used."
+
     def _fetch(self) -> tuple[dict[str, Any], Snapshot, int]:
         fetched_at = self._sources.server_time_ms()
         answer = self._sources.rest().exchange_info()
@@ -215,6 +232,11 @@ class RuleBook:
         answer = self._store.read(snapshot)
         specs: InstrumentSpecs = parse_specs(answer, symbol, as_of_ms=as_of, source=snapshot.file, traded=traded)
         return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=list(self._store.warnings))
+
+
+def _none_kept() -> NotCachedError:
+    hint = "Run once without --offline to fetch it."
+    return NotCachedError("the exchange's trading rules", ["no exchangeInfo was kept"], hint)
 
 
 def _told(snapshot: Snapshot, start: int, changes: Sequence[str]) -> list[str]:
