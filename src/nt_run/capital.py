@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from nt_run.config import RunConfig
-from nt_run.engine.run import EngineOutput
+from nt_run.engine.job import EngineOutput
 from nt_run.errors import CapitalError, UsageError
 from nt_run.filters import filter_ledger, needs_capital, refused_by
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market

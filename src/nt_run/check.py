@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from nt_run.config import RunConfig, load_config
-from nt_run.engine.run import EngineOutput, run_engine
+from nt_run.engine.job import EngineOutput
+from nt_run.engine.run import run_engine
 from nt_run.errors import ResultsError, RunError, UsageError
 from nt_run.folders import find_run
 from nt_run.honesty import Findings, check_future, check_later_starts, first_difference

@@ -20,7 +20,7 @@ from nt_run.accounting import Books, Trade, build_trades, close_books, last_clos
 from nt_run.config import RunConfig, load_config
 from nt_run.costs import cost_ladder, costs_object, funding_object, funding_warnings
 from nt_run.engine.instrument import SpecCheck
-from nt_run.engine.run import EngineOutput
+from nt_run.engine.job import EngineOutput
 from nt_run.equity import equity_curve
 from nt_run.filters import filter_ledger
 from nt_run.frames import fills_frame, funding_frame, orders_frame, plots_frame, settlements_frame, trades_frame

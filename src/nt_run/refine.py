@@ -13,7 +13,8 @@ from typing import Any
 from nt_run.ambiguity import Ambiguity, Booked, ambiguity_object, find_ambiguities
 from nt_run.data.content import fingerprint
 from nt_run.data.ingest import merge_klines
-from nt_run.engine.run import EngineInput, EngineOutput, run_engine
+from nt_run.engine.job import EngineInput, EngineOutput
+from nt_run.engine.run import run_engine
 from nt_run.klines import Klines
 from nt_run.matching import MarkExtremes, disagreement, mark_extremes, match_bars
 from nt_run.model import Interval, TimeRange

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from nt_run.config import RunConfig
 from nt_run.data.loader import MarketData
-from nt_run.engine.run import EngineInput
+from nt_run.engine.job import EngineInput
 from nt_run.errors import DataError, IncompleteDataError
 from nt_run.inputs import Inputs
 from nt_run.klines import no_klines

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nt_run.engine import lookout
+from nt_run.engine.clearance import Clearance
 from nt_run.engine.lookout import Lookout
 from nt_run.engine.run import EngineOutput
 from nt_run.engine.watcher import Watcher
@@ -86,7 +87,15 @@ def test_no_bar_is_looked_at_where_none_can_liquidate(
     monkeypatch: pytest.MonkeyPatch, run: Run, make_klines: Make, kit: Any
 ) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(Watcher, "on_bar", lambda _watcher, bar: seen.append(bar))
+
+    def is_never_clear(*_: object) -> bool:
+        return False
+
+    def see(_watcher: Watcher, bar: Any) -> None:
+        seen.append(bar)
+
+    monkeypatch.setattr(Clearance, "holds", is_never_clear)
+    monkeypatch.setattr(Watcher, "on_bar", see)
     run(
         make_klines([FLAT] * 40),
         {1: [kit.buy("1")], 20: [kit.sell("2")]},

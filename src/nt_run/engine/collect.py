@@ -82,6 +82,10 @@ class OrderCollector:
         """Fills taken so far."""
         return len(self._fills)
 
+    def fills_after(self, count: int) -> list[Fill]:
+        """Return what was taken after the first `count` fills, in the order in which it happened."""
+        return [item[2] for item in sorted(self._fills[count:], key=lambda item: item[:2])]
+
     def hooks(self) -> dict[str, Callable[..., None]]:
         """Return what is to be called ahead of the strategy's callbacks."""
         return {"on_order_modify_rejected": self.note_change_rejected}

@@ -3,8 +3,7 @@
 The engine wants to be created, run and disposed of on one thread, and one at a time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, cast
 
@@ -19,87 +18,20 @@ from nt_run.engine.filters import FilterGate
 from nt_run.engine.follower import Follower
 from nt_run.engine.funding import FundingPlan
 from nt_run.engine.guard import Guard, together
-from nt_run.engine.instrument import SpecCheck, build_instrument, compare_with_specs, ensure_currency
+from nt_run.engine.instrument import build_instrument, compare_with_specs, ensure_currency
+from nt_run.engine.job import EngineInput, EngineOutput
 from nt_run.engine.margin_gate import MarginGate
 from nt_run.engine.moment import Moment
 from nt_run.engine.prices import LimitWatch, PriceModel
 from nt_run.engine.protect import Protector
-from nt_run.engine.refuse import Gate, Refusals
-from nt_run.engine.sizer import EntrySizer, SizingRecord, check_atr
-from nt_run.engine.source import StrategySource, build_strategy
+from nt_run.engine.refuse import Refusals
+from nt_run.engine.sizer import EntrySizer, check_atr
+from nt_run.engine.source import build_strategy
 from nt_run.engine.venue import VENUE, add_venue, open_engine
-from nt_run.execution import PLAIN, Execution
+from nt_run.engine.way import Way
 from nt_run.klines import Klines
-from nt_run.liquidation import Liquidation, MarginPlan, match_extremes
 from nt_run.matching import match_bars
-from nt_run.model import BookedTrade, Denial, Fees, Fill, FundingPayment, FundingRate, Plots, SentOrder, Settlement
-from nt_run.outcomes import Threat
-from nt_run.protection import OFF, ProtectionRules, ProtectionUse
-from nt_run.resting import RestingOrder
-from nt_run.sizing import SizingRules
-from nt_run.specs import InstrumentSpecs
-
-type Progress = Callable[[int, float, int], None]
-"""Called now and then with bars done, equity in the quote asset, and orders done."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineInput:
-    """Everything one run depends on. `klines` are inside the run's range and not empty; `balance` is in quote."""
-
-    specs: InstrumentSpecs
-    klines: Klines
-    funding: Sequence[FundingRate]
-    fees: Fees
-    sizing: SizingRules
-    balance: Decimal
-    strategy: StrategySource
-    params: Mapping[str, object]
-    execution: Execution = PLAIN
-    fine: Klines | None = None
-    """Finer klines of some of the bars: orders are matched on them there. The strategy does not see them."""
-    protection: ProtectionRules = OFF
-    margin: MarginPlan | None = None
-    """`None` liquidates nothing."""
-    gates: Sequence[Gate] = ()
-    """Asked about each order the strategy sends, ahead of the exchange's filters."""
-    history: Klines | None = None
-    """What a strategy with a field `history` is given; `None` stands for `klines`."""
-    keep_sent: bool = False
-    """Keep what the strategy asked for in the output's `sent`."""
-    progress: Progress | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineOutput:
-    """What the engine booked, exact and in time order."""
-
-    fills: list[Fill]
-    payments: list[FundingPayment]
-    settlements: list[Settlement]
-    """All that were due after the first open, up to and including the last close."""
-    booked: list[BookedTrade]
-    """The engine's own positions, to check the books with."""
-    denials: list[Denial]
-    """Refused by the engine's filters, by the account, or by sizing."""
-    bars_fed: int
-    bars_seen: int
-    """Bars delivered to the strategy's `on_bar`."""
-    balance: Decimal
-    """Cash at the end, in the quote asset."""
-    open_pnl: Decimal
-    """Unrealised profit of the open position at the last close."""
-    spec_checks: list[SpecCheck]
-    sizing: SizingRecord
-    protections: list[ProtectionUse]
-    resting: list[RestingOrder]
-    """Every order that rested, by the time from which it did."""
-    sent: list[SentOrder]
-    """What the strategy asked for, in time order; empty unless it was to be kept."""
-    liquidations: Sequence[Liquidation] = ()
-    threats: Sequence[Threat] = ()
-    plots: Plots | None = None
-    """What the strategy publishes of its indicators; `None` where it publishes nothing."""
+from nt_run.protection import ProtectionUse
 
 
 def run_engine(run: EngineInput) -> EngineOutput:
@@ -115,13 +47,13 @@ def run_engine(run: EngineInput) -> EngineOutput:
         BooksError: A funding settlement was missed or booked wrongly.
         KeyboardInterrupt: Ctrl-C; the engine is disposed of first.
     """
-    priced, watch = not run.execution.plain or bool(run.margin and run.margin.followed), LimitWatch()
-    output = _run_once(run, watch, priced=priced)
-    # Found out by running: to be asked for the price of each fill costs every other run more than this one.
-    return _run_once(run, watch, priced=True) if watch.met and not priced else output
+    way = Way(run.execution)
+    while (output := _run_once(run, way)) is None:
+        pass
+    return output
 
 
-def _run_once(run: EngineInput, watch: LimitWatch, *, priced: bool) -> EngineOutput:
+def _run_once(run: EngineInput, way: Way) -> EngineOutput | None:
     check_atr(run.sizing, len(run.klines))
     instrument = build_instrument(run.specs, run.klines, run.fine)
     estimator = Estimator(run.sizing, run.klines.interval)
@@ -131,11 +63,11 @@ def _run_once(run: EngineInput, watch: LimitWatch, *, priced: bool) -> EngineOut
         run.strategy, run.params, run.history or run.klines, run.sizing.method, sizer, instrument, bar_type
     )
     protector = Protector(run.protection, run.specs, instrument, run.klines.interval, run.balance)
-    refusals = _make_refusals(run, instrument, bar_type, protector, watch)
+    refusals = _make_refusals(run, instrument, bar_type, protector, way.watch)
     plan = FundingPlan(run.funding, run.klines)
-    follower = _make_follower(run, instrument, plan)
+    follower = way.begin(run, instrument, plan)
     bars, tick = match_bars(run.klines, run.fine), run.specs.tick_size
-    prices = PriceModel(bars, instrument, run.execution, tick=tick, reasons=refusals.reasons) if priced else None
+    prices = PriceModel(bars, instrument, run.execution, tick=tick, reasons=refusals.reasons) if way.priced else None
     sources = prices and prices.references, follower and follower.charges.plain
     orders = OrderCollector(refusals, *sources, keep_sent=run.keep_sent)
     hooks = [part.hooks(bar_type) for part in (sizer, estimator, protector, follower) if part is not None]
@@ -148,7 +80,8 @@ def _run_once(run: EngineInput, watch: LimitWatch, *, priced: bool) -> EngineOut
             guard.install(strategy)
             engine.add_strategy(strategy)
             _start(engine, strategy, prices, follower, guard)
-            _feed(engine, run, instrument, plan, guard, orders)
+            if not _feed(engine, run, instrument, plan, guard, orders, way):
+                return None
             guard.raise_kept(run.strategy.name)
             output = _collect(engine, run, instrument, plan, guard, sizer, orders, protector.watch.uses)
         # What the strategy raised as the engine was disposed of.
@@ -178,8 +111,11 @@ def _feed(
     plan: FundingPlan,
     guard: Guard,
     orders: OrderCollector,
-) -> None:
+    way: Way,
+) -> bool:
     """Run the engine over the market chunk by chunk, which takes less time and memory than all at once.
+
+    Returns whether this was the way to do it.
 
     Each kline comes twice: as the bar the strategy sees, and before it as an execution bar (one second by name, so
     that the engine prefers it for matching) with the same prices and a volume larger than any order. An order would
@@ -198,12 +134,18 @@ def _feed(
         engine.run(streaming=True)
         engine.clear_data()
         guard.check_callbacks()
-        if guard.error is not None:
-            return
         orders.take_closed(engine.cache, fed_until)
+        # What the strategy raised where it should have been liquidated before says nothing; Ctrl-C always does.
+        if not isinstance(guard.error, KeyboardInterrupt) and way.is_wrong(
+            orders, fed_until, _held(engine, instrument)
+        ):
+            return False
+        if guard.error is not None:
+            return True
         if run.progress is not None:
             run.progress(fed, _equity(engine, run), orders.fills)
     engine.end()
+    return True
 
 
 def _collect(
@@ -261,22 +203,6 @@ def _make_refusals(
     return Refusals([*protector.gates, *run.gates, filters, margin, watch], moment)
 
 
-def _make_follower(run: EngineInput, instrument: CryptoPerpetual, plan: FundingPlan) -> Follower | None:
-    """Return what liquidates; `None` where nothing can be liquidated, so that no bar costs anything."""
-    if run.margin is None or not run.margin.followed:
-        return None
-    return Follower(
-        run.margin,
-        match_extremes(run.klines, run.fine, run.margin),
-        run.specs,
-        instrument,
-        fees=run.fees,
-        leverage=run.sizing.leverage,
-        balance=run.balance,
-        settlements=plan.settlements(),
-    )
-
-
 def _add_venue(engine: BacktestEngine, run: EngineInput, prices: PriceModel | None, follower: Follower | None) -> None:
     add_venue(
         engine,
@@ -287,6 +213,10 @@ def _add_venue(engine: BacktestEngine, run: EngineInput, prices: PriceModel | No
         prices=prices,
         charges=follower.charges if follower else None,
     )
+
+
+def _held(engine: BacktestEngine, instrument: CryptoPerpetual) -> Decimal:
+    return cast("Any", engine.portfolio).net_position(instrument.id)
 
 
 def _price(klines: Klines, column: str, row: int) -> Decimal:
