@@ -1,6 +1,7 @@
 """`nt-run data import` and `nt-run data check` in this process, against the embedded exchange."""
 
 import json
+import os
 import sys
 import zipfile
 from collections.abc import Callable
@@ -378,3 +379,50 @@ def test_rows_that_a_file_has_twice_and_rows_that_are_not_new_are_counted(
     assert "600 rows, 60 rows more that the file has twice" in out
     assert "600 rows new in the cache" in out
     assert "no row is new: the cache has them all" in data("data", "import", "BTCUSDT-1m.parquet", "--demo")[1]
+
+
+def imported_link(data: Run, exported: pl.DataFrame, tmp_path: Path) -> Path:
+    """Import a day of a contract the demo exchange does not have; return the folder of its series."""
+    exported.head(1440).write_parquet(tmp_path / "LINKUSDT-1m.parquet")
+    assert data("data", "import", "LINKUSDT-1m.parquet", "--demo", "--offline")[0] == 0
+    return tmp_path / "data_cache/demo/v1/binance/um/klines/LINKUSDT/1m"
+
+
+@pytest.mark.parametrize("loss", ["truncated", "gone"])
+def test_imported_rows_come_back_from_whole_files_when_their_manifest_is_lost(
+    data: Run, exported: pl.DataFrame, tmp_path: Path, loss: str
+) -> None:
+    manifest = imported_link(data, exported, tmp_path) / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:100]) if loss == "truncated" else manifest.unlink()
+    code, out, _ = data("data", "repair", "--demo")
+    # No source has them: what is there is taken, whosever it was.
+    assert (code, "1,440 rows that no source gave came back from files of the cache" in out) == (0, True)
+    assert data("data", "verify", "--demo")[0] == 0
+    link = ["--demo", "--offline", "--symbol", "LINKUSDT", "--json"]
+    assert of(data("data", "import", "LINKUSDT-1m.parquet", *link))["added"] == 0
+
+
+def test_a_writer_that_finds_no_manifest_removes_no_whole_file(
+    data: Run, exported: pl.DataFrame, tmp_path: Path
+) -> None:
+    folder = imported_link(data, exported, tmp_path)
+    (file,) = folder.glob("*.parquet")
+    # Older than an hour, when what no manifest names is swept.
+    os.utime(file, (0, 0))
+    (folder / "manifest.json").unlink()
+    exported[1440:2880].write_parquet(tmp_path / "LINKUSDT-1m.parquet")
+    link = ["--symbol", "LINKUSDT", "--demo"]
+    assert data("data", "import", "LINKUSDT-1m.parquet", *link, "--offline")[0] == 0
+    code, out, _ = data("data", "verify", *link)
+    assert (code, "set aside and is whole, and its rows are not in the cache" in " ".join(out.split())) == (8, True)
+    assert data("data", "repair", *link)[0] == 0
+    assert data("data", "verify", *link)[0] == 0
+    (kept,) = of(data("data", "list", *link, "--json"))["series"]
+    assert (kept["rows"], kept["coverage"]) == (2880, 1.0)
+
+
+def test_repair_says_how_imported_rows_come_back(data: Run, exported: pl.DataFrame, tmp_path: Path) -> None:
+    (file,) = imported_link(data, exported, tmp_path).glob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-9])
+    code, out, _ = data("data", "repair", "--demo")
+    assert (code, "nt-run data import brings that back from your own file" in " ".join(out.split())) == (8, True)

@@ -18,6 +18,7 @@ from nt_run.data.ingest import refuse_impossible
 from nt_run.data.manifest import FILE, DamagedManifestError, Day, Manifest, Partition, Source, load_manifest
 from nt_run.data.selection import Selection, SeriesRef, find_series
 from nt_run.data.snapshots import BRACKETS, ENDPOINTS, SnapshotStore
+from nt_run.data.unlisted import lacking
 from nt_run.errors import InvalidKlinesError, SourceError, StoreError
 from nt_run.intervals import INTERVALS
 from nt_run.klines import SCHEMA, Exponents, Klines
@@ -82,7 +83,9 @@ def verify(
         for each in pool.map(_check_file, *zip(*jobs, strict=True)) if jobs else ():
             problems += each
     good = {ref: manifest for ref, manifest in manifests.items() if isinstance(manifest, Manifest)}
-    problems += [one for ref, manifest in good.items() for one in _undecided(ref, manifest)]
+    problems += [
+        one for ref, manifest in good.items() for one in (*_undecided(ref, manifest), *_unlisted(ref, manifest))
+    ]
     snapshots = 0
     for endpoint in ENDPOINTS if not selection.kinds | selection.symbols else ():
         count, flaws = _check_snapshots(root, endpoint)
@@ -189,6 +192,14 @@ def _undecided(ref: SeriesRef, manifest: Manifest) -> Iterator[Problem]:
             kinds = sorted({kind for one in open_conflicts for kind in (*one.stored, one.other)})
             reason = f"{name}: {' and '.join(kinds)} disagree"
             yield Problem(kind="conflict", series=ref, file=FILE, partition="", reason=reason)
+
+
+def _unlisted(ref: SeriesRef, manifest: Manifest) -> Iterator[Problem]:
+    if ref.step is None:
+        return
+    for path, rows in lacking(ref.folder, manifest, ref.symbol, ref.step):
+        reason = f"was set aside and is whole, and its rows are not in the cache: {rows.range}"
+        yield Problem(kind="lost", series=ref, file=path.name, partition="", reason=reason)
 
 
 def _check_snapshots(root: Path, endpoint: str) -> tuple[int, list[Problem]]:

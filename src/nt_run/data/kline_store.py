@@ -13,6 +13,7 @@ from nt_run.data.days import HOUR_MS, day_name, days_of, partition_key, record_d
 from nt_run.data.ingest import distinct, merge_klines
 from nt_run.data.manifest import Conflict, Day, Hole, Manifest, Source
 from nt_run.data.store import Series, forget_if_back, remember
+from nt_run.data.unlisted import protect
 from nt_run.errors import InvalidKlinesError
 from nt_run.klines import DAY_MS, SCHEMA, Exponents, Klines, no_klines, tightened
 from nt_run.model import Interval, TimeRange, format_time
@@ -82,6 +83,9 @@ class KlineStore:
             InvalidKlinesError: A row differs from the one that the same source sent before. Nothing is changed then.
             StoreError: The format is too new.
         """
+        if count := protect(self.series.folder):
+            told = f"{self.what}: {count} whole files were set aside, for the list that named them is lost."
+            self.series.warnings.append(f"{told} nt-run data verify and repair bring back what they hold alone.")
         source = msgspec.structs.replace(source, decimals=astuple(rows.exponents))
         commit = _Commit(source, holes, now_ms, prefer, replace)
         with self.series.writing() as manifest:

@@ -1,6 +1,7 @@
 """`repair`: fetch again only what is wrong; nothing is deleted, and former content hashes are kept."""
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from nt_run.data.archive import ArchiveFile
 from nt_run.data.audit import Problem, archive_file
 from nt_run.data.conflicts import Family, family, is_stored, settle
+from nt_run.data.content import days_with_rows
 from nt_run.data.days import day_name, partition_range
 from nt_run.data.download import Counter, Download
 from nt_run.data.failover import keep_file
@@ -18,12 +20,13 @@ from nt_run.data.funding import FundingStore
 from nt_run.data.kline_loader import KlineLoader
 from nt_run.data.kline_store import KlineStore
 from nt_run.data.loaded import LoadedFunding
-from nt_run.data.manifest import FILE, Conflict
+from nt_run.data.manifest import FILE, Conflict, Source
 from nt_run.data.ranges import join, subtract
 from nt_run.data.selection import SeriesRef
 from nt_run.data.snapshots import BRACKETS, SnapshotStore
 from nt_run.data.sources import Sources
 from nt_run.data.store import Series
+from nt_run.data.unlisted import is_whole, lacking
 from nt_run.errors import DataError, SourceError, StoreError
 from nt_run.klines import DAY_MS
 from nt_run.model import TimeRange
@@ -133,35 +136,77 @@ class Mender:
         """Set aside what is wrong; the ranges it held are to be fetched."""
         if not problems:
             return []
-        lost, series = self._ranges(ref, problems), self._series(ref)
+        lost, series, held = self._ranges(ref, problems), self._series(ref), self._unlisted(ref, problems)
+        fate = "and is missing now; nt-run data get fetches it"
+        if self._imported(ref, problems):
+            fate += ", but for what was imported: nt-run data import brings that back from your own file"
         for problem in problems:
             if problem.partition:
                 series.forget(problem.partition, problem.reason)
-        return [partial(self._fetch, ref, one) for one in join(lost)]
+        if held:
+            return [*(partial(self._try_fetch, ref, one) for one in join(lost)), partial(self._bring_back, ref)]
+        return [partial(self._fetch, ref, one, fate) for one in join(lost)]
 
-    def _fetch(self, ref: SeriesRef, lost: TimeRange) -> str:
+    def _unlisted(self, ref: SeriesRef, problems: Sequence[Problem]) -> list[TimeRange]:
+        """What files hold that no manifest refers to, where one of them or the manifest itself is the problem."""
+        if ref.step is None or all(problem.partition for problem in problems):
+            return []
+        found = lacking(ref.folder, self._series(ref).manifest(), ref.symbol, ref.step)
+        return [TimeRange(start, start + DAY_MS) for _, klines in found for start in days_with_rows(klines)]
+
+    def _imported(self, ref: SeriesRef, problems: Sequence[Problem]) -> bool:
+        """Whether some of the rows in question came from a user's own file."""
+        days, keys = self._series(ref).manifest().days, [one.partition for one in problems if one.partition]
+        return any(
+            source.kind == "import"
+            for name, day in days.items()
+            if any(name.startswith(key) for key in keys)
+            for source in day.sources
+        )
+
+    def _bring_back(self, ref: SeriesRef) -> str:
+        """Take rows that no source gave from whole files of a manifest that is lost; nothing says whose they were."""
+        store, now_ms, count = self._store(ref), int(time.time() * 1000), 0
+        while found := next(lacking(ref.folder, store.series.manifest(), ref.symbol, store.interval), None):
+            path, klines = found
+            source = Source(kind="import", key=path.name, fetched_at_ms=now_ms, rows=0)
+            store.commit(klines, source=source, now_ms=now_ms, prefer="archive")
+            count += len(klines)
+        if not count:
+            return "files of the cache hold nothing more"
+        return f"{count:,} rows that no source gave came back from files of the cache; they count as imported"
+
+    def _try_fetch(self, ref: SeriesRef, lost: TimeRange) -> str:
+        """Fetch what files of the cache stand in for."""
+        try:
+            return self._fetch(ref, lost, "")
+        except DataError as exc:
+            return str(exc)
+
+    def _fetch(self, ref: SeriesRef, lost: TimeRange, fate: str) -> str:
+        """Fetch a range again; `fate` says what is to become of it where that fails."""
         try:
             if ref.kind == FUNDING:
                 return f"fetched {len(self._load_funding(ref.symbol, lost).rates):,} settlements again ({lost})"
             rows = len(KlineLoader(self._store(ref), self._sources).load(lost, 0.0).klines)
         except DataError as exc:
-            gone = f"{lost} could not be fetched again and is missing now; nt-run data get fetches it"
-            raise DataError(f"{gone}. {exc}") from exc
+            raise DataError(f"{' '.join([f'{lost} could not be fetched again', fate]).strip()}. {exc}") from exc
         return f"fetched {rows:,} rows again ({lost})"
 
     def _ranges(self, ref: SeriesRef, problems: Sequence[Problem]) -> list[TimeRange]:
         """What the files in question held: by the manifest, or by the names of files if it is damaged itself."""
-        manifest = self._series(ref).manifest()
-        if any(not problem.partition for problem in problems):
-            found = (_period(path.name) for path in ref.folder.glob("*.parquet*"))
-            return [self._closed(one) for one in found if one is not None]
+        manifest, held = self._series(ref).manifest(), self._unlisted(ref, problems)
+        if any(problem.file == FILE for problem in problems):
+            files = (path for path in ref.folder.glob("*.parquet*") if ref.step is None or not is_whole(path))
+            found = (_period(path.name) for path in files)
+            return [self._closed(one) for one in (*held, *found) if one is not None]
         keys = {one.partition for one in problems} & manifest.partitions.keys()
         if ref.kind == FUNDING:
             # Also where nothing was settled: that is known of a range, too.
             periods, covered = [partition_range(key) for key in keys], [TimeRange(*one) for one in manifest.covered]
             return subtract(covered, subtract(covered, periods))
-        held = [manifest.partitions[key] for key in keys]
-        return [TimeRange(one.first_ms, self._store(ref).interval.end(one.last_ms)) for one in held]
+        files = [manifest.partitions[key] for key in keys]
+        return [*held, *(TimeRange(one.first_ms, self._store(ref).interval.end(one.last_ms)) for one in files)]
 
     def _closed(self, period: TimeRange) -> TimeRange:
         """What of a period has certainly closed."""
