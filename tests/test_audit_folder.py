@@ -37,7 +37,7 @@ ALONE = {"plots/price/upper", "plots/price/lower", "orders/since"}
 """Columns that only the checksums hold to anything: what is drawn, and since when an order waits."""
 ALONE_SUMMARY = """
     run_id created exchange specs.checks. specs.accurate sizing.first.asked_share sizing.first.actual_share
-    sizing.first.capped_by risk_audit.max_unexplained risk_audit.worst. ambiguity.detail.rounds
+    sizing.first.capped_by risk_audit.max_unexplained ambiguity.detail.rounds
     ambiguity.detail.settled ambiguity.detail.sources. filters.by_filter.LOT_SIZE.rounded margin.brackets_source
     margin.brackets_as_of margin.brackets_known data.sources. data.mark_fingerprint data.across_holes. warnings.
     versions. timings.

@@ -6,10 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nt_run.accounting import build_trades
+from nt_run.asked import AskedRisk, Backing
 from nt_run.execution import Slippage
 from nt_run.margin import MarginRules, build_brackets
 from nt_run.model import LIQUIDATION, Fees, Fill, FundingPayment, Liquidity, Side
-from nt_run.risk import AskedRisk, Backing, Planned, RiskAudit, audit_risk, risk_object, stop_warnings
+from nt_run.risk import Planned, RiskAudit, audit_risk, risk_object, stop_warnings
 from nt_run.sizing import SizingRules, loss_per_unit, size_position
 from nt_run.specs import InstrumentSpecs
 
@@ -63,6 +64,22 @@ def test_a_gap_behind_the_stop_of_a_long_explains_what_is_over() -> None:
     assert (told["stopped"], told["over"], told["max_over"]) == (1, 1, "5.99400000")
     assert told["max_over_share"] == pytest.approx(5.994 / 10.39)
     assert (told["worst"]["gap"], told["worst"]["exit_price"], told["worst"]["side"]) == ("5.99400000", "92", "buy")
+
+
+def test_of_a_fill_that_turns_a_position_each_trade_has_its_own_part() -> None:
+    # Sold 2 at 100, bought back 3 at the stop of 105: one closes at a loss of 2 × 5, and 1 is long from then on.
+    fills = [fill(1, Side.SELL, "2", "100"), fill(2, Side.BUY, "3", "105", "stop_market")]
+    (one,) = audited(fills, [asked(1, "2", "100", "105", "10.41")]).stopped
+    # 10 + 2 × 205 × 0.001 = 10.41.
+    assert (one.realised, one.over) == (D("10.41"), 0)
+    assert set(one.over_by.values()) == {D(0)}
+    turned = [
+        fill(1, Side.SELL, "1", "100"),
+        fill(2, Side.BUY, "3", "100"),
+        fill(3, Side.SELL, "2", "95", "stop_market"),
+    ]
+    (one,) = audited(turned, [asked(2, "2", "100", "95", "10.39")]).stopped
+    assert set(one.over_by.values()) == {D(0)}
 
 
 def test_a_short_pays_the_fee_of_its_gap_as_well() -> None:

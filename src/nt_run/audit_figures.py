@@ -4,14 +4,19 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
+import numpy as np
+import polars as pl
+
 from nt_run.filters import refused_by
 from nt_run.matching import match_bars
-from nt_run.model import Audited, Fill, FundingPayment, Settlement
-from nt_run.reckoning import check_bounds, check_charged, check_costs, check_filters, check_risk, named
+from nt_run.model import MS, Audited, Fill, FundingPayment, Settlement
+from nt_run.readback import read_orders
+from nt_run.reckoning import Told, check_bounds, check_charged, check_costs, check_filters, check_risk, named
 from nt_run.replay import Replay
 from nt_run.restatement import compare_figures, restate_holding, restate_run
 from nt_run.results import Run
 from nt_run.stop_losses import RiskRules, check_stop_losses
+from nt_run.worst_stop import StopTerms, check_worst_stop, find_fills
 
 
 def audit_figures(
@@ -43,6 +48,7 @@ def audit_figures(
         rules = RiskRules(fraction=sizing.fraction, compound=sizing.compound, balance=balance)
         found += named("risk_audit", check_risk(risk, account.trades, fills))
         found += named("risk_audit", check_stop_losses(risk, account.trades, rules))
+        found += named("risk_audit.worst", _check_worst(run, risk["worst"], fills))
         checked += _leaves(risk)
     if filters := summary.get("filters"):
         denied, capped = summary["denied"], summary["sizing"]["capped"]
@@ -53,6 +59,24 @@ def audit_figures(
         found += named("ambiguity", check_bounds(ambiguity, net=net, balance=balance, bars=bars))
         checked += _leaves(ambiguity["pnl"]) + 2
     return Audited(found, checked)
+
+
+def _check_worst(run: Run, worst: Mapping[str, Any] | None, fills: Sequence[Fill]) -> Told:
+    """Yield what is wrong with the worst stopped trade; earlier versions told nothing of its parts."""
+    ends = None if worst is None or "over_by" not in worst or run.orders is None else find_fills(worst, fills)
+    if worst is None or ends is None or run.orders is None:
+        return
+    costs, bars = run.config.costs, match_bars(run.klines)
+    terms = StopTerms(
+        taker=run.config.trading_fees().taker,
+        bps=costs.slippage_bps,
+        ticks=costs.slippage_ticks,
+        tick=Decimal(run.specs["tick_size"]),
+    )
+    entry, leave = (read_orders(run.orders.filter(pl.col("order_id") == each.order_id)) for each in ends)
+    row = int(np.searchsorted(bars.closed, ends[0].time_ns // MS, side="right")) - 1
+    known = [each.level for each in entry] + ([bars.price("close", row)] if row >= 0 else [])
+    yield from check_worst_stop(worst, ends, leave, known, terms)
 
 
 def _leaves(value: Mapping[str, Any]) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from nt_run.accounting import Books, Trade, build_trades, close_books, last_close
+from nt_run.asked import Backing
 from nt_run.config import RunConfig, load_config
 from nt_run.costs import cost_ladder, costs_object, funding_object, funding_warnings
 from nt_run.engine.instrument import SpecCheck
@@ -35,7 +36,7 @@ from nt_run.progress import ProgressDisplay
 from nt_run.reconcile import reconcile_trades
 from nt_run.refine import Refined
 from nt_run.results import Run, run_name, save_run
-from nt_run.risk import Backing, Planned, RiskAudit, audit_risk, stop_warnings
+from nt_run.risk import Planned, RiskAudit, audit_risk, stop_warnings
 from nt_run.running import run_market
 from nt_run.sizing import BY_STOP
 from nt_run.steps import find_finer, in_words

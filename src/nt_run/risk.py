@@ -16,9 +16,9 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from nt_run.accounting import Trade
+from nt_run.asked import AskedRisk, Backing
 from nt_run.execution import NO_SLIPPAGE, Slippage
-from nt_run.margin import MarginRules, liquidation_price
-from nt_run.model import LIQUIDATION, MS, Fill, Side, format_iso, format_time
+from nt_run.model import LIQUIDATION, MS, Fill, format_iso, format_time
 
 ZERO = Decimal(0)
 _ROUNDING = Decimal("2e-8")
@@ -28,51 +28,12 @@ _STOPS = frozenset({"stop_market", "stop_limit", "trailing_stop_market", "traili
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskedRisk:
-    """One entry as it was sized: `quantity` at `price`, to lose at most `asked` (quote asset) at `stop_price`."""
-
-    time_ns: int
-    quantity: Decimal
-    price: Decimal
-    stop_price: Decimal
-    asked: Decimal
-
-    @property
-    def side(self) -> Side:
-        """The side of the entry: a stop below its price protects a buy."""
-        return Side.BUY if self.stop_price < self.price else Side.SELL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """What sizing expects at entry and stop: the taker fee (a fraction) and the slippage, whose ticks are `tick`."""
 
     taker: Decimal
     tick: Decimal
     slippage: Slippage = NO_SLIPPAGE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backing:
-    """What stands behind a position: its margin of notional ÷ `leverage`, or with `cross` the equity it was sized by.
-
-    `fraction` is the share of that equity it was asked to risk.
-    """
-
-    rules: MarginRules
-    cross: bool
-    leverage: Decimal
-    fraction: Decimal
-
-    def liquidated_at(self, asked: AskedRisk) -> Decimal | None:
-        """Return the price at which an entry, filled at the price it was sized at, would be liquidated, if at any."""
-        wallet = asked.asked / self.fraction if self.cross else asked.quantity * asked.price / self.leverage
-        return liquidation_price(asked.side, asked.quantity, asked.price, wallet, self.rules)
-
-    def comes_first(self, asked: AskedRisk) -> bool:
-        """Return whether liquidation comes before the stop, or with it."""
-        price = self.liquidated_at(asked)
-        return price is not None and asked.side.sign * (price - asked.stop_price) >= 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,16 +209,23 @@ def _trade_object(each: StoppedTrade) -> dict[str, Any]:
 
 
 def _round_trips(trades: Sequence[Trade], fills: Sequence[Fill]) -> Iterator[tuple[Trade, Fill, Fill]]:
-    """Yield each closed trade with the fills that opened and closed it."""
+    """Yield each closed trade with its own part of the fills that opened and closed it."""
     position, at, opened = ZERO, 0, None
     for fill in fills:
         after = position + fill.side.sign * fill.quantity
         if opened is not None and position * after <= 0:
-            yield trades[at], opened, fill
+            yield trades[at], opened, _part(fill, abs(position))
             at, opened = at + 1, None
         if opened is None and after:
-            opened = fill
+            opened = _part(fill, abs(after))
         position = after
+
+
+def _part(fill: Fill, quantity: Decimal) -> Fill:
+    """Return what a fill did to one trade: one that turns a position round closes one and opens another."""
+    return (
+        fill if fill.quantity == quantity else replace(fill, quantity=quantity, fee=fill.fee * quantity / fill.quantity)
+    )
 
 
 def _stopped(trade: Trade, sized: AskedRisk, entry: Fill, leave: Fill, planned: Planned) -> StoppedTrade:

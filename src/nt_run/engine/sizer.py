@@ -9,11 +9,11 @@ from nautilus_trader.indicators import AverageTrueRange, MovingAverageType
 from nautilus_trader.model import Bar, BarType, Currency, InstrumentId, OrderSide, Price, Quantity
 from nautilus_trader.trading import Strategy
 
+from nt_run.asked import AskedRisk
 from nt_run.engine.account import account_equity
 from nt_run.engine.estimator import Estimator
 from nt_run.errors import SizingError, UsageError
 from nt_run.model import Denial, Fees
-from nt_run.risk import AskedRisk
 from nt_run.sizing import BY_STOP, BelowMinimumError, Sized, SizingRules, size_position, to_step
 from nt_run.specs import InstrumentSpecs
 
