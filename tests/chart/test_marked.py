@@ -142,6 +142,10 @@ def test_stops_and_targets_are_level_lines_as_long_as_they_rested(draw: Draw) ->
             if near(drawn.image.pixelColor(x, y), name) or near(drawn.image.pixelColor(x, y - 1), name)
         ]
         assert len(found) > 0.4 * (xs[1] - xs[0]), "dashes cover more than half, less what lies over them"
+        shares = [
+            sum(near(drawn.image.pixelColor(x, row), name) for x in found) / len(found) for row in range(y - 3, y + 4)
+        ]
+        assert sum(share > 0.5 for share in shares) == 1, "a line is one pixel thick"
         after = range(drawn.place(0, 121, price)[0], drawn.place(0, 179, price)[0])
         assert not any(near(drawn.image.pixelColor(x, y), name) for x in after)
 
@@ -191,8 +195,9 @@ def test_no_label_covers_a_marker(draw: Draw) -> None:
     fills = data.fills
     for slot, price, sign, opens in zip(fills.slot, fills.price, fills.sign, fills.opens, strict=True):
         x, y = drawn.place(0, float(slot), float(price))
-        # A triangle is widest away from its price.
-        assert drawn.colours(x, y + (7 * sign if opens else 0), 2) & {theme.BUY, theme.SELL}
+        # A triangle is widest away from its price, a ring is hollow.
+        expected = {theme.BUY, theme.SELL} if opens else {theme.BACKGROUND}
+        assert drawn.colours(x, y + (7 * sign if opens else 0), 2) & expected
 
 
 def test_an_old_run_without_kept_orders_has_no_lines() -> None:

@@ -174,6 +174,14 @@ def test_no_label_is_finer_than_what_it_measures(trades: int, shoot: Shoot) -> N
     assert all(label == round(label, 3) for label in labels)
 
 
+@pytest.mark.parametrize("size", [*SIZES[:3], (1600, 900), (1500, 950), (1920, 1100)])
+def test_the_size_of_a_position_can_be_read_from_its_axis(falling: Run, size: tuple[int, int], shoot: Shoot) -> None:
+    stage = shoot(RunStage(chart_data(falling), size), size)
+    axis, view = stage.plots[1].getAxis("right"), stage.plots[1].vb.viewRect()
+    ((_, values),) = axis.tickValues(view.top(), view.bottom(), stage.plots[1].vb.height())
+    assert len([text for text in axis.tickStrings(values, 1, 1) if text]) > 1
+
+
 def test_the_caption_of_the_drawdown_stands_where_the_curve_is_not(falling: Run, shoot: Shoot) -> None:
     data = chart_data(falling)
     stage = shoot(RunStage(data, (1280, 720)), (1280, 720))

@@ -116,11 +116,14 @@ def test_markers_stand_at_the_price_of_their_fill_in_the_colour_of_their_side(sh
         data.fills.slot, data.fills.price, data.fills.sign, data.fills.opens, strict=True
     ):
         x, y = shot.pixel(0, slot, price)
-        # Inside the triangle, below the tip of a buy and above that of a sale; a closing fill is a dot at its price.
-        inside = y + 7 * sign if opening else y
-        assert shot.near(x, inside, theme.BUY if sign > 0 else theme.SELL, reach=1)
-        if opening:
-            assert not shot.near(x, y - 5 * sign, theme.BUY if sign > 0 else theme.SELL, reach=1)
+        # Inside the triangle, below the tip of a buy and above that of a sale; a closing fill is a ring at its price.
+        if not opening:
+            assert shot.near(x, y, theme.BACKGROUND, reach=1)
+            # The ring is half-transparent at its edges: brighter than anything below it.
+            assert max(QColor(shot.colour(x + dx, y)).lightness() for dx in range(-5, 6)) > 150
+            continue
+        assert shot.near(x, y + 7 * sign, theme.BUY if sign > 0 else theme.SELL, reach=1)
+        assert not shot.near(x, y - 5 * sign, theme.BUY if sign > 0 else theme.SELL, reach=1)
 
 
 def test_equity_ends_at_the_height_of_its_last_value(shoot: Any) -> None:

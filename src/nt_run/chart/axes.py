@@ -75,9 +75,15 @@ class ValueAxis(_AxisItem):
         """Return the labelled values between `bottom` and `top`."""
         low, high = bottom / self._unit, top / self._unit
         room = _LABEL_PX if height_px > _TALL_PX else min(_LOW_LABEL_PX, max(height_px / 3, _LEAST_LABEL_PX))
-        self._step = value_step(low, high, height_px, room)
-        self._step = max(self._step, self._finest) if self._step else 0.0
-        return [value * self._unit for value in value_ticks(low, high, self._step)]
+        found: list[float] = []
+        # One label alone gives no measure: rather two that stand close.
+        for each in (room, _LEAST_LABEL_PX):
+            step = value_step(low, high, height_px, each)
+            self._step = max(step, self._finest) if step else 0.0
+            found = value_ticks(low, high, self._step)
+            if len(found) > 1:
+                break
+        return [value * self._unit for value in found]
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:  # noqa: N802, N803 – pyqtgraph's names
         """Return the places of labels, as pyqtgraph asks for them."""

@@ -85,10 +85,9 @@ class Marks(Item):
             for row in np.flatnonzero((sign == side) & opens):
                 painter.drawPolygon(triangle.translated(float(x[row]), float(y[row])))
         painter.setPen(QtGui.QPen(colour(theme.TEXT), 1.3))
-        for name, side in ((theme.BUY, 1), (theme.SELL, -1)):
-            painter.setBrush(colour(name))
-            for row in np.flatnonzero((sign == side) & ~opens):
-                painter.drawEllipse(QtCore.QPointF(float(x[row]), float(y[row])), radius, radius)
+        painter.setBrush(colour(theme.BACKGROUND))
+        for row in np.flatnonzero(~opens):
+            painter.drawEllipse(QtCore.QPointF(float(x[row]), float(y[row])), radius, radius)
 
     def _draw_liquidations(self, painter: QtGui.QPainter, pixels: _Pixels, shown: slice) -> None:
         rows = np.flatnonzero(self._fills.liquidation[shown]) + shown.start

@@ -42,9 +42,16 @@ class Rails(Item):
     def draw(self, painter: QtGui.QPainter, view: View) -> None:
         lines, shown = self._lines, self._between(view.left, view.right)
         painter.setRenderHint(SMOOTH, False)
-        left, right = (edge[shown].astype(np.float64) + 0.5 for edge in (lines.start, lines.end))
-        price, kind = lines.price[shown], lines.kind[shown]
+        matrix = painter.transform()
+        ends = (edge[shown].astype(np.float64) + 0.5 for edge in (lines.start, lines.end))
+        left, right = (matrix.m11() * end + matrix.dx() for end in ends)
+        # In the middle of a pixel: between two of them a line would be now thin, now thick.
+        y = np.floor(matrix.m22() * lines.price[shown] + matrix.dy()) + 0.5
+        kind = lines.kind[shown]
+        painter.save()
+        painter.resetTransform()
         for each, name in COLOURS.items():
             of_kind = kind == each
             painter.setPen(pen(name, 1.2, 210, _DASHES[each]))
-            draw_lines(painter, left[of_kind], price[of_kind], right[of_kind], price[of_kind])
+            draw_lines(painter, left[of_kind], y[of_kind], right[of_kind], y[of_kind])
+        painter.restore()
