@@ -9,6 +9,7 @@ import pytest
 from chart.made_up_runs import make_klines, make_run
 from nt_run.chart.compare import compare
 from nt_run.chart.compare_stage import course_colours
+from nt_run.config import load_config
 from nt_run.errors import ChartError
 from nt_run.klines import Klines
 from nt_run.results import Run
@@ -67,6 +68,29 @@ def test_there_is_no_value_inside_a_hole() -> None:
     klines = replace(klines, frame=pl.concat([klines.frame[:40], klines.frame[60:]]))
     for course in compare([make_run(klines, trades=3)]).courses:
         assert np.isnan(course.returns).nonzero()[0].tolist() == list(range(40, 60))
+
+
+@pytest.mark.parametrize(
+    ("settings", "notes"),
+    [
+        ([{"account.leverage": 20}, {"account.leverage": 75}], ["leverage 20", "leverage 75"]),
+        ([{"account.leverage": 20}, {"account.leverage": 20}], ["1Z", "2Z"]),
+        (
+            [{"start": f"2025-05-0{day}T00:00:00Z", "end": f"2025-05-0{day + 1}T00:00:00Z"} for day in (1, 2)],
+            ["1Z", "2Z"],
+        ),
+    ],
+)
+def test_runs_of_one_strategy_are_told_apart_by_few_settings_or_their_ids(
+    settings: list[dict[str, object]], notes: list[str]
+) -> None:
+    run = make_run(make_klines(60), trades=2)
+    runs = [
+        replace(run, run_id=f"{number}Z-run", config=load_config(None, {"symbol": "BTCUSDT", **each}))
+        for number, each in enumerate(settings, start=1)
+    ]
+    names = [course.name.rsplit(" · ", 1)[-1] for course in compare(runs).courses[:2]]
+    assert names == notes
 
 
 def test_runs_alike_are_told_apart_by_their_ids() -> None:

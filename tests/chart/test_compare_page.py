@@ -75,6 +75,32 @@ def test_the_same_runs_give_the_same_page_and_a_range_is_what_it_shows_first(run
         compare_html(runs, Focus(times=TimeRange(0, 60_000)))
 
 
+def test_what_has_to_be_said_of_some_runs_is_said_with_their_names(runs: list[Run]) -> None:
+    lost = [{"lost": "12.5"}]
+    liquidated = replace(runs[1], summary=runs[1].summary | {"liquidations": lost, "warnings": ["Bars are missing."]})
+    warned = replace(runs[0], summary=runs[0].summary | {"warnings": ["Bars are missing."]})
+    told = _facts([warned, liquidated], compare([warned, liquidated]))["banners"]
+    name = compare([warned, liquidated]).courses[1].name
+    asset = liquidated.summary["account"].get("asset", "")
+    assert told == [("", "Bars are missing."), ("alarm", f"{name}: Liquidated once: 12.50 {asset} lost")]
+
+
+def test_no_word_of_its_tables_is_broken(browser: Browser, runs: list[Run], tmp_path: Path) -> None:
+    config = load_config(
+        None, {"symbol": "BTCUSDT", "start": "2025-05-01", "end": "2025-05-02", "account.leverage": 75}
+    )
+    four = [*runs, replace(runs[0], run_id="third", config=config), replace(runs[1], run_id="fourth")]
+    save_compare_page(four, tmp_path / "four.html")
+    browser.open(tmp_path / "four.html")
+    heights = browser.run(
+        "return [...document.querySelectorAll('main.even tbody :is(th, td)')].map((each) => each.clientHeight)"
+    )
+    # One line of 17 pixels with its air; two would be 41.
+    assert len(heights) > 60
+    assert max(heights) < 30
+    assert browser.run("return document.documentElement.scrollWidth") <= 1280
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (1280, "light"), (390, "dark")])
 def test_it_is_ready_without_a_complaint_and_draws_every_run(
     browser: Browser, runs: list[Run], tmp_path: Path, width: int, scheme: str

@@ -14,6 +14,7 @@ import numpy as np
 
 from nt_run.chart.bars import Bars
 from nt_run.chart.view import strategy_label
+from nt_run.differences import differing
 from nt_run.errors import ChartError
 from nt_run.klines import bar_openings
 from nt_run.model import format_time, instrument_id
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_SLOTS = 20_000_000
 """Some forty years of minutes: more would take gigabytes."""
+_LONGEST_NOTE = 40
+"""Letters; more are no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +93,26 @@ def _axis(runs: Sequence[Run]) -> Bars:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Return what tells the runs apart: strategy, market and interval, and where these are the same, their ids."""
+    """Return what tells the runs apart: strategy, market and interval; where these are the same, how they were set."""
     plain = [f"{strategy_label(run.summary['strategy'])} · {run.klines.symbol} {run.klines.interval}" for run in runs]
-    often = Counter(plain)
-    return [
-        name if often[name] == 1 else f"{name} · {run.run_id.split('-', 1)[0]}"
-        for name, run in zip(plain, runs, strict=True)
+    names = list(plain)
+    for name, count in Counter(plain).items():
+        places = [place for place, each in enumerate(plain) if each == name]
+        if count > 1:
+            for place, note in zip(places, _notes([runs[place] for place in places]), strict=True):
+                names[place] = f"{name} · {note}"
+    return names
+
+
+def _notes(runs: Sequence[Run]) -> list[str]:
+    """Return the settings in which runs differ, such as `leverage 20`; their ids where these are many or the same."""
+    rows = differing(runs)
+    notes = [
+        ", ".join(f"{key.rsplit('.', 1)[-1]} {values[place]}" for key, values in rows) for place in range(len(runs))
     ]
+    if len(set(notes)) == len(runs) and max(map(len, notes)) <= _LONGEST_NOTE:
+        return notes
+    return [run.run_id.split("-", 1)[0] for run in runs]
 
 
 def _run_course(run: Run, name: str, ends: Ints) -> Course:

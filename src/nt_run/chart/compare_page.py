@@ -1,5 +1,6 @@
 """The page of several runs: their returns over each other, drawdowns, figures side by side, and how they were set."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from nt_run.chart.overview import banners
 from nt_run.chart.packing import Column, column, gapped_columns
 from nt_run.chart.writing import check_target, write_whole
 from nt_run.differences import differing
-from nt_run.formats import amount, percent, signed
+from nt_run.formats import amount, percent, short_time, signed
 from nt_run.results import Run
 
 SCRIPTS = ("dom", "unpack", "palette", "lines", "panes", "shell", "compare")
 MOST_POINTS = 6_000
 """Points a curve has at most: no screen shows more of a whole run, and nobody trades on this page."""
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 _DECIMALS = 6
 """Of a return as a fraction: a ten-thousandth of a per cent."""
 _FIGURES: tuple[tuple[str, str, str], ...] = (
@@ -99,18 +101,35 @@ def _ends(bars: Bars, span: Span) -> list[int]:
 
 
 def _facts(runs: Sequence[Run], comparison: Comparison) -> dict[str, Any]:
-    told: dict[str, str] = {text: kind for run in runs for kind, text in banners(run.summary)}
     return {
         "title": comparison.title,
         "subtitle": comparison.subtitle,
-        "banners": [[kind, text] for text, kind in told.items()],
+        "banners": _banners(runs, comparison),
         "courses": [
             {"name": course.name, "total": course.total, "market": course.is_market} for course in comparison.courses
         ],
         "runs": [run.run_id for run in runs],
         "figures": [[title, *(_figure(run, key, kind) for run in runs)] for title, key, kind in _FIGURES],
-        "configuration": [[key, *(f"{value}" for value in values)] for key, values in differing(runs)],
+        "configuration": [[key, *map(_setting, values)] for key, values in differing(runs)],
     }
+
+
+def _banners(runs: Sequence[Run], comparison: Comparison) -> list[tuple[str, str]]:
+    """Return what has to be said first: of all runs once, of some of them with their names."""
+    names = [course.name for course in comparison.courses]
+    told: dict[tuple[str, str], list[str]] = {}
+    for name, run in zip(names, runs, strict=False):
+        for banner in dict.fromkeys(banners(run.summary)):
+            told.setdefault(banner, []).append(name)
+    return [
+        (kind, text if len(whose) == len(runs) else f"{', '.join(whose)}: {text}")
+        for (kind, text), whose in told.items()
+    ]
+
+
+def _setting(value: object) -> str:
+    text = f"{value}"
+    return short_time(text) if _MOMENT.fullmatch(text) else text
 
 
 def _figure(run: Run, key: str, kind: str) -> list[Any]:

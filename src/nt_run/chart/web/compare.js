@@ -1,5 +1,7 @@
 // Several runs over each other: returns since their start, drawdowns, figures and settings side by side.
 
+/** From so many letters on a value may be broken. */
+const LONG = 28;
 const RUNS = 8, MARKETS = 3, PANES = [3, 1.2];
 
 /** Return the name of the colour of each curve: strong ones for runs, dim ones for markets. */
@@ -71,7 +73,7 @@ function sideBySide(title, facts, colours, rows) {
     element("thead", {}, element("tr", {}, element("th"), ...names)),
     element("tbody", {}, ...rows.map(([name, ...cells]) => element("tr", {}, element("th", { scope: "row", text: name }),
       ...cells.map((cell) => (Array.isArray(cell) ? element("td", { text: cell[0], class: tone(cell[1]) })
-        : element("td", { text: cell }))))))))];
+        : element("td", { text: cell, class: cell.length > LONG ? "long" : "" }))))))))];
 }
 
 function fillCourses(facts, colours) {
