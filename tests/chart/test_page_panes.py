@@ -89,6 +89,68 @@ def test_many_trades_have_a_lane_below_the_candles_with_entries_and_results(brow
     assert vivid(image[middle - 8 - 6 : middle - 8 - 2]).sum() == 0
 
 
+def test_a_short_run_is_told_of_by_its_last_bar(browser: Browser, tmp_path: Path) -> None:
+    run = make_run(make_klines(200), 6)
+    browser.open(saved(run, tmp_path))
+    wait_for(browser, interval="1m", trade="")
+    last, equity = run.klines.floats()["close"][-1], run.equity["equity"][-1]
+
+    def assert_last() -> None:
+        assert f"C {last:,.1f}" in told(browser)[0].replace("\xa0", " ")
+        assert f"{equity:,.2f}" in told(browser)[2]
+
+    assert_last()
+    browser.key("n")
+    wait_for(browser, trade="1")
+    browser.key("Escape")
+    wait_for(browser, trade="")
+    assert_last()
+
+
+@pytest.mark.parametrize("interval", ["5m", "15m"])
+def test_no_position_is_drawn_that_never_was(browser: Browser, tmp_path: Path, interval: str) -> None:
+    browser.open(saved(make_run(make_klines(1000), 40, funding=False), tmp_path))
+    browser.click(f"[data-interval='{interval}']")
+    wait_for(browser, interval=interval)
+    hide_legends(browser)
+    left, top, right, bottom = rectangles(browser, "#chart tr:has(.legend) > td:nth-child(2)")[1]
+    image = vivid(pixels(browser)[top + 1 : bottom - 1, left + 1 : right - 1])
+    columns = np.flatnonzero(image.any(axis=0))
+    tops = image.argmax(axis=0)[columns]
+    bottoms = len(image) - 1 - image[::-1].argmax(axis=0)[columns]
+    # Long, flat and short are three heights, each the pixel or two of a line.
+    assert len(columns) > 100
+    for ends in (tops, bottoms):
+        heights = np.unique(ends)
+        assert len(np.flatnonzero(np.diff(heights) > 2)) <= 2
+        assert len(heights) <= 8
+
+
+def test_a_hole_shorter_than_the_candles_over_it_is_marked(browser: Browser, tmp_path: Path) -> None:
+    klines = make_klines(3000)
+    frame = klines.frame.with_row_index("row").filter(~pl.col("row").is_between(1570, 1572)).drop("row")
+    browser.open(saved(make_run(replace(klines, frame=frame), 0), tmp_path))
+    assert int(browser.chart()["interval"].removesuffix("m")) >= 5
+    assert "▨ no data" in told(browser)[0]
+    hide_legends(browser)
+    left, top, right, bottom = rectangles(browser, "#chart tr:has(.legend) > td:nth-child(2)")[1]
+    image = pixels(browser)[top:bottom, left:right]
+    # 12 % of #7d8899 on #0d1117: 13 + 13, 17 + 14, 23 + 16.
+    columns = np.flatnonzero((image == 0x1A1F27).mean(axis=0) > 0.5)
+    assert len(columns) == 2
+    assert columns[0] == pytest.approx(1570 / 3000 * (right - left), abs=4)
+
+
+def test_a_button_shows_enough_candles_to_say_something(browser: Browser, tmp_path: Path) -> None:
+    browser.open(saved(make_run(make_klines(20_000), 30), tmp_path))
+    for interval in ("1m", "1h"):
+        browser.click(f"[data-interval='{interval}']")
+        shown = wait_for(browser, interval=interval)
+    # 400 minutes are 7 hours.
+    assert int(shown["to"]) - int(shown["from"]) >= 60 * 60 * MINUTE
+    assert int(shown["to"]) == START_MS + 20_000 * MINUTE
+
+
 def test_what_is_not_drawn_is_not_explained(browser: Browser, page: Path, tmp_path: Path) -> None:
     browser.open(page)
     assert "▲ buy ▼ sell ○ exit – win – loss" in told(browser)[0]

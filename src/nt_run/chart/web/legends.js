@@ -47,7 +47,7 @@ class Legends {
     const { facts, fast, slow, lower, upper } = this.market;
     const { level } = this.view;
     if (!this.view.detailed()) {
-      return [[`${facts.overlays ? "averages and bands" : "the strategy’s lines"} are hidden at ${level.name}`, "dim"]];
+      return [[`${facts.overlays ? "averages and bands" : "the strategy’s lines"} are hidden at ${level.name}`, "dim wide"]];
     }
     const of = level.base ? [] : [[`of ${facts.levels[0].name} bars`, "dim"]];
     if (!facts.overlays) {
@@ -82,7 +82,7 @@ class Legends {
       [!lane && filled((i) => !fills.opens[i]), "○ exit", ""],
       [trades.some((trade) => trade.pnl > 0), lane ? "■ net win" : "– win", "rise"],
       [trades.some((trade) => trade.pnl <= 0), lane ? "■ net loss" : "– loss", "fall"],
-      [lane, "where trades closed", "dim"],
+      [lane, "where trades closed", "dim wide"],
       [kinds.includes(0), "– stop", "stop"], [kinds.includes(1), "– target", "target"],
       [kinds.includes(2), "– liquidation price", "warning"],
       [filled((i) => fills.liquidates[i]), "× liquidation", "warning"],

@@ -126,11 +126,14 @@ class Market {
     return Date.UTC(first.getUTCFullYear(), first.getUTCMonth() + slot);
   }
 
-  /** The candle of a level that a slot belongs to. */
-  candleOf(slot, level) {
+  /** Where the bar at a slot begins, counted in candles of a level. */
+  placeOf(slot, level) {
     if (level.base) return slot;
-    return Math.floor((this.facts.startMs + slot * this.facts.stepMs - level.anchorMs) / level.ms);
+    return (this.facts.startMs + slot * this.facts.stepMs - level.anchorMs) / level.ms;
   }
+
+  /** The candle of a level that a slot belongs to. */
+  candleOf(slot, level) { return Math.floor(this.placeOf(slot, level)); }
 
   /** The first slot of a candle, also of one that starts before the data. */
   slotOf(candle, level) {
@@ -160,7 +163,7 @@ class Market {
     const i = candle - made.first;
     made.time.push(Math.round((level.base ? this.timeOf(candle) : candle * level.ms + level.anchorMs) / 1000));
     made.lastSlot[i] = -1;
-    let high = -Infinity, low = Infinity, volume = 0, held = 0, bars = 0, deepest = 0;
+    let high = -Infinity, low = Infinity, volume = 0, bars = 0, deepest = 0;
     for (let slot = from; slot < to; slot++) {
       if (Number.isNaN(this.close[slot])) continue;
       if (!bars++) made.open[i] = this.open[slot];
@@ -168,7 +171,6 @@ class Market {
       if (this.low[slot] < low) low = this.low[slot];
       if (this.drawdown[slot] < deepest) deepest = this.drawdown[slot];
       volume += this.volume[slot];
-      held += this.position[slot];
       made.lastSlot[i] = slot;
     }
     if (!bars) return;
@@ -177,8 +179,8 @@ class Market {
     made.low[i] = low;
     made.close[i] = this.close[last];
     made.volume[i] = volume;
-    // A mean: the extremes of a position that turns often would be a solid block.
-    made.position[i] = held / bars;
+    // As it is at the end, like the equity: a mean would be a position that never was.
+    made.position[i] = this.position[last];
     made.equity[i] = this.equity[last];
     made.drawdown[i] = deepest;
   }

@@ -119,6 +119,7 @@ class Marks {
         context.lineWidth = 1;
       } else {
         context.arc(x, y, radius, 0, 2 * Math.PI);
+        context.fillStyle = palette.background;
         context.strokeStyle = palette.text;
         context.lineWidth = 1.3;
       }

@@ -1,6 +1,6 @@
 // What lies behind the candles: bands, stretches without data, bars in doubt, and prices an order waited at.
 
-const MOST_LINES = 250, LEAST_STRIPE = 2, MOST_BANDS = 6000;
+const MOST_LINES = 250, LEAST_STRIPE = 2, HATCHED = 6, MOST_BANDS = 6000;
 /** Colour and dashes of the lines by kind: stop, target, liquidation price. */
 const LINES = [["stop", [5, 3]], ["target", [5, 3]], ["warning", [1, 2]]];
 
@@ -75,12 +75,16 @@ class Shades {
 
   holes(context, size) {
     const { market, view } = this;
-    const half = view.candleWidth() / 2;
     context.strokeStyle = fade(view.palette.dim, 0.45);
+    context.fillStyle = fade(view.palette.dim, 0.12);
     for (const [start, length] of market.facts.holes) {
-      const left = Math.max(view.x(start) - half, 0), right = Math.min(view.x(start + length - 1) + half, size.width);
-      // Coarser candles may cover a hole: there is nothing to hatch between them.
-      if (right <= left || length * market.facts.stepMs < view.level.ms) continue;
+      const begin = Math.round(view.edge(start));
+      const end = Math.max(Math.round(view.edge(start + length)), begin + LEAST_STRIPE);
+      const left = Math.max(begin, 0), right = Math.min(end, size.width);
+      if (right <= left) continue;
+      // A stripe at least, so that none is lost behind coarser candles.
+      context.fillRect(left, 0, right - left, size.height);
+      if (end - begin < HATCHED) continue;
       context.save();
       context.beginPath();
       context.rect(left, 0, right - left, size.height);

@@ -4,7 +4,7 @@
 const WINDOW = 20_000, WHOLE = 30_000, MARGIN = 50;
 /** How far outside of the candles a stop or target may lie and be shown, in heights of theirs. */
 const OWN_LINE = 3, ANY_LINE = 0.3;
-const MIN_CANDLE = 3, TOO_NARROW = 2.3, TOO_WIDE = 13;
+const MIN_CANDLE = 3, TOO_NARROW = 2.3, TOO_WIDE = 13, FEWEST = 60;
 const DATA = ["open", "high", "low", "close"];
 
 class View {
@@ -31,6 +31,13 @@ class View {
 
   x(slot) { return this.xOfCandle(this.market.candleOf(slot, this.level)); }
 
+  /** The x at which the bar at a slot begins, also inside of a candle. */
+  edge(slot) {
+    // The chart knows only the middles of candles.
+    const place = this.market.placeOf(slot, this.level), candle = Math.floor(place);
+    return this.xOfCandle(candle) + (place - candle - 0.5) * this.candleWidth();
+  }
+
   candleWidth() { return this.chart.timeScale().options().barSpacing; }
 
   /** Candles on the screen, [first, last], among those that are loaded. */
@@ -51,7 +58,8 @@ class View {
   /** The candle told of while nothing is pointed at: the end of the trade that is marked, or the last on the screen. */
   resting() {
     const [from, to] = this.visibleCandles();
-    const exit = this.selected && this.market.candleOf(this.selected.exitSlot, this.level);
+    if (!this.selected) return to;
+    const exit = this.market.candleOf(this.selected.exitSlot, this.level);
     return exit >= from && exit <= to ? exit : to;
   }
 
@@ -98,9 +106,10 @@ class View {
       this.show(from, to);
       return;
     }
-    // No more candles than have room, around the middle of the screen; at the end of it where the end is visible.
-    const most = (this.width() / MIN_CANDLE) * (level.base ? 1 : level.ms / this.market.facts.stepMs);
-    const span = Math.min(Math.max(to - from + 1, 1), most);
+    // No more candles than have room and no fewer than say something, around the middle of the screen; at the end of it
+    // where the end is visible.
+    const each = level.base ? 1 : level.ms / this.market.facts.stepMs;
+    const span = Math.min(Math.max(to - from + 1, FEWEST * each), (this.width() / MIN_CANDLE) * each, this.market.slots);
     const end = to >= this.market.slots - 1 ? to : Math.min((from + to + span) / 2, this.market.slots - 1);
     this.show(Math.max(Math.round(end - span + 1), 0), Math.round(end), level);
   }
