@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow.feather
 import pytest
 
 from nt_run.audit import audit, audit_run
@@ -15,12 +14,13 @@ from nt_run.demo import DemoExchange, Fault, RecordedMarket
 from nt_run.errors import IncompleteDataError, NotCachedError, NotTradableError, SizingError, StrategyError, UsageError
 from nt_run.inputs import market_root
 from nt_run.klines import Exponents
-from nt_run.model import FundingRate, parse_time
+from nt_run.model import parse_time
 from nt_run.pipeline import backtest
 from nt_run.published import Published
 from nt_run.report import print_run
 from nt_run.results import Run, load_run
 from nt_run.summary import FIGURES, figures
+from recorded_market import recorded, recorded_funding
 
 WEEK = {"start": "2026-06-01", "end": "2026-06-03"}
 
@@ -188,23 +188,6 @@ def test_a_second_run_asks_for_rules_and_nothing_else(tmp_path: Path) -> None:
         backtest(config, cache_dir=tmp_path, save=False)
         later = [request.path for request in exchange.requests[before:]]
     assert sorted(later) == ["/fapi/v1/exchangeInfo", "/fapi/v1/time"]
-
-
-def recorded(recordings: Path, name: str) -> pl.DataFrame:
-    frame = pl.DataFrame(pl.from_arrow(pyarrow.feather.read_table(recordings / "klines" / name)))
-    return frame.rename({"date": "open_time"})
-
-
-def recorded_funding(recordings: Path) -> list[FundingRate]:
-    table = pyarrow.feather.read_table(recordings / "funding" / "BTCUSDT-2019-2026.feather")
-    rows = pl.DataFrame(pl.from_arrow(table))
-    hour = 3_600_000
-    return [
-        FundingRate(
-            time_ms=t, slot_ms=t // hour * hour, rate=Decimal(str(rate)).quantize(Decimal("1e-8")), mark_price=None
-        )
-        for t, rate in zip(rows["date"].dt.epoch("ms"), rows["open"], strict=True)
-    ]
 
 
 def test_a_recorded_month_of_minutes_runs_whole(

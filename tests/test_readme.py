@@ -1,5 +1,6 @@
 """What the README shows is what users get."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from nt_run.__main__ import main
+from nt_run.demo import DemoExchange
+from recorded_market import recorded_hours
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -49,6 +52,29 @@ def test_the_report_shown_is_the_report_printed(run) -> None:  # noqa: ANN001
     assert printed[-1].split("-")[1:-2] == shown[-1].split("-")[1:-2]
 
 
+REAL = (
+    "backtest --symbol BTCUSDT --interval 4h --timerange 20200101-20200501 --leverage 10 --risk 5 --fill next-open "
+    "--slippage-bps 2 --specs-at range"
+)
+
+
+def test_the_report_of_real_data_is_the_report_printed(run, recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    (shown,) = (block for block in blocks("") if "4h  2020-01-01" in block)
+    answer = json.loads((recordings / "exchange_info" / "2025-10-30.json").read_text())
+    assert f"nt-run {REAL}" in " ".join(README.replace("\\\n", "").split())
+    with DemoExchange(market=recorded_hours(recordings), exchange_info=answer) as exchange:
+        monkeypatch.setenv("NT_RUN_REST_URL", exchange.rest_url)
+        run("specs", "import", str(recordings / "exchange_info" / "2021-09-06.json"))
+        printed = run(*REAL.split()).rstrip()
+        audited = run("audit")
+    assert "largest difference of a trade          0.0000000000 USDT" in audited
+    # Not shown: that the data are not from the exchange itself, how long it took, and the run's id.
+    printed = [
+        line.rstrip() for line in printed.splitlines() if not re.match(r"! Market data and rules|time |run ", line)
+    ]
+    assert printed == [line.rstrip() for line in shown.strip("\n").splitlines()]
+
+
 def test_the_audit_shown_is_the_audit_printed(run) -> None:  # noqa: ANN001
     run("backtest", "--symbol", "BTCUSDT", "--demo")
     (shown,) = (block for block in blocks("") if block.lstrip().startswith("✓ klines"))
@@ -65,7 +91,7 @@ def test_the_strategy_shown_runs(run, tmp_path: Path) -> None:  # noqa: ANN001
 
 
 def test_every_command_and_flag_shown_exists(run) -> None:  # noqa: ANN001
-    lines = [line.split("#")[0] for block in blocks("sh")[2:] for line in block.splitlines()]
+    lines = [line.split("#")[0] for block in blocks("sh")[2:] for line in block.replace("\\\n", "").splitlines()]
     commands = {named(line) for line in lines}
     assert {command for command, _ in commands} == {
         "backtest",

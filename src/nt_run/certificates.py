@@ -96,7 +96,7 @@ def _settlements(market: MarketData, kept: Run) -> dict[str, Any]:
     span, asked = kept.klines.range, kept.config.time_range(0)
     held = TimeRange(asked.start_ms + 1, asked.end_ms + 1)
     try:
-        loaded = market.load_funding(kept.config.symbol, held, min_completeness=0.0)
+        loaded = market.load_settlements(kept.config.symbol, held, min_completeness=0.0)
     except DataError as exc:
         return {"settlements": _reason(exc), _MISSING: None}
     inside = [rate for rate in loaded.rates if span.start_ms < rate.slot_ms <= span.end_ms]

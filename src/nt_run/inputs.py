@@ -88,7 +88,7 @@ def _load_funding(market: MarketData, config: RunConfig, time_range: TimeRange) 
     # Positions are held from the first open up to the last close: the settlement at the end is theirs, the one at the
     # start is not.
     held = TimeRange(time_range.start_ms + 1, time_range.end_ms + 1)
-    return market.load_funding(config.symbol, held, min_completeness=float(config.min_completeness))
+    return market.load_settlements(config.symbol, held, min_completeness=float(config.min_completeness))
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def _settlements(market: MarketData, run: Run) -> Sequence[FundingRate] | None:
     span, least = run.klines.range, float(run.config.min_completeness)
     held = TimeRange(span.start_ms + 1, span.end_ms + 1)
     with suppress(DataError):
-        return market.load_funding(run.config.symbol, held, min_completeness=least).rates
+        return market.load_settlements(run.config.symbol, held, min_completeness=least).rates
     return None
 
 

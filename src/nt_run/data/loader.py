@@ -28,6 +28,7 @@ from nt_run.data.mend import Mended, Mender
 from nt_run.data.references import CrossChecked, cross_check
 from nt_run.data.rules import RuleBook
 from nt_run.data.selection import Selection, SeriesRef
+from nt_run.data.settlement_prices import HOURS, with_mark_prices
 from nt_run.data.snapshots import BRACKETS, SnapshotStore
 from nt_run.data.sources import Sources
 from nt_run.errors import SourceError
@@ -225,6 +226,15 @@ class MarketData:
         """
         store = FundingStore(self.root, symbol, repair=not self.offline)
         return FundingLoader(store, self._sources).load(time_range, min_completeness)
+
+    def load_settlements(self, symbol: str, time_range: TimeRange, *, min_completeness: float = 1.0) -> LoadedFunding:
+        """Return settlements as `load_funding` does, each with a mark price: its own, or that of a mark kline.
+
+        Where there is neither, as before 2019-12-23, it has none, and what could not be had is among the warnings.
+        """
+        loaded = self.load_funding(symbol, time_range, min_completeness=min_completeness)
+        marks = KlineStore(self.root, symbol, HOURS, repair=not self.offline, kind=MARK_KLINES)
+        return with_mark_prices(loaded, marks, self._sources)
 
     def cached(self) -> list[CachedSeries]:
         """Return what the cache holds, by kind, symbol and interval; no network.
