@@ -417,3 +417,33 @@ def test_ctrl_c_in_a_download_ends_with_130_and_the_next_one_goes_on(tmp_path: P
     # One page may be on its way when the signal comes; specs, time and the first kline are asked for in both.
     assert len(exchange.requests) < 266 + 20
     assert first > 100
+
+
+CLOSES_SLOWLY = """
+import time
+from nt_run import __main__ as boundary
+
+class Connection:
+    def __del__(self):
+        print("closing", flush=True)
+        time.sleep(60)
+
+def download():
+    held = Connection()
+    print("working", flush=True)
+    time.sleep(60)
+
+boundary._command = download
+boundary.run()
+"""
+
+
+def test_a_second_ctrl_c_while_things_are_closed_ends_at_once_with_one_line() -> None:
+    command = [sys.executable, "-c", CLOSES_SLOWLY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for expected in ("working", "closing"):
+            assert process.stdout.readline().strip() == expected
+            process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "nt-run: interrupted at once; what was downloaded is kept.\n")

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import signal
 import sys
 import traceback
+from types import FrameType
 
 from nt_run.errors import NtRunError
 from nt_run.signs import write_plainly
@@ -70,7 +72,23 @@ def _say(message: str, exit_code: int) -> int:
 
 def run() -> None:
     """Entry point of the `nt-run` script."""
-    sys.exit(main())
+    signal.signal(signal.SIGINT, _interrupt)
+    code = main()
+    # All is said and done but for the threads Python waits for.
+    signal.signal(signal.SIGINT, lambda _signal, _frame: os._exit(code))
+    sys.exit(code)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """Ctrl-C: what runs is ended in order; a second one does not wait for that, and is no error in the midst of it."""
+    signal.signal(signal.SIGINT, _interrupt_again)
+    raise KeyboardInterrupt
+
+
+def _interrupt_again(_signal: int, _frame: FrameType | None) -> None:
+    shown = b"\x1b[?25h" if sys.stderr.isatty() else b""  # progress may have hidden the cursor
+    os.write(2, shown + b"nt-run: interrupted at once; what was downloaded is kept.\n")
+    os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":
