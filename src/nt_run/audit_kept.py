@@ -15,6 +15,7 @@ from nt_run.model import MS, Audited, Fill, TimeRange, Violation, format_iso, pa
 from nt_run.readback import read_orders
 from nt_run.replay import Replay
 from nt_run.results import Run
+from nt_run.twofold import check_ambiguous
 from nt_run.working_orders import check_orders
 
 _EIGHT = Decimal("1e-8")
@@ -45,12 +46,13 @@ def _check_detail(run: Run) -> list[Violation]:
 
 
 def audit_orders(run: Run, fills: Sequence[Fill]) -> Audited:
-    """Hold the orders that rested against the fills they led to, and against the bars that came to their prices."""
+    """Hold the orders that rested against their fills, the bars that came to their prices, and the ambiguous bars."""
     if run.orders is None:
         return Audited([], 0, ["orders that rested: the folder, of an earlier version, does not have them"])
     tick, step = (Decimal(run.specs[name]) for name in ("tick_size", "step_size"))
     orders, bars = read_orders(run.orders), match_bars(run.klines, run.detail)
-    return Audited(check_orders(orders, fills, bars, tick=tick, step=step), len(orders))
+    ambiguous = check_ambiguous(run.summary.get("ambiguity"), fills, orders, bars)
+    return Audited([*check_orders(orders, fills, bars, tick=tick, step=step), *ambiguous], len(orders))
 
 
 def audit_files(run: Run) -> Audited:

@@ -37,6 +37,7 @@ from nt_run.sizing import SizingRules
 from nt_run.solvency import SolvencyCheck, deciding_bars
 from nt_run.specs import InstrumentSpecs
 from nt_run.strategies.resolver import check_params, resolve_strategy
+from nt_run.twofold import check_ambiguous
 from nt_run.working_orders import check_orders
 
 type Run = Callable[..., EngineOutput]
@@ -348,5 +349,7 @@ def test_with_stops_leverage_funding_and_gaps_every_figure_of_a_run_holds(
         )
     )
     net = Decimal(str(curve["equity"][-1])) - BALANCE
-    pnl = ambiguity_object(found, bars=BARS, net=net, balance=BALANCE)["pnl"]
+    told = ambiguity_object(found, bars=BARS, net=net, balance=BALANCE)
+    assert check_ambiguous(told, output.fills, output.resting, match_bars(klines)) == []
+    pnl = told["pnl"]
     assert Decimal(pnl["worst"]) <= Decimal(pnl["chosen"]) <= Decimal(pnl["best"])
