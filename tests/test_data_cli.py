@@ -128,7 +128,9 @@ def test_verify_of_an_empty_cache_calls_nothing_sound(filled: Run) -> None:
 def test_prune_lists_and_deletes_only_when_told(filled: Run, tmp_path: Path) -> None:
     folder = tmp_path / "data_cache/demo/v1/binance/um/klines/BTCUSDT/1m"
     (folder / "old.parquet.bad").write_bytes(b"123")
-    assert "1 file, 3 bytes could be deleted" in filled("data", "prune", "--demo")[1]
+    out = filled("data", "prune", "--demo")[1]
+    assert "v1/binance/um/klines/BTCUSDT/1m/old.parquet.bad  3 bytes, set aside" in out
+    assert "1 file, 3 bytes could be deleted" in out
     assert of(filled("data", "prune", "--demo", "--delete", "--json"))["freed"] == 3
     assert "Nothing to delete" in filled("data", "prune", "--demo")[1]
     assert "1 file," in filled("data", "prune", "--demo", "--before", "2026-06-01", "--symbol", "BTCUSDT")[1]
@@ -384,7 +386,9 @@ def test_a_path_stays_whole_in_a_pipe(data: Run, tmp_path: Path) -> None:
     (path,) = tmp_path.glob(f"{long}/demo/v1/binance/um/klines/BTCUSDT/1m/*.parquet")
     path.with_name("old.parquet").write_bytes(b"12345")
     _, out, _ = data("data", "prune", "--demo", "--cache-dir", long)
-    assert f"{path.relative_to(tmp_path).with_name('old.parquet')}  5 bytes" in out.splitlines()
+    lines = out.splitlines()
+    assert "v1/binance/um/klines/BTCUSDT/1m/old.parquet  5 bytes, replaced" in lines
+    assert f"below {long}/demo" in lines
 
 
 def test_the_settlement_at_the_start_of_a_range_is_of_it_and_the_one_at_its_end_is_there_for_a_run(data: Run) -> None:

@@ -395,8 +395,7 @@ def test_imported_rows_come_back_from_whole_files_when_their_manifest_is_lost(
     manifest = imported_link(data, exported, tmp_path) / "manifest.json"
     manifest.write_bytes(manifest.read_bytes()[:100]) if loss == "truncated" else manifest.unlink()
     code, out, _ = data("data", "repair", "--demo")
-    # No source has them: what is there is taken, whosever it was.
-    assert (code, "1,440 rows that no source gave came back from files of the cache" in out) == (0, True)
+    assert (code, "took back 1,440 rows in 1 file" in out) == (0, True)
     assert data("data", "verify", "--demo")[0] == 0
     link = ["--demo", "--offline", "--symbol", "LINKUSDT", "--json"]
     assert of(data("data", "import", "LINKUSDT-1m.parquet", *link))["added"] == 0
@@ -412,10 +411,11 @@ def test_a_writer_that_finds_no_manifest_removes_no_whole_file(
     (folder / "manifest.json").unlink()
     exported[1440:2880].write_parquet(tmp_path / "LINKUSDT-1m.parquet")
     link = ["--symbol", "LINKUSDT", "--demo"]
-    assert data("data", "import", "LINKUSDT-1m.parquet", *link, "--offline")[0] == 0
-    code, out, _ = data("data", "verify", *link)
-    assert (code, "set aside and is whole, and its rows are not in the cache" in " ".join(out.split())) == (8, True)
+    code, _, err = data("data", "import", "LINKUSDT-1m.parquet", *link, "--offline")
+    assert (code, "nt-run data repair makes it again from what is left" in " ".join(err.split())) == (3, True)
+    assert file.exists()
     assert data("data", "repair", *link)[0] == 0
+    assert data("data", "import", "LINKUSDT-1m.parquet", *link, "--offline")[0] == 0
     assert data("data", "verify", *link)[0] == 0
     (kept,) = of(data("data", "list", *link, "--json"))["series"]
     assert (kept["rows"], kept["coverage"]) == (2880, 1.0)
@@ -425,4 +425,11 @@ def test_repair_says_how_imported_rows_come_back(data: Run, exported: pl.DataFra
     (file,) = imported_link(data, exported, tmp_path).glob("*.parquet")
     file.write_bytes(file.read_bytes()[:-9])
     code, out, _ = data("data", "repair", "--demo")
-    assert (code, "nt-run data import brings that back from your own file" in " ".join(out.split())) == (8, True)
+    words = " ".join(out.split())
+    assert (code, "imported from LINKUSDT-1m.parquet: import again what no source has" in words) == (8, True)
+    assert "data get fetches it" not in words
+    code, out, err = data("data", "verify", "--demo")
+    assert (code, "lost 1,440 rows" in " ".join(out.split()), "prune --delete" in err) == (8, True, True)
+    assert "imported from LINKUSDT-1m.parquet" in " ".join(data("data", "list", "--demo")[1].split())
+    assert "the record of 1 lost file" in data("data", "prune", "--demo", "--delete")[1]
+    assert data("data", "verify", "--demo")[0] == 0

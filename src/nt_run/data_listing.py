@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from rich.columns import Columns
@@ -81,6 +82,8 @@ def advice(problems: Sequence[Mapping[str, Any]]) -> str:
         words.append(f"nt-run data repair{' --remote' if remote else ''} fetches again what a source still has.")
     if conflicts:
         words.append("nt-run data repair --prefer SOURCE says whose rows to use where sources disagree.")
+    if any(one["kind"] == "gone" for one in problems):
+        words.append("What no source has comes back by importing it again, or is given up: nt-run data prune --delete.")
     return " ".join(words)
 
 
@@ -98,10 +101,18 @@ def print_repaired(mended: Mapping[str, Any]) -> None:
 
 def print_pruned(waste: Mapping[str, Any]) -> None:
     """Print what could go, or is gone."""
-    lines = [Text(f"{one['path']}  {one['bytes']:,} bytes", no_wrap=True) for one in waste["files"]]
-    what = "were deleted" if waste["deleted"] else "could be deleted: add --delete"
-    end = Text(f"{counted(len(lines), 'file')}, {waste['bytes']:,} bytes {what}" if lines else "Nothing to delete.")
-    show(*banner(demo=waste["demo"]), *lines, end)
+    root = Path(waste["root"])
+    lines = [
+        Text(f"{Path(one['path']).relative_to(root)}  {one['bytes']:,} bytes, {one['why']}", no_wrap=True)
+        for one in waste["files"]
+    ]
+    lines += [Text(f"{one['series']} {one['lost']} (on record until given up)") for one in waste["given_up"]]
+    what = [f"{counted(len(waste['files']), 'file')}, {waste['bytes']:,} bytes"] if waste["files"] else []
+    what += [f"the record of {counted(len(waste['given_up']), 'lost file')}"] if waste["given_up"] else []
+    done = "deleted" if waste["deleted"] else "could be deleted: add --delete"
+    lines.append(Text(f"{' and '.join(what)} {done}" if what else "Nothing to delete."))
+    lines.append(Text(f"below {root}", style=DIM, no_wrap=True))
+    show(*banner(demo=waste["demo"]), *lines)
 
 
 def print_exported(written: Mapping[str, Any]) -> None:

@@ -14,7 +14,8 @@ from nt_run.data.audit import Problem, Verified
 from nt_run.data.conflicts import Family
 from nt_run.data.coverage import coverage
 from nt_run.data.importing import ImportOrder
-from nt_run.data.prune import find_waste, remove
+from nt_run.data.losses import forget_losses
+from nt_run.data.prune import find_given_up, find_waste, remove
 from nt_run.data.references import CrossChecked
 from nt_run.data.selection import Selection, find_unmatched, names_in
 from nt_run.errors import DataError, UsageError
@@ -121,13 +122,18 @@ def pruned(
     """
     before_ms = None if before is None else parse_time(before)
     refuse_unmatched(config, chosen, cache_dir)
-    waste = find_waste(market_root(config, cache_dir), chosen, before_ms=before_ms)
+    root = market_root(config, cache_dir)
+    waste, given_up = find_waste(root, chosen, before_ms=before_ms), find_given_up(root, chosen)
     freed = remove(waste) if delete else 0
-    files = [{"path": str(one.path), "bytes": one.bytes, "left_over": one.left_over} for one in waste]
+    if delete:
+        for ref in given_up:
+            forget_losses(ref.folder)
     return {
         "demo": config.demo,
         "deleted": delete,
-        "files": files,
+        "root": str(root),
+        "files": [{"path": str(one.path), "bytes": one.bytes, "why": one.why} for one in waste],
+        "given_up": [{"series": str(ref), "lost": words} for ref, lost in given_up.items() for words in lost],
         "bytes": sum(one.bytes for one in waste),
         "freed": freed,
     }

@@ -228,7 +228,8 @@ def test_any_flipped_bit_and_any_truncation_of_any_file_is_found(
     with pytest.raises(StoreError) as caught:
         KlineStore(root, "BTCUSDT", Interval("1m"), repair=False).read(EVERYTHING)
     assert caught.value.path == str(path)
-    assert len(store.read(EVERYTHING)) == 0
+    # A data file proves what is in it by its name, and outlives its manifest.
+    assert len(store.read(EVERYTHING)) == (500 if manifest else 0)
     assert path.with_name(f"{path.name}.bad").exists()
     store.commit(klines(JANUARY, 500), source=rest_source, now_ms=LATER)
     assert store.read(EVERYTHING).floats().equals(klines(JANUARY, 500).floats())

@@ -155,14 +155,21 @@ def test_repair_fetches_again_only_what_is_wrong(cache: Path, both: Callable[...
     assert store_of(cache).series.manifest().former == {}
 
 
-def test_repair_of_a_damaged_manifest_fetches_what_its_files_held(cache: Path, both: Callable[..., MarketData]) -> None:
-    before = store_of(cache).series.manifest()
-    (store_of(cache).series.folder / FILE).write_bytes(b"{}")
+@pytest.mark.parametrize("gone", [False, True])
+def test_repair_of_a_lost_manifest_takes_back_what_its_files_hold_without_a_request(
+    cache: Path, both: Callable[..., MarketData], gone: bool
+) -> None:
+    before, path = store_of(cache).series.manifest(), store_of(cache).series.folder / FILE
+    path.unlink() if gone else path.write_bytes(b"{}")
     with DemoExchange() as exchange:
         data = both(exchange)
-        data.mend(data.verify(ALL).problems)
+        mended = data.mend(data.verify(ALL).problems)
         assert data.verify(ALL).problems == []
+        assert exchange.requests == []
+    assert len(mended.done) == 1
+    assert mended.done[0].startswith("klines BTCUSDT 1m: took back 44,640 rows in 1 file that prove what is in them;")
     after = store_of(cache).series.manifest()
+    assert {source.kind for day in after.days.values() for source in day.sources} == {"recovered"}
     assert {name: day.content_sha256 for name, day in after.days.items()} == {
         name: day.content_sha256 for name, day in before.days.items()
     }
@@ -199,7 +206,10 @@ def test_what_cannot_be_repaired_does_not_stop_the_rest(cache: Path, both: Calla
     assert [words.partition(": ")[0] for words in mended.failed] == ["fundingRate BTCUSDT", "klines ETHUSDT 1h"]
     assert [words.partition(" (")[0] for words in mended.done] == ["klines BTCUSDT 1m: fetched 44,640 rows again"]
     assert all("nt-run data get fetches it" in words for words in mended.failed)
-    assert left == []
+    assert [(one.kind, str(one.series)) for one in left] == [
+        ("gone", "fundingRate BTCUSDT"),
+        ("gone", "klines ETHUSDT 1h"),
+    ]
 
 
 def test_a_damaged_answer_that_is_the_newest_is_fetched_again(cache: Path, both: Callable[..., MarketData]) -> None:

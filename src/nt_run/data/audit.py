@@ -15,16 +15,16 @@ from nt_run.data.data_file import decode
 from nt_run.data.days import day_name
 from nt_run.data.files import sha256
 from nt_run.data.ingest import refuse_impossible
+from nt_run.data.losses import loss_in_words
 from nt_run.data.manifest import FILE, DamagedManifestError, Day, Manifest, Partition, Source, load_manifest
 from nt_run.data.selection import Selection, SeriesRef, find_series
 from nt_run.data.snapshots import BRACKETS, ENDPOINTS, SnapshotStore
-from nt_run.data.unlisted import lacking
 from nt_run.errors import InvalidKlinesError, SourceError, StoreError
 from nt_run.intervals import INTERVALS
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import Interval
 
-ProblemKind = Literal["damaged", "lost", "contradicts", "conflict", "replaced", "unreachable"]
+ProblemKind = Literal["damaged", "lost", "contradicts", "conflict", "replaced", "unreachable", "gone"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,8 @@ class Problem:
     """Something wrong with a series.
 
     `damaged` and `lost` concern a file of the cache, `contradicts` a file against its manifest or against the rules of
-    klines, `conflict` sources that disagree, `replaced` and `unreachable` a file of the archive.
+    klines, `conflict` sources that disagree, `replaced` and `unreachable` a file of the archive, `gone` rows that
+    were lost some time ago and have not come back.
     """
 
     kind: ProblemKind
@@ -83,9 +84,7 @@ def verify(
         for each in pool.map(_check_file, *zip(*jobs, strict=True)) if jobs else ():
             problems += each
     good = {ref: manifest for ref, manifest in manifests.items() if isinstance(manifest, Manifest)}
-    problems += [
-        one for ref, manifest in good.items() for one in (*_undecided(ref, manifest), *_unlisted(ref, manifest))
-    ]
+    problems += [one for ref, manifest in good.items() for one in (*_undecided(ref, manifest), *_gone(ref, manifest))]
     snapshots = 0
     for endpoint in ENDPOINTS if not selection.kinds | selection.symbols else ():
         count, flaws = _check_snapshots(root, endpoint)
@@ -194,12 +193,9 @@ def _undecided(ref: SeriesRef, manifest: Manifest) -> Iterator[Problem]:
             yield Problem(kind="conflict", series=ref, file=FILE, partition="", reason=reason)
 
 
-def _unlisted(ref: SeriesRef, manifest: Manifest) -> Iterator[Problem]:
-    if ref.step is None:
-        return
-    for path, rows in lacking(ref.folder, manifest, ref.symbol, ref.step):
-        reason = f"was set aside and is whole, and its rows are not in the cache: {rows.range}"
-        yield Problem(kind="lost", series=ref, file=path.name, partition="", reason=reason)
+def _gone(ref: SeriesRef, manifest: Manifest) -> Iterator[Problem]:
+    for one in manifest.lost:
+        yield Problem(kind="gone", series=ref, file=one.file, partition="", reason=loss_in_words(one))
 
 
 def _check_snapshots(root: Path, endpoint: str) -> tuple[int, list[Problem]]:

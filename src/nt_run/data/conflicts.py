@@ -18,11 +18,12 @@ from nt_run.model import Interval, TimeRange
 
 Family = Literal["archive", "rest", "import"]
 """What a user can prefer; a later file of the archive is preferred over an earlier one."""
+_FAMILIES: dict[SourceKind, Family] = {"archive_monthly": "archive", "archive_daily": "archive", "rest": "rest"}
 
 
 def family(kind: SourceKind) -> Family:
-    """Return the family of a source."""
-    return kind if kind == "rest" or kind == "import" else "archive"  # noqa: PLR1714 - pyright narrows this form
+    """Return the family of a source; rows of unknown origin may be a user's own."""
+    return _FAMILIES.get(kind, "import")
 
 
 class Merged(NamedTuple):

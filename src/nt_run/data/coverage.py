@@ -8,6 +8,7 @@ from typing import Literal
 from nt_run.data.archive import ArchiveFile, file_range
 from nt_run.data.days import day_name, days_of
 from nt_run.data.funding import FundingStore
+from nt_run.data.losses import loss_in_words
 from nt_run.data.manifest import FILE, DamagedManifestError, Day, Hole, Manifest, load_manifest
 from nt_run.data.missing import find_missing
 from nt_run.data.ranges import intersect, subtract
@@ -56,6 +57,8 @@ def _cover(root: Path, ref: SeriesRef) -> SeriesCover:
         manifest = load_manifest(ref.folder / FILE, Manifest)
         if manifest is None:
             return SeriesCover(series=ref, months=[], damaged="is gone, though there are data files")
+        if manifest.lost and not manifest.partitions:
+            return SeriesCover(series=ref, months=[], damaged=loss_in_words(manifest.lost[0]))
         if not ref.interval:
             return SeriesCover(series=ref, months=_months_of_events(root, manifest))
     except DamagedManifestError:

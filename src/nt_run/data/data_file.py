@@ -64,6 +64,11 @@ def encode(frame: pl.DataFrame, exponents: tuple[int, ...]) -> bytes:
     return target.getvalue()
 
 
+def exponents_of(content: Buffer) -> tuple[int, ...]:
+    """Return what the integers of a file are scaled by, as the file itself says."""
+    return tuple(map(int, _file(content).schema_arrow.metadata[b"exponents"].split()))
+
+
 def decode(content: Buffer, exponents: tuple[int, ...]) -> pl.DataFrame:
     """Return the rows of a file."""
     frame = pl.DataFrame(_Arrow(_file(content).read(use_threads=False)))

@@ -76,12 +76,12 @@ def record_day(
 def with_source(day: Day, source: Source, rows: int, *, completed: int = 0) -> Day:
     """Return a day to which `source` has added rows; the number in `source` itself is ignored.
 
-    `completed` is how many rows of imported files gave way to this source's, which know more.
+    `completed` is how many rows of imported or recovered files gave way to this source's, which know more.
     """
     known: list[Source] = []
     left = completed
     for one in day.sources:
-        given = min(left, one.rows) if one.kind == "import" and one.key != source.key else 0
+        given = min(left, one.rows) if one.kind in {"import", "recovered"} and one.key != source.key else 0
         left -= given
         if given < one.rows or not given:
             known.append(msgspec.structs.replace(one, rows=one.rows - given))

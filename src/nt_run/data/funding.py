@@ -15,8 +15,9 @@ from nt_run.data.archive import ArchiveClient, ArchiveFile, Arrived, Outcome, fi
 from nt_run.data.days import HOUR_MS, day_name, days_of
 from nt_run.data.ingest import decimals_of, scaled
 from nt_run.data.kline_store import MARKET
-from nt_run.data.manifest import Manifest, SourceKind
+from nt_run.data.manifest import Loss, Manifest, SourceKind
 from nt_run.data.ranges import join, subtract
+from nt_run.data.recovery import find_orphans
 from nt_run.data.rest import FUNDING_LIMIT, RestClient
 from nt_run.data.store import Series
 from nt_run.errors import InvalidKlinesError
@@ -41,7 +42,8 @@ class FundingStore:
     def __init__(self, root: Path, symbol: str, *, repair: bool) -> None:
         self.symbol = symbol
         empty = Manifest(kind=KIND, symbol=symbol)
-        self.series = Series(root / MARKET / KIND / symbol, empty, "slot", repair=repair)
+        folder = root / MARKET / KIND / symbol
+        self.series = Series(folder, empty, "slot", repair=repair, take_back=self._take_back)
 
     def lacking(self, time_range: TimeRange) -> list[TimeRange]:
         """Return the parts of a range that were never fetched."""
@@ -67,6 +69,13 @@ class FundingStore:
         if manifest.first_ms is None:
             return None
         return min([manifest.first_ms, *(one.first_ms for one in manifest.partitions.values())])
+
+    def _take_back(self, manifest: Manifest) -> None:
+        """Note what is to be fetched again: nobody knows which ranges without a settlement were asked for."""
+        for one in find_orphans(self.series.folder):
+            if one.rows is not None:
+                slots = one.rows["slot"].dt.epoch("ms")
+                manifest.lost.append(Loss(one.path.name, slots[0], slots[-1] + 1))
 
     def set_first(self, slot_ms: int) -> None:
         """Keep the slot of the contract's very first settlement."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nt_run.data.files import check_folder
 from nt_run.data.kline_store import MARKET
+from nt_run.data.losses import loss_in_words
 from nt_run.data.manifest import FILE, DamagedManifestError, Manifest, load_manifest
 from nt_run.data.snapshots import ENDPOINTS, SnapshotStore
 from nt_run.errors import StoreError
@@ -78,7 +79,7 @@ def _series(path: Path, place: tuple[str, ...]) -> CachedSeries | None:
     except StoreError as exc:
         return _damaged(place, exc.reason)
     if manifest is None or not manifest.partitions:
-        return None
+        return _damaged(place, loss_in_words(manifest.lost[0])) if manifest and manifest.lost else None
     interval = Interval(manifest.interval) if manifest.interval in INTERVALS else None
     partitions = manifest.partitions.values()
     first = min(one.first_ms for one in partitions)

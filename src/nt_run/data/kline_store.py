@@ -9,11 +9,21 @@ import polars as pl
 
 from nt_run.data.conflicts import Family, Merged, family, merge_preferring, record_conflicts
 from nt_run.data.content import days_with_rows, hash_days, split_days
-from nt_run.data.days import HOUR_MS, day_name, days_of, partition_key, record_day, with_source, with_state
+from nt_run.data.days import (
+    HOUR_MS,
+    day_name,
+    days_of,
+    partition_key,
+    partition_range,
+    record_day,
+    with_source,
+    with_state,
+)
+from nt_run.data.files import set_aside
 from nt_run.data.ingest import distinct, merge_klines
-from nt_run.data.manifest import Conflict, Day, Hole, Manifest, Source
+from nt_run.data.manifest import Conflict, Day, Hole, Loss, Manifest, Source
+from nt_run.data.recovery import by_partition, find_orphans
 from nt_run.data.store import Series, forget_if_back, remember
-from nt_run.data.unlisted import protect
 from nt_run.errors import InvalidKlinesError
 from nt_run.klines import DAY_MS, SCHEMA, Exponents, Klines, no_klines, tightened
 from nt_run.model import Interval, TimeRange, format_time
@@ -34,7 +44,7 @@ class KlineStore:
         self.what = f"{symbol} {interval} {'mark price klines' if kind == MARK_KLINES else 'klines'}"
         folder = root / MARKET / kind / symbol / interval.file_name
         empty = Manifest(kind=kind, symbol=symbol, interval=interval.name)
-        self.series = Series(folder, empty, "open_time", repair=repair)
+        self.series = Series(folder, empty, "open_time", repair=repair, take_back=self._take_back)
 
     def read(self, time_range: TimeRange) -> Klines:
         """Return the stored klines that open in a range, verified; holes are simply not there.
@@ -83,9 +93,6 @@ class KlineStore:
             InvalidKlinesError: A row differs from the one that the same source sent before. Nothing is changed then.
             StoreError: The format is too new.
         """
-        if count := protect(self.series.folder):
-            told = f"{self.what}: {count} whole files were set aside, for the list that named them is lost."
-            self.series.warnings.append(f"{told} nt-run data verify and repair bring back what they hold alone.")
         source = msgspec.structs.replace(source, decimals=astuple(rows.exponents))
         commit = _Commit(source, holes, now_ms, prefer, replace)
         with self.series.writing() as manifest:
@@ -100,6 +107,29 @@ class KlineStore:
         """Keep the open time of the exchange's very first kline."""
         with self.series.writing() as manifest:
             manifest.first_ms = first_ms
+
+    def _take_back(self, manifest: Manifest) -> None:
+        """Enter the files that prove themselves, later rows over earlier ones; the others are set aside."""
+        orphans = find_orphans(self.series.folder)
+        for lost in (one for one in orphans if one.rows is None):
+            set_aside(lost.path)
+            period = partition_range(lost.key)
+            manifest.lost.append(Loss(lost.path.name, period.start_ms, period.end_ms, unknown=True))
+        for key, files in by_partition([one for one in orphans if one.rows is not None]).items():
+            merged = Merged(no_klines(self.symbol, self.interval))
+            for one in files:
+                if one.rows is not None:
+                    fresh = self._klines(one.rows, one.exponents)
+                    merged = merge_preferring(merged.klines, fresh, fresh_wins=True, what=self.what)
+            self.series.put(manifest, key, merged.klines.frame, astuple(merged.klines.exponents))
+            last = files[-1]
+            source = Source(kind="recovered", key=last.path.name, fetched_at_ms=last.written_ms, rows=0)
+            self._record(
+                manifest,
+                days_with_rows(merged.klines),
+                Merged(merged.klines),
+                _Commit(source, (), last.written_ms, None, replace=True),
+            )
 
     def _targets(self, manifest: Manifest, touched: set[int], now_ms: int, *, more_follow: bool) -> dict[str, set[int]]:
         """The partitions to write, and the touched days of each."""

@@ -49,7 +49,8 @@ class Hole(msgspec.Struct, omit_defaults=True, frozen=True):
     """The exchange's time when they were asked."""
 
 
-SourceKind = Literal["rest", "archive_monthly", "archive_daily", "import"]
+SourceKind = Literal["rest", "archive_monthly", "archive_daily", "import", "recovered"]
+"""`recovered`: from a file of a series whose manifest was lost, and with it what the file came from."""
 
 
 class Source(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -105,6 +106,20 @@ class Day(msgspec.Struct, omit_defaults=True, frozen=True):
     conflicts: tuple[Conflict, ...] = ()
 
 
+class Loss(msgspec.Struct, omit_defaults=True, frozen=True):
+    """Rows of a file that was damaged or gone, as far as they have not come back."""
+
+    file: str
+    from_ms: int
+    to_ms: int
+    days: dict[str, int] = {}
+    """How many rows of each day; empty if nobody knows, and for events."""
+    imported: tuple[str, ...] = ()
+    """Names of the user's own files that rows came from: no source has those."""
+    unknown: bool = False
+    """Where rows came from had been lost before: they may have been imported."""
+
+
 class Manifest(msgspec.Struct, omit_defaults=True):
     """A series: kind, symbol and interval as in its path; `interval` is empty for events such as funding."""
 
@@ -127,6 +142,7 @@ class Manifest(msgspec.Struct, omit_defaults=True):
     """The very first event or open time of the exchange, once it was asked for."""
     former: dict[str, list[str]] = {}
     """Content hashes of days, by day, that were lost or replaced and have not come back the same."""
+    lost: list[Loss] = []
 
 
 class _Envelope(msgspec.Struct):

@@ -1,7 +1,5 @@
 """`repair`: fetch again only what is wrong; nothing is deleted, and former content hashes are kept."""
 
-import re
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +9,6 @@ from pathlib import Path
 from nt_run.data.archive import ArchiveFile
 from nt_run.data.audit import Problem, archive_file
 from nt_run.data.conflicts import Family, family, is_stored, settle
-from nt_run.data.content import days_with_rows
 from nt_run.data.days import day_name, partition_range
 from nt_run.data.download import Counter, Download
 from nt_run.data.failover import keep_file
@@ -20,19 +17,18 @@ from nt_run.data.funding import FundingStore
 from nt_run.data.kline_loader import KlineLoader
 from nt_run.data.kline_store import KlineStore
 from nt_run.data.loaded import LoadedFunding
-from nt_run.data.manifest import FILE, Conflict, Source
+from nt_run.data.losses import loss_in_words, lost_in, lost_range
+from nt_run.data.manifest import FILE, Conflict
 from nt_run.data.ranges import join, subtract
+from nt_run.data.recovery import find_orphans
 from nt_run.data.selection import SeriesRef
 from nt_run.data.snapshots import BRACKETS, SnapshotStore
 from nt_run.data.sources import Sources
 from nt_run.data.store import Series
-from nt_run.data.unlisted import is_whole, lacking
 from nt_run.errors import DataError, SourceError, StoreError
+from nt_run.formats import counted
 from nt_run.klines import DAY_MS
 from nt_run.model import TimeRange
-
-_PERIOD = re.compile(r"(\d{4}(?:-\d\d){0,2})\.[0-9a-f]{12}\.parquet(?:\.bad)?")
-
 
 Job = Callable[[], str]
 """One repair; says in words what it did."""
@@ -96,6 +92,8 @@ class Mender:
         if ref.kind == BRACKETS:
             return [partial(self._mend_brackets, one.file) for one in problems]
         jobs = self._file_jobs(ref, [one for one in problems if one.kind in {"damaged", "lost", "contradicts"}])
+        if any(one.kind == "gone" for one in problems):
+            jobs += self._lost_jobs(ref)
         jobs += [partial(self._fetch_replaced, ref, one) for one in problems if one.kind == "replaced"]
         if self._prefer is not None and any(one.kind == "conflict" for one in problems):
             jobs.append(partial(self._decide, ref, self._prefer))
@@ -136,77 +134,64 @@ class Mender:
         """Set aside what is wrong; the ranges it held are to be fetched."""
         if not problems:
             return []
-        lost, series, held = self._ranges(ref, problems), self._series(ref), self._unlisted(ref, problems)
-        fate = "and is missing now; nt-run data get fetches it"
-        if self._imported(ref, problems):
-            fate += ", but for what was imported: nt-run data import brings that back from your own file"
+        series = self._series(ref)
+        if any(not problem.partition for problem in problems):
+            if ref.kind == FUNDING:
+                periods = [self._closed(partition_range(one.key)) for one in find_orphans(ref.folder)]
+                return [partial(self._fetch, ref, one) for one in join(periods)]
+            return [partial(self._take_back, series), *self._lost_jobs(ref)]
+        lost = self._ranges(ref, problems)
         for problem in problems:
-            if problem.partition:
-                series.forget(problem.partition, problem.reason)
-        if held:
-            return [*(partial(self._try_fetch, ref, one) for one in join(lost)), partial(self._bring_back, ref)]
-        return [partial(self._fetch, ref, one, fate) for one in join(lost)]
+            series.forget(problem.partition, problem.reason)
+        return [partial(self._fetch, ref, one) for one in join(lost)]
 
-    def _unlisted(self, ref: SeriesRef, problems: Sequence[Problem]) -> list[TimeRange]:
-        """What files hold that no manifest refers to, where one of them or the manifest itself is the problem."""
-        if ref.step is None or all(problem.partition for problem in problems):
-            return []
-        found = lacking(ref.folder, self._series(ref).manifest(), ref.symbol, ref.step)
-        return [TimeRange(start, start + DAY_MS) for _, klines in found for start in days_with_rows(klines)]
-
-    def _imported(self, ref: SeriesRef, problems: Sequence[Problem]) -> bool:
-        """Whether some of the rows in question came from a user's own file."""
-        days, keys = self._series(ref).manifest().days, [one.partition for one in problems if one.partition]
-        return any(
-            source.kind == "import"
-            for name, day in days.items()
-            if any(name.startswith(key) for key in keys)
-            for source in day.sources
+    def _take_back(self, series: Series) -> str:
+        """Say what was saved of a series whose manifest was lost; the store does it as soon as it is opened."""
+        partitions = series.manifest().partitions.values()
+        rows = sum(one.rows for one in partitions)
+        if not rows:
+            return "began a new manifest: no data file proved what is in it"
+        files = counted(len(partitions), "file")
+        return (
+            f"took back {rows:,} rows in {files} that prove what is in them; where they came from is not known any more"
         )
 
-    def _bring_back(self, ref: SeriesRef) -> str:
-        """Take rows that no source gave from whole files of a manifest that is lost; nothing says whose they were."""
-        store, now_ms, count = self._store(ref), int(time.time() * 1000), 0
-        while found := next(lacking(ref.folder, store.series.manifest(), ref.symbol, store.interval), None):
-            path, klines = found
-            source = Source(kind="import", key=path.name, fetched_at_ms=now_ms, rows=0)
-            store.commit(klines, source=source, now_ms=now_ms, prefer="archive")
-            count += len(klines)
-        if not count:
-            return "files of the cache hold nothing more"
-        return f"{count:,} rows that no source gave came back from files of the cache; they count as imported"
+    def _lost_jobs(self, ref: SeriesRef) -> list[Job]:
+        """Fetch what is on record as lost."""
+        lost = [self._closed(lost_range(one)) for one in self._series(ref).manifest().lost]
+        return [partial(self._fetch, ref, one) for one in join(lost)]
 
-    def _try_fetch(self, ref: SeriesRef, lost: TimeRange) -> str:
-        """Fetch what files of the cache stand in for."""
-        try:
-            return self._fetch(ref, lost, "")
-        except DataError as exc:
-            return str(exc)
-
-    def _fetch(self, ref: SeriesRef, lost: TimeRange, fate: str) -> str:
-        """Fetch a range again; `fate` says what is to become of it where that fails."""
+    def _fetch(self, ref: SeriesRef, lost: TimeRange) -> str:
         try:
             if ref.kind == FUNDING:
-                return f"fetched {len(self._load_funding(ref.symbol, lost).rates):,} settlements again ({lost})"
-            rows = len(KlineLoader(self._store(ref), self._sources).load(lost, 0.0).klines)
+                done = f"fetched {len(self._load_funding(ref.symbol, lost).rates):,} settlements again ({lost})"
+            else:
+                rows = len(KlineLoader(self._store(ref), self._sources).load(lost, 0.0).klines)
+                done = f"fetched {rows:,} rows again ({lost})"
         except DataError as exc:
-            raise DataError(f"{' '.join([f'{lost} could not be fetched again', fate]).strip()}. {exc}") from exc
-        return f"fetched {rows:,} rows again ({lost})"
+            raise DataError(
+                f"{lost} could not be fetched again and is missing now; {self._way(ref, lost)}. {exc}"
+            ) from exc
+        if lost_in(self._series(ref).manifest(), lost):
+            raise DataError(f"{done}, but not all: {self._way(ref, lost)}.")
+        return done
+
+    def _way(self, ref: SeriesRef, lost: TimeRange) -> str:
+        """What the user can do about rows that did not come."""
+        own = lost_in(self._series(ref).manifest(), lost)
+        imported = [loss_in_words(one) for one in own if one.imported or one.unknown]
+        return "; ".join(imported) or "nt-run data get fetches it"
 
     def _ranges(self, ref: SeriesRef, problems: Sequence[Problem]) -> list[TimeRange]:
-        """What the files in question held: by the manifest, or by the names of files if it is damaged itself."""
-        manifest, held = self._series(ref).manifest(), self._unlisted(ref, problems)
-        if any(problem.file == FILE for problem in problems):
-            files = (path for path in ref.folder.glob("*.parquet*") if ref.step is None or not is_whole(path))
-            found = (_period(path.name) for path in files)
-            return [self._closed(one) for one in (*held, *found) if one is not None]
+        """What the files in question held."""
+        manifest = self._series(ref).manifest()
         keys = {one.partition for one in problems} & manifest.partitions.keys()
         if ref.kind == FUNDING:
             # Also where nothing was settled: that is known of a range, too.
             periods, covered = [partition_range(key) for key in keys], [TimeRange(*one) for one in manifest.covered]
             return subtract(covered, subtract(covered, periods))
-        files = [manifest.partitions[key] for key in keys]
-        return [*held, *(TimeRange(one.first_ms, self._store(ref).interval.end(one.last_ms)) for one in files)]
+        held = [manifest.partitions[key] for key in keys]
+        return [TimeRange(one.first_ms, self._store(ref).interval.end(one.last_ms)) for one in held]
 
     def _closed(self, period: TimeRange) -> TimeRange:
         """What of a period has certainly closed."""
@@ -269,8 +254,3 @@ class Mender:
         if ref.step is None:
             raise DataError(f"{ref} has no klines.")
         return KlineStore(self._root, ref.symbol, ref.step, repair=True, kind=ref.kind)
-
-
-def _period(name: str) -> TimeRange | None:
-    match = _PERIOD.fullmatch(name)
-    return partition_range(match[1]) if match else None

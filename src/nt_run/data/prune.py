@@ -2,24 +2,35 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from nt_run.data.days import partition_range
 from nt_run.data.files import writers_lock
+from nt_run.data.losses import loss_in_words
 from nt_run.data.manifest import FILE, DamagedManifestError, Manifest, load_manifest, save_manifest
 from nt_run.data.selection import Selection, SeriesRef, find_series
 from nt_run.data.snapshots import ENDPOINTS, SnapshotStore
 from nt_run.data.store import drop_partition
 
+Why = Literal["set aside", "replaced", "torn", "old"]
+"""`set aside`: damaged; `torn`: a write that was killed; `old`: in use, and asked for by its time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waste:
-    """One file that could go: `left_over` if nothing refers to it, else the partition of a series."""
+    """One file that could go: nothing refers to it, or it is the partition of a series and `old`."""
 
     series: SeriesRef
     path: Path
     bytes: int
     partition: str
-    left_over: bool
+    why: Why
+
+
+def find_given_up(root: Path, selection: Selection) -> dict[SeriesRef, list[str]]:
+    """Return what is on record as lost, in words; with its left-over files it is given up."""
+    manifests = {ref: _manifest(ref) for ref in find_series(root, selection)}
+    return {ref: [loss_in_words(loss) for loss in one.lost] for ref, one in manifests.items() if one and one.lost}
 
 
 def find_waste(
@@ -44,13 +55,13 @@ def find_waste(
             old = bool(key) and before_ms is not None and partition_range(key).end_ms <= before_ms
             if old or (left_overs and not key):
                 size = path.stat().st_size
-                found.append(Waste(series=ref, path=path, bytes=size, partition=key, left_over=not key))
+                found.append(Waste(series=ref, path=path, bytes=size, partition=key, why=_why(path, key)))
     if left_overs and not selection.kinds | selection.symbols | selection.intervals:
         for endpoint in ENDPOINTS:
             folder = SnapshotStore(root, endpoint, repair=False).folder
             ref = SeriesRef(endpoint, "", "", folder)
             found += [
-                Waste(series=ref, path=path, bytes=path.stat().st_size, partition="", left_over=True)
+                Waste(series=ref, path=path, bytes=path.stat().st_size, partition="", why=_why(path))
                 for path in sorted((*folder.glob("*.bad"), *folder.glob(".tmp-*")))
             ]
     return found
@@ -73,6 +84,12 @@ def remove(waste: list[Waste]) -> int:
                 if one.path.name not in used:
                     one.path.unlink(missing_ok=True)
     return sum(one.bytes for one in waste)
+
+
+def _why(path: Path, partition: str = "") -> Why:
+    if partition:
+        return "old"
+    return "set aside" if path.suffix == ".bad" else "torn" if path.name.startswith(".tmp-") else "replaced"
 
 
 def _forget(manifest: Manifest, waste: Waste) -> None:

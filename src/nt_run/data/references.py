@@ -218,11 +218,12 @@ class CrossChecker:
 def _of_exchange(klines: Klines, store: KlineStore) -> Klines:
     """Return the rows of those days that no import has a part in."""
     days = store.series.manifest().days
-    mixed = {name for name, day in days.items() if any(one.kind == "import" and one.rows for one in day.sources)}
+    own = {"import", "recovered"}
+    mixed = {name for name, day in days.items() if any(one.kind in own and one.rows for one in day.sources)}
     if not mixed:
         return klines
-    own = ~klines.frame["open_time"].dt.strftime("%Y-%m-%d").is_in(list(mixed))
-    return Klines(klines.symbol, klines.interval, klines.exponents, klines.frame.filter(own))
+    others = ~klines.frame["open_time"].dt.strftime("%Y-%m-%d").is_in(list(mixed))
+    return Klines(klines.symbol, klines.interval, klines.exponents, klines.frame.filter(others))
 
 
 def _without(klines: Klines, others: Klines) -> Klines:

@@ -18,8 +18,9 @@ import polars as pl
 from nt_run.data.data_file import Rows, decode, encode
 from nt_run.data.days import partition_range
 from nt_run.data.files import Reader, set_aside, sha256, sweep, write_whole, writers_lock
+from nt_run.data.losses import loss_in_words, losses_of, still_lost
 from nt_run.data.manifest import FILE, DamagedManifestError, Day, Manifest, Partition, load_manifest, save_manifest
-from nt_run.data.ranges import subtract
+from nt_run.data.ranges import intersect, subtract
 from nt_run.errors import StoreError
 from nt_run.model import TimeRange
 
@@ -43,36 +44,57 @@ class Series:
         empty: A manifest without content: kind, symbol, interval.
         time_column: The column that files are cut by.
         repair: Set damaged files aside. Without it they are errors.
+        take_back: Enters what data files still tell into an empty manifest, in place of one that was lost.
     """
 
-    def __init__(self, folder: Path, empty: Manifest, time_column: str, *, repair: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        empty: Manifest,
+        time_column: str,
+        *,
+        repair: bool,
+        take_back: Callable[[Manifest], None],
+    ) -> None:
         self.folder = folder
         self.repair = repair
         self.warnings: list[str] = []
         """What was set aside, in words."""
         self._empty = empty
         self._time_column = time_column
+        self._take_back = take_back
 
     def manifest(self) -> Manifest:
-        """Return the manifest of this moment.
+        """Return the manifest of this moment; one that was lost is made again from the data files first.
 
         Raises:
-            StoreError: It is too new, or damaged and not to be repaired.
+            StoreError: It is too new, or lost and not to be repaired.
         """
         path = self.folder / FILE
         try:
             manifest = load_manifest(path, Manifest)
-        except DamagedManifestError as exc:
-            if not self.repair:
-                raise StoreError(str(path), "is damaged", _OFFLINE_HINT) from exc
-            self._aside(path)
-            manifest = None
+            if manifest is None and any(self.folder.glob("*.parquet")):
+                # No writer leaves data files without a manifest, but one may have begun a moment ago.
+                manifest = load_manifest(path, Manifest)
+                flaw = "is gone, though there are data files" if manifest is None else ""
+            else:
+                flaw = ""
+        except DamagedManifestError:
+            manifest, flaw = None, "is damaged"
+        if flaw and not self.repair:
+            raise StoreError(str(path), flaw, "nt-run data repair makes it again from what is left.")
+        if flaw:
+            with self.writing() as made:
+                return made
+        return self._own(manifest)
+
+    def _own(self, manifest: Manifest | None) -> Manifest:
         own = self._empty
         if manifest is None:
             return Manifest(kind=own.kind, symbol=own.symbol, interval=own.interval)
         if (manifest.kind, manifest.symbol, manifest.interval) != (own.kind, own.symbol, own.interval):
             raise StoreError(
-                str(path),
+                str(self.folder / FILE),
                 f"belongs to {manifest.kind} {manifest.symbol} {manifest.interval}",
                 "Move the folder back to where it was.",
             )
@@ -146,15 +168,37 @@ class Series:
     def writing(self) -> Generator[Manifest]:
         """Hold the writers' lock; the manifest given is fresh, and is saved when the block ends without an error."""
         with writers_lock(self.folder):
-            manifest = self.manifest()
+            manifest = self._for_update()
             before = msgspec.json.encode(manifest)
-            if not (self.folder / FILE).exists() and not any(self.folder.glob("*.parquet")):
+            if not (self.folder / FILE).exists():
                 # Before the first data file, so that files without a manifest always mean that it was lost.
                 save_manifest(self.folder / FILE, manifest)
             yield manifest
+            manifest.lost = still_lost(manifest)
             if msgspec.json.encode(manifest) != before:
                 save_manifest(self.folder / FILE, manifest)
             sweep(self.folder, {one.file for one in manifest.partitions.values()}, "*.parquet")
+
+    def _for_update(self) -> Manifest:
+        """The manifest of this moment, under the lock."""
+        path = self.folder / FILE
+        try:
+            manifest = load_manifest(path, Manifest)
+        except DamagedManifestError as exc:
+            if not self.repair:
+                raise StoreError(str(path), "is damaged", _OFFLINE_HINT) from exc
+            set_aside(path)
+            manifest = None
+        lost = manifest is None
+        manifest = self._own(manifest)
+        if lost and self.repair and any(self.folder.glob("*.parquet")):
+            self._take_back(manifest)
+            rows = sum(one.rows for one in manifest.partitions.values())
+            self.warnings.append(
+                f"{path} was lost. {rows:,} rows were taken back from data files whose names prove what is in them; "
+                "where they came from is not known any more."
+            )
+        return manifest
 
     def put(self, manifest: Manifest, key: str, frame: pl.DataFrame, exponents: tuple[int, ...]) -> None:
         """Write one partition and enter it into `manifest`. Only inside `writing`."""
@@ -180,8 +224,7 @@ class Series:
             try:
                 frames |= self.read_files({key: manifest.partitions[key]})
             except (_DamagedFileError, FileNotFoundError):
-                self._aside(self.folder / manifest.partitions[key].file)
-                _drop(manifest, key)
+                self._lay_aside(manifest, key)
         return frames
 
     def forget(self, key: str, reason: str) -> None:
@@ -202,12 +245,16 @@ class Series:
             raise StoreError(str(path), reason, _OFFLINE_HINT)
         with self.writing() as manifest:
             if manifest.partitions.get(key) == partition:
-                self._aside(path)
-                _drop(manifest, key)
+                self._lay_aside(manifest, key)
 
-    def _aside(self, path: Path) -> None:
+    def _lay_aside(self, manifest: Manifest, key: str) -> None:
+        path = self.folder / manifest.partitions[key].file
         set_aside(path)
-        self.warnings.append(f"{path.name} was damaged; it was set aside and its rows are fetched again.")
+        known = len(manifest.lost)
+        _drop(manifest, key)
+        own = [loss_in_words(one) for one in manifest.lost[known:] if one.imported or one.unknown]
+        told = f" It {'; '.join(own)}." if own else ""
+        self.warnings.append(f"{path.name} was damaged; it was set aside and its rows are fetched again.{told}")
 
 
 def drop_partition(manifest: Manifest, key: str) -> dict[str, Day]:
@@ -221,9 +268,13 @@ def drop_partition(manifest: Manifest, key: str) -> dict[str, Day]:
 
 
 def _drop(manifest: Manifest, key: str) -> None:
-    """Forget a partition that is lost; the hashes of its days are remembered."""
-    for day, record in drop_partition(manifest, key).items():
+    """Forget a partition that is lost; the hashes of its days are remembered, and that rows are lost."""
+    file, covered = manifest.partitions[key].file, [TimeRange(*one) for one in manifest.covered]
+    covered = intersect(covered, partition_range(key))
+    forgotten = drop_partition(manifest, key)
+    for day, record in forgotten.items():
         remember(manifest, day, record.content_sha256)
+    manifest.lost += losses_of(file, forgotten, covered)
 
 
 def remember(manifest: Manifest, day: str, content_sha256: str) -> None:
