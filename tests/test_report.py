@@ -5,6 +5,7 @@ import pytest
 from nt_run.config import load_config
 from nt_run.pipeline import backtest
 from nt_run.report import print_run
+from nt_run.tables import grid, show
 
 STOP = {
     "demo": True,
@@ -63,3 +64,30 @@ def test_a_report_of_an_earlier_version_prints_without_a_risk_audit(
 ) -> None:
     print_run({name: value for name, value in stopped.items() if name != "risk_audit"})
     assert "risk at the stop" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [36, 40, 50, 60, 80])
+def test_a_narrow_report_breaks_no_word_and_no_number(
+    stopped: dict[str, Any], columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    print_run(stopped)
+    wide = capsys.readouterr().out.split()
+    monkeypatch.setattr("nt_run.tables.WIDTH", columns)
+    print_run(stopped)
+    narrow = capsys.readouterr().out
+    assert max(map(len, narrow.splitlines())) <= columns
+    # The id of a run is longer than a line.
+    assert {word for word in wide if len(word) <= columns} <= set(narrow.split())
+
+
+def test_notes_that_have_no_room_beside_numbers_stand_below_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nt_run.tables.WIDTH", 30)
+    table = grid((None,), (None, "right"), (None,))
+    table.add_row("Net PnL", "+1,234.56", "USDT")
+    table.add_row("funding", "-9.00", "in 100 payments")
+    show(table)
+    # 7 + 1 + 9 + 1 = 18 columns, and 12 for a note.
+    expected = ["Net PnL +1,234.56 USDT", "funding     -9.00", "  in 100 payments"]
+    assert capsys.readouterr().out.splitlines() == expected

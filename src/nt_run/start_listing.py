@@ -8,6 +8,9 @@ from rich.text import Text
 
 from nt_run.tables import ALARM, DIM, GOOD, grid, show
 
+_NARROWEST = 60
+"""With less room, values would be folded letter by letter."""
+
 
 def print_strategies(found: Sequence[Mapping[str, Any]]) -> None:
     """Print two lines for each strategy: what it does, and what can be set."""
@@ -36,7 +39,7 @@ def print_config(pairs: Sequence[tuple[str, Any]], origins: Mapping[str, str]) -
         built_in = origins[key] == "built-in"
         said = "–" if value in (None, {}) else str(value).lower() if isinstance(value, bool) else str(value)
         table.add_row(Text(key, style=DIM if built_in else ""), Text(said, style=DIM if built_in else ""), origins[key])
-    show(table)
+    show(table, narrowest=_NARROWEST)
 
 
 def print_doctor(findings: Sequence[Mapping[str, Any]]) -> None:

@@ -6,13 +6,16 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
-from rich.table import Table
+from rich.padding import Padding
+from rich.table import Column, Table
 from rich.text import Text
 
 from nt_run import terminal
 
 WIDTH = 99
-NARROWEST = 60
+NARROWEST = 24
+_NOTE = 20
+"""Columns that make a note beside a number readable."""
 _GAP = 3
 SYNTHETIC = "SYNTHETIC MARKET (demo): prices, volumes and funding are invented"
 GOOD, BAD, DIM, WARN, ALARM = terminal.GOOD, terminal.BAD, terminal.DIM, terminal.WARN, "bold yellow"
@@ -68,6 +71,40 @@ class _FirstThatFits:
         yield next((form for width, form in widths if width <= options.max_width), self._forms[-1])
 
 
+class _Grid(Table):
+    """A borderless table; on a narrow screen the notes in its last column stand below their rows."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unbounded = options.update(width=1000)
+        widths = [
+            max((Measurement.get(console, unbounded, cell).maximum for cell in column.cells), default=0)
+            for column in self.columns
+        ]
+        fixed = sum(widths[:-1]) + len(widths) - 1
+        if fixed + min(widths[-1], _NOTE) <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
+        for row in zip(*(column.cells for column in self.columns), strict=True):
+            *told, note = (_inked(console, cell, column) for cell, column in zip(row, self.columns, strict=True))
+            if fixed > options.max_width:
+                yield Text(" ").join([each for each in (*told, note) if each])
+                continue
+            line = Table.grid(padding=(0, 1))
+            for column, width in zip(self.columns[:-1], widths, strict=False):
+                line.add_column(justify=column.justify, width=width, no_wrap=True)
+            is_beside = fixed + note.cell_len <= options.max_width
+            line.add_row(*told, *([note] if is_beside else []))
+            yield line
+            if not is_beside:
+                yield Padding(note, (0, 0, 0, 2))
+
+
+def _inked(console: Console, cell: RenderableType, column: Column) -> Text:
+    text = cell.copy() if isinstance(cell, Text) else console.render_str(str(cell))
+    text.stylize_before(column.style)
+    return text
+
+
 def banner(*, demo: bool) -> list[RenderableType]:
     """Return the line that tells a synthetic market from a real one."""
     return [Text(f" {SYNTHETIC} ", style="bold black on yellow")] if demo else []
@@ -80,7 +117,7 @@ def warning_lines(warnings: Sequence[str]) -> RenderableType:
 
 def grid(*columns: tuple[Any, ...]) -> Table:
     """Return a borderless table; each column is (style,) or (style, justify); only the last one wraps."""
-    table = Table.grid(padding=(0, 1))
+    table = _Grid.grid(padding=(0, 1))
     for index, (style, *justify) in enumerate(columns, start=1):
         last = index == len(columns)
         table.add_column(style=style, justify=justify[0] if justify else "left", no_wrap=not last, overflow="fold")
