@@ -94,3 +94,4 @@ def test_a_missing_library_names_the_packages() -> None:
     assert "libGL.so.1" in message
     assert "apt-get install -y" in message
     assert "libgl1" in message
+    assert "A page needs none of them: --html FILE.html" in message

@@ -97,3 +97,13 @@ def test_numbers_that_do_not_exist_are_dashes() -> None:
 @pytest.mark.parametrize("demo", [True, False])
 def test_a_demo_run_is_known_as_one(demo: bool) -> None:
     assert chart_data(make_run(make_klines(5), demo=demo)).demo is demo
+
+
+def test_the_header_says_how_often_a_run_was_liquidated_and_what_that_cost() -> None:
+    run = make_run(make_klines(30), 1)
+    assert "Liquidations" not in [stat.name for stat in chart_data(run).stats]
+    at = {"time": "2025-05-01T00:20:00Z", "price": "60000"}
+    summary = run.summary | {"liquidations": [at | {"lost": "10.5"}, at | {"lost": "2.25"}]}
+    (stat,) = (each for each in chart_data(replace(run, summary=summary)).stats if each.name == "Liquidations")
+    # 10.5 + 2.25
+    assert (stat.text, stat.sign) == ("2 (-12.75)", -1)

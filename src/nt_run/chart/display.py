@@ -83,7 +83,11 @@ def probe_finplot() -> None:
 
 def missing_library(reason: str) -> ChartError:
     """Return the error for a system library that Qt could not load; `reason` is the loader's own story."""
-    return ChartError(f"Qt cannot be loaded: {reason}.\nOn Debian or Ubuntu: apt-get install -y {OFFSCREEN_PACKAGES}")
+    return ChartError(
+        f"Qt cannot be loaded: {reason}.\n"
+        f"On Debian or Ubuntu: apt-get install -y {OFFSCREEN_PACKAGES}\n"
+        "With these, pictures are drawn without a screen: --save FILE.png. A page needs none of them: --html FILE.html"
+    )
 
 
 @contextlib.contextmanager

@@ -271,12 +271,16 @@ def _stats(summary: dict[str, Any]) -> tuple[Stat, ...]:
     share = "" if total is None else f" ({total:+.2%})"
     fees, funding = float(pnl.get("fees", 0)), float(pnl.get("funding", 0))
     drawdown = metrics.get("max_drawdown")
+    liquidations = summary.get("liquidations") or ()
+    lost = sum(float(each["lost"]) for each in liquidations)
+    liquidated = [Stat("Liquidations", f"{len(liquidations)} ({-lost:+,.2f})", -1, short="Liq.")]
     return (
         Stat("Net PnL", f"{net:+,.2f}{share}", (net > 0) - (net < 0)),
         Stat("Trades", f"{summary.get('trades', 0):,}"),
         Stat("Win rate", _number(metrics.get("win_rate"), ".1%"), short="Win"),
         Stat("Profit factor", _number(metrics.get("profit_factor"), ".2f"), short="PF"),
         Stat("Max drawdown", _number(drawdown, ".2%"), -1 if drawdown else 0, short="Max DD"),
+        *(liquidated if liquidations else ()),
         Stat("Fees", f"{fees:+,.2f}"),
         Stat("Funding", f"{funding:+,.2f}"),
     )
