@@ -16,6 +16,7 @@ from nt_run.model import LIQUIDATION, MS, Fill, Violation
 from nt_run.resting import RestingOrder
 
 CHECK = "margin"
+ZERO = Decimal(0)
 _SLACK = Decimal("1e-6")
 """Quote asset."""
 _NEAR = Decimal("0.001")
@@ -43,6 +44,12 @@ def check_sizes(course: Course, lives: Lives, bars: MatchBars, most: Decimal) ->
         most: The largest notional at the run's leverage, in the quote asset; it may be infinite.
     """
     found: list[Violation] = []
+    largest = max((abs(held.position) for held in course.before), default=ZERO)
+    dearest = max(
+        [Decimal(int(bars.close.max())).scaleb(-bars.exponent), *(one.level for life in lives.values() for one in life)]
+    )
+    if largest * dearest <= most:
+        return found
     latest: tuple[int, Decimal] | None = None
     for number, fill in _fills(course):
         held, after = course.before[number].position, course.before[number + 1].position

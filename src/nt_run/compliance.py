@@ -96,7 +96,7 @@ def check_fills(
         told = [
             *_wrong_price(fill, bars, bar, rules.execution, limit),
             *_wrong_slippage(fill, rules, increment, limit),
-            *_beyond(fill, limit, bars.price("open", bar) if position * signed < 0 and bar >= 0 else None),
+            *_beyond(fill, limit, bars.price("open", bar) if limit and position * signed < 0 and bar >= 0 else None),
             *_wrong_quantity(fill, rules),
             *_wrong_fee(fill, rules),
         ]

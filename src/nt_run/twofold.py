@@ -72,11 +72,14 @@ def _check_row(
 
 def _twofold(fills: Sequence[Fill], orders: Sequence[RestingOrder], bars: MatchBars) -> Iterator[tuple[int, str, str]]:
     """Yield the row of each bar that surely is ambiguous, with what was booked and what also lies inside."""
+    if not orders:
+        return
     coming, active, come, held = sorted(orders, key=lambda each: each.since_ns), list[RestingOrder](), 0, ZERO
     for time_ns, group in groupby(fills, key=lambda each: each.time_ns):
         moment = list(group)
-        row = bars.ending_at(time_ns)
-        if held and row is not None and any(each.order_type != "market" for each in moment):
+        # What leaves at market leaves at the close.
+        row = bars.ending_at(time_ns) if any(each.order_type != "market" for each in moment) else None
+        if held and row is not None:
             opened_ns = int(bars.opened[row]) * MS
             while come < len(coming) and coming[come].since_ns <= opened_ns:
                 active.append(coming[come])
