@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -11,11 +11,15 @@ import pytest
 from nautilus_trader.model import Bar, OrderSide, Price, Quantity
 from nautilus_trader.trading import Strategy, StrategyConfig
 
+from nt_run.ambiguity import Ambiguity, Booked, ambiguity_object, find_ambiguities
 from nt_run.engine.run import EngineInput, EngineOutput, run_engine
 from nt_run.klines import SCHEMA, Exponents, Klines
+from nt_run.matching import MatchBars
 from nt_run.model import Fees, FundingRate, Interval
+from nt_run.outcomes import Costs
 from nt_run.sizing import SizingRules
 from nt_run.specs import InstrumentSpecs
+from nt_run.twofold import check_ambiguous
 
 SLOT = 1_704_096_000_000
 """2024-01-01 08:00 UTC, a funding slot."""
@@ -35,7 +39,7 @@ def to_klines(rows: list[tuple[Any, ...]], start: int, interval: str, exponents:
             **dict.fromkeys(("quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume"), zeros),
         }
     )
-    frame = frame.with_columns(pl.col("open_time").cast(pl.Datetime("ms", "UTC"))).cast(dict(SCHEMA))
+    frame = frame.with_columns(pl.col("open_time").cast(pl.Datetime("ms", "UTC"))).cast(pl.Schema(SCHEMA))
     return Klines("BTCUSDT", Interval(interval), exponents, frame.select(list(SCHEMA)))
 
 
@@ -85,7 +89,7 @@ class Scripted(Strategy):
         self.bars: list[Bar] = []
 
     def on_start(self) -> None:
-        self.subscribe_bars(self.own["bar_type"])
+        cast("Any", self).subscribe_bars(self.own["bar_type"])
 
     def on_bar(self, bar: Bar) -> None:
         self.number += 1
@@ -94,11 +98,11 @@ class Scripted(Strategy):
             act(self, bar)
 
     def amount(self, quantity: str) -> Quantity:
-        decimals = self.cache.instrument(self.own["instrument_id"]).size_precision
+        decimals = cast("Any", self.cache).instrument(self.own["instrument_id"]).size_precision
         return Quantity.from_decimal_dp(Decimal(quantity), decimals)
 
     def price(self, price: str) -> Price:
-        decimals = self.cache.instrument(self.own["instrument_id"]).price_precision
+        decimals = cast("Any", self.cache).instrument(self.own["instrument_id"]).price_precision
         return Price.from_decimal_dp(Decimal(price), decimals)
 
 
@@ -115,7 +119,7 @@ def sell(quantity: str) -> Callable[[Scripted, Bar], None]:
 def market(side: OrderSide, quantity: str) -> Callable[[Scripted, Bar], None]:
     def act(strategy: Scripted, bar: Bar) -> None:
         order = strategy.order_factory.market(strategy.own["instrument_id"], side, strategy.amount(quantity))
-        strategy.submit_order(order)
+        cast("Any", strategy).submit_order(order)
 
     return act
 
@@ -126,6 +130,15 @@ def equity_of(output: EngineOutput, klines: Klines, balance: Decimal) -> Decimal
     cash = sum((-fill.side.sign * fill.quantity * fill.price - fill.fee for fill in output.fills), balance)
     close = Decimal(int(klines.frame["close"][-1])).scaleb(-klines.exponents.price)
     return cash + sum((payment.amount for payment in output.payments), Decimal(0)) + position * close
+
+
+def ambiguities(output: EngineOutput, bars: MatchBars, costs: Costs) -> list[Ambiguity]:
+    """What is ambiguous in a run; an audit must not miss any of it, nor find a reason lacking."""
+    names = ("resting", "fills", "payments", "threats")
+    found = find_ambiguities(Booked(bars=bars, costs=costs, **{name: getattr(output, name) for name in names}))
+    told = ambiguity_object(found, bars=len(bars), net=Decimal(0), balance=Decimal(0))
+    assert check_ambiguous(told, output.fills, output.resting, bars) == []
+    return found
 
 
 @dataclass
@@ -185,6 +198,7 @@ def kit() -> Any:
         buy = staticmethod(buy)
         sell = staticmethod(sell)
         equity_of = staticmethod(equity_of)
+        ambiguities = staticmethod(ambiguities)
 
         @staticmethod
         def rate(rate: str, mark: str | None = None, slot: int = SLOT) -> FundingRate:

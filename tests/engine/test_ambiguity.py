@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nautilus_trader.model import OrderSide, OrderType, TrailingOffsetType, TriggerType
 
-from nt_run.ambiguity import Ambiguity, Booked, ambiguity_object, find_ambiguities
+from nt_run.ambiguity import Ambiguity, ambiguity_object
 from nt_run.engine.run import EngineOutput
 from nt_run.execution import PLAIN, Execution, Slippage
 from nt_run.frames import orders_frame
@@ -36,7 +36,7 @@ BOTH = (100, 106, 94, 100, 40)
 
 
 @pytest.fixture
-def find(run: Run, btc: InstrumentSpecs, fees: Fees) -> Callable[..., list[Ambiguity]]:
+def find(run: Run, btc: InstrumentSpecs, fees: Fees, kit: Any) -> Callable[..., list[Ambiguity]]:
     """Run a script over klines and find what is ambiguous in it: maker 0.02 %, taker 0.05 %, a tick of 0.1."""
 
     def go(klines: Klines, script: Any, execution: Execution = PLAIN, **changes: Any) -> list[Ambiguity]:
@@ -44,16 +44,7 @@ def find(run: Run, btc: InstrumentSpecs, fees: Fees) -> Callable[..., list[Ambig
         bars = match_bars(klines, changes.get("fine"))
         kept = read_orders(orders_frame(output.resting))
         assert check_orders(kept, output.fills, bars, tick=btc.tick_size, step=btc.step_size) == []
-        return find_ambiguities(
-            Booked(
-                bars=bars,
-                resting=output.resting,
-                fills=output.fills,
-                payments=output.payments,
-                threats=output.threats,
-                costs=Costs(fees=fees, slippage=execution.slippage, tick=btc.tick_size),
-            )
-        )
+        return kit.ambiguities(output, bars, Costs(fees=fees, slippage=execution.slippage, tick=btc.tick_size))
 
     return go
 
@@ -437,5 +428,5 @@ def test_a_mark_price_known_of_the_whole_bar_alone_counts_at_its_end(run: Run, m
 def marked(klines: Klines, fine: Klines | None) -> MarginPlan:
     """Mark klines of the bars themselves; the finer ones calm, or none."""
     low = klines.frame.with_columns(low=pl.when(pl.int_range(pl.len()) == 2).then(940).otherwise(980))
-    marks = Klines(klines.symbol, klines.interval, klines.exponents, low.cast(dict(SCHEMA)))
+    marks = Klines(klines.symbol, klines.interval, klines.exponents, low.cast(pl.Schema(SCHEMA)))
     return MarginPlan(mode="isolated", rules=LOW_RATE, marks=marks, fine_marks=fine)

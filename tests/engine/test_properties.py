@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nautilus_trader.model import Bar, OrderSide
 
 from nt_run.accounting import build_trades, close_books, last_close
-from nt_run.ambiguity import Booked, ambiguity_object, find_ambiguities
+from nt_run.ambiguity import ambiguity_object
 from nt_run.comparison import compare_equity, compare_totals, compare_trades
 from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
 from nt_run.engine.clearance import Clearance
@@ -37,7 +37,6 @@ from nt_run.sizing import SizingRules
 from nt_run.solvency import SolvencyCheck, deciding_bars
 from nt_run.specs import InstrumentSpecs
 from nt_run.strategies.resolver import check_params, resolve_strategy
-from nt_run.twofold import check_ambiguous
 from nt_run.working_orders import check_orders
 
 type Run = Callable[..., EngineOutput]
@@ -338,18 +337,7 @@ def test_with_stops_leverage_funding_and_gaps_every_figure_of_a_run_holds(
     )
 
     costs = Costs(fees=world.fees, slippage=execution.slippage, tick=world.specs.tick_size)
-    found = find_ambiguities(
-        Booked(
-            bars=match_bars(klines),
-            resting=output.resting,
-            fills=output.fills,
-            payments=output.payments,
-            threats=output.threats,
-            costs=costs,
-        )
-    )
+    found = world.kit.ambiguities(output, match_bars(klines), costs)
     net = Decimal(str(curve["equity"][-1])) - BALANCE
-    told = ambiguity_object(found, bars=BARS, net=net, balance=BALANCE)
-    assert check_ambiguous(told, output.fills, output.resting, match_bars(klines)) == []
-    pnl = told["pnl"]
+    pnl = ambiguity_object(found, bars=BARS, net=net, balance=BALANCE)["pnl"]
     assert Decimal(pnl["worst"]) <= Decimal(pnl["chosen"]) <= Decimal(pnl["best"])

@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nautilus_trader.model import OrderSide
 
-from nt_run.ambiguity import Booked, find_ambiguities
 from nt_run.engine import lookout
 from nt_run.engine.run import EngineOutput
 from nt_run.execution import Execution, Slippage
@@ -122,16 +121,8 @@ def test_the_engine_liquidates_when_and_where_the_definition_does(
             funding=[kit.rate(case.funding, None, kit.SLOT)],
             execution=case.execution,
         )
-    listed = find_ambiguities(
-        Booked(
-            bars=match_bars(klines),
-            resting=output.resting,
-            fills=output.fills,
-            payments=output.payments,
-            threats=output.threats,
-            costs=Costs(fees=fees, slippage=case.execution.slippage, tick=btc.tick_size),
-        )
-    )
+    costs = Costs(fees=fees, slippage=case.execution.slippage, tick=btc.tick_size)
+    listed = kit.ambiguities(output, match_bars(klines), costs)
     terms = MarginTerms(
         mode=case.mode,
         leverage=leverage,
