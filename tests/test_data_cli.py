@@ -14,6 +14,7 @@ import pytest
 
 from nt_run.__main__ import main
 from nt_run.demo import DemoExchange, Fault
+from nt_run.formats import whole_percent
 from nt_run.model import parse_time
 
 RANGE = ["--start", "2026-05-01", "--end", "2026-05-04"]
@@ -86,6 +87,16 @@ def test_long_intervals_that_have_no_whole_bar_do_not_stop_the_others(data: Run)
     assert any("The 1w bar of 2026-06-29 00:00 has not closed yet" in text for text in week["warnings"])
     # Asked for alone, it is an error: what a run needs is not there.
     assert data("data", "get", "--demo", "--interval", "1w", *spring)[0] == 3
+
+
+def test_a_share_of_a_few_rows_is_not_shown_as_none_or_all() -> None:
+    assert [whole_percent(share) for share in (0.0, 0.002, 0.25, 0.998, 1.0)] == [
+        "0 %",
+        "< 1 %",
+        "25 %",
+        "> 99 %",
+        "100 %",
+    ]
 
 
 def test_coverage_draws_the_months(filled: Run) -> None:
@@ -205,6 +216,17 @@ def test_a_certificate_is_derived_again_and_compared(data: Run, tmp_path: Path) 
     assert code == 8
     assert "fingerprint was 0" in out.replace("\n", " ")
     assert "differ in fingerprint" in err
+
+
+def test_the_same_rows_from_another_source_are_noted_and_no_difference(data: Run, tmp_path: Path) -> None:
+    assert data("backtest", "--demo", *RANGE)[0] == 0
+    (summary,) = tmp_path.glob("data_cache/runs/*/summary.json")
+    summary.write_text(summary.read_text().replace('"archive_monthly"', '"rest"'))
+    code, out, _ = data("data", "certificate")
+    assert (code, "The same rows came from rest 100.00 %; now they are from archive_monthly 100.00 %." in out) == (
+        0,
+        True,
+    )
 
 
 def test_a_certificate_covers_settlements_rules_and_mark_prices(data: Run, tmp_path: Path) -> None:

@@ -349,14 +349,14 @@ def test_offline_a_file_is_compared_with_longer_and_shorter_klines_that_were_imp
     taken = of(data("data", "import", f"like-{file}.parquet", *offline, "--check-only", "--json"))
     assert (taken["compared_with"], taken["suspicious"]) == ([f"{bars} imported before"], [])
     assert [text for text in taken["warnings"] if "no one says that these rows are BTCUSDT's own" in text]
-    longer(planted(exported, 1440, 2880), file).write_parquet(tmp_path / f"spot-{file}.parquet")
-    code, _, err = data("data", "import", f"spot-{file}.parquet", *offline, "--quiet")
+    longer(planted(exported, 1440, 2880), file).write_parquet(tmp_path / f"other-{file}.parquet")
+    code, _, err = data("data", "import", f"other-{file}.parquet", *offline, "--quiet")
     assert (code, f"differ in price from the {kept} klines imported before: one of the two is wrong" in err) == (
         3,
         True,
     )
     # `check` finds it later, too.
-    assert data("data", "import", f"spot-{file}.parquet", *offline, "--accept-suspicious")[0] == 0
+    assert data("data", "import", f"other-{file}.parquet", *offline, "--accept-suspicious")[0] == 0
     code, out, _ = data("data", "check", *offline)
     assert (code, "2026-05-02 00:00 → 2026-05-03 00:00" in out) == (8, True)
 
@@ -433,3 +433,11 @@ def test_repair_says_how_imported_rows_come_back(data: Run, exported: pl.DataFra
     assert "imported from LINKUSDT-1m.parquet" in " ".join(data("data", "list", "--demo")[1].split())
     assert "the record of 1 lost file" in data("data", "prune", "--demo", "--delete")[1]
     assert data("data", "verify", "--demo")[0] == 0
+
+
+def test_a_file_named_spot_needs_a_source_of_the_exchange(data: Run, exported: pl.DataFrame, tmp_path: Path) -> None:
+    exported.head(1440).write_parquet(tmp_path / "spot-BTCUSDT-1m.parquet")
+    code, _, err = data("data", "import", "spot-BTCUSDT-1m.parquet", "--demo", "--offline")
+    assert (code, "1,440 rows are named like spot data" in err) == (3, True)
+    # The exchange has the very same rows: the name is wrong, the rows are not.
+    assert data("data", "import", "spot-BTCUSDT-1m.parquet", "--demo")[0] == 0

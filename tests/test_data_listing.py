@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -66,6 +66,21 @@ def test_the_months_of_a_year_stand_below_their_initials(screen: Callable[..., l
     assert drawn.index("██") == head.index("A  M  J") + len("A  ")
 
 
+def test_a_series_without_a_usable_manifest_takes_no_room_from_the_months(
+    screen: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    path = tmp_path / "data_cache/demo/v1/binance/um/klines/BTCUSDT/1h/manifest.json"
+    path.write_text(path.read_text().replace('"schema":"2.0"', '"schema":"9.0"'))
+    lines = screen(80, "data", "coverage")
+    assert any("J  F  M  A  M" in line for line in lines)
+    told = " ".join(" ".join(lines).split())
+    assert "! klines BTCUSDT 1h: was written in format 9.0; this version reads up to 2.x. Update nt-run" in told
+    assert "nt-run data repair" not in told
+    path.unlink()
+    told = " ".join(" ".join(screen(80, "data", "coverage")).split())
+    assert "! klines BTCUSDT 1h: is gone, though there are data files: nt-run data repair" in told
+
+
 def test_an_empty_cache_says_how_to_start(nt_run: Run) -> None:
     assert "Start with: nt-run data get" in nt_run("data", "coverage", "--cache-dir", "elsewhere")
 
@@ -107,9 +122,9 @@ def test_json_is_one_object_with_stable_keys_and_amounts_as_text(nt_run: Run, tm
 def _names(value: Any) -> Iterator[str]:
     """All keys of an object and of those in it."""
     if isinstance(value, dict):
-        for name, inner in value.items():
+        for name, inner in cast("dict[str, Any]", value).items():
             yield name
             yield from _names(inner)
     elif isinstance(value, list):
-        for inner in value:
+        for inner in cast("list[Any]", value):
             yield from _names(inner)

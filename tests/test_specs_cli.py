@@ -189,6 +189,20 @@ def test_offline_the_date_and_age_of_todays_rules_are_told(specs: Run, monkeypat
     assert "Those of 2022-05-04 20:00 UTC, " in out
 
 
+def test_of_a_contract_that_was_listed_once_the_way_out_is_told_beside_names_like_it(
+    specs: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert specs("import", write("old.json", "2021-09-06", entry("0.01", symbol="BTCUSD")))[0] == 0
+    with DemoExchange() as exchange:
+        monkeypatch.setenv("NT_RUN_REST_URL", exchange.rest_url)
+        monkeypatch.setenv("NT_RUN_ARCHIVE_URL", exchange.archive_url)
+        assert specs("import", "old.json")[0] == 0
+        code, _, err = specs("--symbol", "BTCUSD")
+    told = " ".join(err.split())
+    assert (code, "Did you mean BTCUSDT" in told) == (3, True)
+    assert "The answer kept of 2021-09-06 00:00 UTC lists it: --specs-at range" in told
+
+
 def test_a_file_without_a_date_can_be_compared(specs: Run) -> None:
     Path("bare.json").write_text(json.dumps({"symbols": [entry("0.10")]}))
     assert "no date" in specs("diff", "bare.json", "bare.json")[1]

@@ -4,7 +4,7 @@ The object returned is what `--json` prints.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ import polars as pl
 from nt_run.data.loader import MarketData
 from nt_run.data.snapshots import SnapshotStore
 from nt_run.errors import DataError, NotCachedError, StoreError
+from nt_run.formats import percent
 from nt_run.inputs import open_market
 from nt_run.model import MS, Interval, TimeRange
 from nt_run.results import Run, load_run
 from nt_run.summary import data_object
 
-_CHECKED = ("fingerprint", "expected", "loaded", "completeness", "gaps", "sources", "zero_volume_runs")
+_CHECKED = ("fingerprint", "expected", "loaded", "completeness", "gaps", "zero_volume_runs")
 _LATER = ("mark_fingerprint", "settlements", "rules")
 """What only newer runs tell."""
 _MISSING = "missing_settlements"
@@ -29,7 +30,8 @@ def certificate(run: str | None, cache_dir: Path) -> dict[str, Any]:
     """Derive the data certificate of a kept run again from the cache; `same` says whether it is the same.
 
     Compared are the klines, the mark price klines if the run used any, the funding settlements, and the kept answer
-    with the trading rules; `differ` names what is not as it was.
+    with the trading rules; `differ` names what is not as it was. Rows that are the same and came from another source
+    since are no difference: `notes` says so.
 
     Raises:
         ResultsError: There is no such run.
@@ -37,8 +39,9 @@ def certificate(run: str | None, cache_dir: Path) -> dict[str, Any]:
     """
     kept = load_run(run, cache_dir / "runs")
     with open_market(kept.config, cache_dir=cache_dir, offline=True) as market:
+        loaded = _klines(market, kept)
         now = (
-            _klines(market, kept)
+            loaded
             | {"mark_fingerprint": _marks(market, kept), "rules": _rules(market, kept)}
             | _settlements(market, kept)
         )
@@ -57,7 +60,16 @@ def certificate(run: str | None, cache_dir: Path) -> dict[str, Any]:
         "differ": differ,
         "then": then,
         "now": now,
+        "notes": [] if "fingerprint" in differ else _moved(then.get("sources") or {}, loaded["sources"]),
     }
+
+
+def _moved(then: Mapping[str, float], now: Mapping[str, float]) -> list[str]:
+    """What to say of rows that are the same and came from other sources."""
+    if then == now:
+        return []
+    was, are = (", ".join(f"{name} {percent(share)}" for name, share in each.items()) for each in (then, now))
+    return [f"The same rows came from {was}; now they are from {are}."]
 
 
 def _klines(market: MarketData, kept: Run) -> dict[str, Any]:

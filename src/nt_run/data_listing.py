@@ -44,8 +44,13 @@ def print_coverage(series: Sequence[Mapping[str, Any]], *, demo: bool) -> None:
         return
     wide, narrow = grid(("bold",), (DIM,), (None,), (DIM,)), list[RenderableType]()
     wide.add_row("", "", Text("  ".join(_INITIALS), style=DIM), "")
+    unknown: list[Text] = []
     for one in series:
         name = f"{kind_name(one['kind'])} {one['symbol']} {one['interval']}".rstrip()
+        if one["damaged"]:
+            # In the table, so long a note would leave the months no room.
+            unknown.append(Text(f"! {name}: {one['damaged']}{_way_out(one['damaged'])}", style=BAD))
+            continue
         below = grid((DIM,), (None,), (DIM,))
         for place, line in enumerate(_years(one)):
             wide.add_row("" if place else name, line.year, line.drawn(2), line.note)
@@ -53,7 +58,13 @@ def print_coverage(series: Sequence[Mapping[str, Any]], *, demo: bool) -> None:
         narrow += [Text(name, style="bold"), below]
     signs = ((*_SIGNS[state], words) for state, words in _LEGEND)
     legend = Columns([Text(f"{sign} ", style).append(words, style=DIM) for sign, style, words in signs], padding=(0, 3))
-    show(*banner(demo=demo), first_that_fits(wide, Group(*narrow)), legend, narrowest=0)
+    drawn = [first_that_fits(wide, Group(*narrow))] if narrow else []
+    show(*banner(demo=demo), *drawn, legend, *unknown, narrowest=0)
+
+
+def _way_out(damaged: str) -> str:
+    """What helps a series of which nothing is known; a newer format is no damage, and says itself what helps."""
+    return ": nt-run data repair" if damaged.startswith("is ") else ""
 
 
 def print_verified(found: Mapping[str, Any]) -> None:
@@ -76,9 +87,10 @@ def print_verified(found: Mapping[str, Any]) -> None:
 def advice(problems: Sequence[Mapping[str, Any]]) -> str:
     """Return how many things are wrong, and which command puts them right."""
     conflicts = sum(one["kind"] == "conflict" for one in problems)
+    others = sum(one["kind"] == "unusable" for one in problems)
     remote = sum(one["kind"] == "replaced" for one in problems)
     words = [f"{counted(len(problems), 'problem')}."]
-    if len(problems) > conflicts:
+    if len(problems) > conflicts + others:
         words.append(f"nt-run data repair{' --remote' if remote else ''} fetches again what a source still has.")
     if conflicts:
         words.append("nt-run data repair --prefer SOURCE says whose rows to use where sources disagree.")
@@ -205,7 +217,7 @@ def print_certificate(found: Mapping[str, Any]) -> None:
     if not found["same"]:
         words = (f"{name} was {found['then'].get(name)}" for name in found["differ"])
         verdict = Text(f"differs: {'; '.join(words)}", style=BAD)
-    show(*banner(demo=found["demo"]), table, verdict)
+    show(*banner(demo=found["demo"]), table, *(Text(words, style=DIM) for words in found["notes"]), verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +235,14 @@ class _Line:
 
 
 def _years(one: Mapping[str, Any]) -> Iterator[_Line]:
-    if one["damaged"]:
-        yield _Line("", [], Text(f"{one['damaged']}: nt-run data repair", style=BAD))
     for year, months in groupby(one["months"], key=lambda month: month["month"][:4]):
         known = {int(month["month"][5:]): month for month in months}
         missing, what = sum(month["missing"] for month in known.values()), "bar" if one["interval"] else "settlement"
         states = [known[month]["state"] if month in known else None for month in range(1, 13)]
-        yield _Line(year, states, f"{counted(missing, what)} missing" if missing else "")
+        notes = [f"{counted(missing, what)} missing"] if missing else []
+        if any(month["disputed"] for month in known.values()):
+            notes.append("sources disagree")
+        yield _Line(year, states, ", ".join(notes))
 
 
 def _checked_lines(checked: Mapping[str, Any]) -> list[Text]:

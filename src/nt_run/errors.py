@@ -170,10 +170,15 @@ class SourcesDisagreeError(DataError):
         self.columns = tuple(columns)
         super().__init__(
             f"{what}: {' and '.join(self.sources)} disagree on {bars} bars, in {', '.join(self.columns)}, "
-            f"at {_some(self.where)}.\n"
-            "Say whose rows to use: nt-run data repair --prefer archive, or --prefer rest"
-            + (", or --prefer import." if "import" in self.sources else ".")
+            f"at {_some(self.where)}.\n" + _whose_to_use(self.sources)
         )
+
+
+def _whose_to_use(sources: Sequence[str]) -> str:
+    families = list(dict.fromkeys("archive" if one.startswith("archive") else one for one in sources))
+    if families == ["archive"]:
+        return "Both are the archive's. nt-run data repair --prefer archive uses the one that came later."
+    return f"Say whose rows to use: nt-run data repair --prefer {', or --prefer '.join(families)}."
 
 
 class ImportFileError(DataError):
@@ -201,11 +206,15 @@ class SuspiciousKlinesError(DataError):
 
 
 class StoreError(DataError):
-    """A file of the cache is damaged, out of reach or too new; `reason` says what it is, as in `is damaged`."""
+    """A file of the cache is damaged, out of reach or too new.
+
+    `reason` says what it is, as in `is damaged`, `hint` what to do about it.
+    """
 
     def __init__(self, path: str, reason: str, hint: str) -> None:
         self.path = path
         self.reason = reason
+        self.hint = hint
         super().__init__(f"{path} {reason}. {hint}")
 
 

@@ -97,7 +97,8 @@ def fetch(
         "rows": len(klines.klines) if klines else None,
         "funding_rates": sum(rate.slot_ms < time_range.end_ms for rate in funding.rates) if funding else None,
         "data": data_object(klines.certificate) if klines else None,
-        "mark": data_object(mark.certificate) if mark else None,
+        # Mark prices have no volume: all of them would be one run without any.
+        "mark": data_object(mark.certificate) | {"zero_volume_runs": []} if mark else None,
         "warnings": [*exchange_warning(config), *warnings],
     }
 

@@ -16,6 +16,14 @@ def percent(fraction: float | None, decimals: int = 2, *, sign: bool = False) ->
     return "–" if fraction is None else f"{fraction * 100:{'+' if sign else ''},.{decimals}f} %"
 
 
+def whole_percent(share: float) -> str:
+    """Return a share in whole per cent; a few rows of many are not none, and most are not all: `< 1 %`, `> 99 %`."""
+    shown = percent(share, 0)
+    if 0 < share < 1 and shown in {"0 %", "100 %"}:
+        return "< 1 %" if shown == "0 %" else "> 99 %"
+    return shown
+
+
 def ratio(value: float | None) -> str:
     """Return a ratio with two decimals, or `–` where it is undefined."""
     return "–" if value is None else f"{value:,.2f}"

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nt_run.formats import kind_name, percent, short_time
+from nt_run.formats import kind_name, percent, short_time, whole_percent
 from nt_run.tables import DIM, banner, first_that_fits, grid, show, warning_lines
 
 _DATE = len("2026-05-01")
@@ -29,7 +29,7 @@ def _fetched(fetched: Mapping[str, Any]) -> list[RenderableType]:
     table = grid(("bold",), (None,))
     for name, each in (("klines", data), ("mark klines", mark)):
         if each is not None:
-            sources = ", ".join(f"{kind} {percent(share, 0)}" for kind, share in each["sources"].items())
+            sources = ", ".join(f"{kind} {whole_percent(share)}" for kind, share in each["sources"].items())
             table.add_row(name, f"{each['loaded']:,}, {percent(each['completeness'])} complete, from {sources}")
     if fetched["funding_rates"] is not None:
         table.add_row("funding rates", f"{fetched['funding_rates']:,}")

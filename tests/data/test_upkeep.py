@@ -41,7 +41,10 @@ Change = Callable[..., Callable[[Candles], Candles]]
 
 @pytest.fixture
 def both(open_data: Open) -> Callable[..., MarketData]:
-    return lambda exchange, **options: open_data(exchange.rest_url, archive_url=exchange.archive_url, **options)
+    def build(exchange: DemoExchange, **options: Any) -> MarketData:
+        return open_data(exchange.rest_url, archive_url=exchange.archive_url, **options)
+
+    return build
 
 
 def store_of(root: Path) -> KlineStore:
@@ -260,7 +263,8 @@ def test_an_archive_replaced_since_is_found_and_taken_over_with_the_former_hash_
         assert data.verify(ALL).problems == []
         found = data.verify(ALL, remote=True)
         assert (kinds(found.problems), found.remote) == (["replaced"], 1)
-        data.mend(found.problems)
+        (done,) = data.mend(found.problems).done
+        assert done.endswith("took over BTCUSDT-1m-2026-05.zip as it is now: other rows on 2026-05-01")
         assert data.verify(ALL, remote=True).problems == []
         loaded = data.load_klines("BTCUSDT", MINUTES, WHOLE_MAY)
     manifest = store_of(cache).series.manifest()
@@ -319,6 +323,8 @@ def test_a_disagreement_is_settled_by_what_the_user_prefers(
             data.load_klines("BTCUSDT", MINUTES, WHOLE_MAY)
         problems = data.verify(ALL).problems
         assert kinds(problems) == ["conflict"]
+        minutes = next(one for one in coverage(tmp_path, ALL) if one.series.interval == "1m")
+        assert minutes.months[0].disputed
         assert data.mend(problems) == Mended([], [])
         data.mend(problems, prefer)  # type: ignore[arg-type]
         assert data.verify(ALL).problems == []
@@ -482,7 +488,7 @@ def test_a_month_of_the_archive_comes_out_byte_for_byte(cache: Path, open_data: 
     (path,) = export_klines(klines, klines.range, KLINES, manifest, Target(tmp_path / "out"), "archive")
     assert path.name == "BTCUSDT-1m-2026-05.csv"
     with DemoExchange() as exchange, MarketData(tmp_path, exchange.rest_url, exchange.archive_url) as data:
-        client = data._sources.archive()
+        client = data._sources.archive()  # pyright: ignore[reportPrivateUsage]
         assert client is not None
         arrived = client.fetch(ArchiveFile(KLINES, "BTCUSDT", "1m", "2026-05"))
     assert arrived is not None

@@ -24,7 +24,7 @@ from nt_run.intervals import INTERVALS
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.model import Interval
 
-ProblemKind = Literal["damaged", "lost", "contradicts", "conflict", "replaced", "unreachable", "gone"]
+ProblemKind = Literal["damaged", "lost", "contradicts", "conflict", "replaced", "unreachable", "gone", "unusable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,8 @@ class Problem:
 
     `damaged` and `lost` concern a file of the cache, `contradicts` a file against its manifest or against the rules of
     klines, `conflict` sources that disagree, `replaced` and `unreachable` a file of the archive, `gone` rows that
-    were lost some time ago and have not come back.
+    were lost some time ago and have not come back, `unusable` a manifest that is too new or cannot be read: no repair
+    helps.
     """
 
     kind: ProblemKind
@@ -129,7 +130,8 @@ def _manifest(ref: SeriesRef) -> Manifest | Problem:
     except DamagedManifestError:
         return Problem(kind="damaged", series=ref, file=FILE, partition="", reason="is damaged")
     except StoreError as exc:
-        return Problem(kind="contradicts", series=ref, file=FILE, partition="", reason=exc.reason)
+        reason = f"{exc.reason}. {exc.hint}"
+        return Problem(kind="unusable", series=ref, file=FILE, partition="", reason=reason)
     if manifest is None:
         return Problem(kind="lost", series=ref, file=FILE, partition="", reason="is gone, though there are data files")
     if (manifest.kind, manifest.symbol, manifest.interval) != (ref.kind, ref.symbol, ref.interval):

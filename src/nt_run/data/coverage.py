@@ -34,6 +34,8 @@ class MonthCover:
     missing: int
     """Bars or settlements that were asked for and are not there, confirmed or not."""
     sources: tuple[str, ...]
+    disputed: bool = False
+    """Whether sources disagree on bars and nobody has said whose to use: a run over them is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ def _cover(root: Path, ref: SeriesRef) -> SeriesCover:
     except DamagedManifestError:
         return SeriesCover(series=ref, months=[], damaged="is damaged")
     except StoreError as exc:
-        return SeriesCover(series=ref, months=[], damaged=exc.reason)
+        return SeriesCover(series=ref, months=[], damaged=f"{exc.reason}. {exc.hint}")
     names = sorted(manifest.days)
     months = _months(names[0][:7], names[-1][:7]) if names else []
     return SeriesCover(series=ref, months=[_month(manifest, month) for month in months])
@@ -83,6 +85,7 @@ def _month(manifest: Manifest, month: str) -> MonthCover:
         rows=sum(day.rows for day in days),
         missing=sum(_bars(hole, interval) for hole in holes),
         sources=tuple(sorted({source.kind for day in days for source in day.sources})),
+        disputed=any(one.kept is None for day in days for one in day.conflicts),
     )
 
 

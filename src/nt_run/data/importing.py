@@ -1,10 +1,12 @@
 """`import`: a user's own file into the store, once nothing in it looks like another market."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nt_run.data.crosscheck import Finding
 from nt_run.data.import_file import ImportedFile, read_klines
 from nt_run.data.kline_store import KlineStore
 from nt_run.data.manifest import Source
@@ -12,6 +14,8 @@ from nt_run.data.references import CrossChecked, CrossChecker
 from nt_run.data.sources import Sources
 from nt_run.errors import SourceError, SuspiciousKlinesError
 from nt_run.rule_changes import RuleChange
+
+_SPOT = re.compile(r"(?<![a-z])spot(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,9 @@ def import_klines(root: Path, sources: Sources, order: ImportOrder, changes: Seq
     file = read_klines(order.path, symbol=order.symbol, interval=order.interval, now_ms=now_ms)
     klines = file.klines
     checked = CrossChecker(root, sources, changes).check(klines, stored=False)
+    if _SPOT.search(order.path.stem) and checked.told_by_whom(klines.symbol):
+        reason = "are named like spot data, and no source of the exchange says otherwise"
+        checked.findings.append(Finding(range=klines.range, rows=len(klines), reason=reason))
     if checked.findings and not order.accept:
         raise SuspiciousKlinesError(file.name, [str(one) for one in checked.findings])
     if not order.store:

@@ -30,6 +30,8 @@ from nt_run.formats import counted
 from nt_run.klines import DAY_MS
 from nt_run.model import TimeRange
 
+_NAMED = 5
+
 Job = Callable[[], str]
 """One repair; says in words what it did."""
 
@@ -205,8 +207,13 @@ class Mender:
         arrived = archive.fetch(file) if archive else None
         if arrived is None:
             return f"{problem.file} is no longer in the archive; the stored rows stay"
+        before = {name: day.content_sha256 for name, day in store.series.manifest().days.items()}
         keep_file(store, arrived, self._sources.server_time_ms(), replace=True)
-        return f"took over {problem.file} as it is now"
+        days = store.series.manifest().days
+        changed = [name for name, day in sorted(days.items()) if day.content_sha256 != before.get(name, "")]
+        more = f" and {len(changed) - _NAMED} days more" if len(changed) > _NAMED else ""
+        what = f"other rows on {', '.join(changed[:_NAMED])}{more}" if changed else "the same rows"
+        return f"took over {problem.file} as it is now: {what}"
 
     def _decide(self, ref: SeriesRef, prefer: Family) -> str:
         """Use the rows of the preferred source wherever two disagree."""

@@ -115,7 +115,7 @@ class RuleBook:
         try:
             specs = parse_specs(answer, symbol, as_of_ms=fetched_at, source=self._sources.rest_url)
         except UnknownSymbolError as exc:
-            raise exc if exc.nearest else UnknownSymbolError(symbol, hint=_DELISTED) from exc
+            raise UnknownSymbolError(symbol, exc.nearest, self._once_listed(symbol)) from exc
         return LoadedSpecs(specs=specs, snapshot=snapshot.file, warnings=list(self._store.warnings))
 
     def keep_today(self) -> list[str]:
@@ -190,6 +190,13 @@ class RuleBook:
             changes=changes,
             warnings=[*loaded.warnings, *_told(snapshot, start, changes)],
         )
+
+    def _once_listed(self, symbol: str) -> str:
+        kept = self._listing(symbol, int(self._sources.clock() * 1000))
+        if kept is None:
+            return _DELISTED
+        day = format_time(kept.last_seen_ms)
+        return f"The answer kept of {day} UTC lists it: --specs-at range uses its rules for a range in which it traded."
 
     def _listing(self, symbol: str, time_ms: int) -> Snapshot | None:
         """The newest answer of a time or before that lists a contract, else the oldest later one."""
