@@ -46,11 +46,13 @@ class MarginGate:
 
     def __call__(self, strategy: Strategy, order: Any) -> str | None:  # noqa: ANN401 - the engine's orders share no base
         """Return why the account cannot bear an order, `None` if it can."""
-        coming = self._moment.coming(strategy)
+        if order.is_reduce_only:
+            return None
         bar = cast("Any", strategy).cache.bar(self._bar_type)
         last = stated_price(order) if bar is None else bar.close
-        if order.is_reduce_only or last is None:
+        if last is None:
             return None
+        coming = self._moment.coming(strategy)
         held: Decimal = cast("Any", strategy.portfolio).net_position(self._instrument_id)
         after = held_after(held, coming)
         price = (stated_price(order) or last).as_decimal()

@@ -1,8 +1,8 @@
 """Orders of one moment: sent, and neither filled nor resting yet, so that no position and no list shows them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from nautilus_trader.model import OrderSide, OrderType, Price
 from nautilus_trader.trading import Strategy
@@ -16,10 +16,16 @@ class Moment:
     def __init__(self) -> None:
         self._sent: list[Any] = []
         self._now_ns = 0
+        self._read_clock: Callable[[], int] | None = None
+
+    def release(self) -> None:
+        """Let go of the clock, which must be freed on the thread it was made on."""
+        self._read_clock = None
+        self._sent.clear()
 
     def add(self, strategy: Strategy, order: Any) -> None:  # noqa: ANN401 - the engine's orders share no base
         """Remember an order that may pass."""
-        now_ns = strategy.clock.timestamp_ns()
+        now_ns = self._now(strategy)
         if now_ns != self._now_ns:
             self._sent, self._now_ns = [], now_ns
         self._sent.append(order)
@@ -30,12 +36,20 @@ class Moment:
 
     def coming(self, strategy: Strategy) -> list[Any]:
         """Return the orders that are on their way now."""
-        if not self._sent or strategy.clock.timestamp_ns() != self._now_ns:
+        if not self._sent or self._now(strategy) != self._now_ns:
             return []
-        find: Any = cast("Any", strategy).cache.order
+        cache: Any = strategy.cache
+        # To ask for an order copies it with all its events, so only those are asked for that matter.
+        ids = [(each.client_order_id, each) for each in self._sent]
+        there = [each for each in ids if not cache.is_order_closed(each[0]) and not cache.is_order_open(each[0])]
         # The first of an order list are not in the cache yet while its others are looked at.
-        known = (find(each.client_order_id) or each for each in self._sent)
-        return [each for each in known if not each.is_closed and not each.is_open]
+        return [cache.order(order_id) or order for order_id, order in there]
+
+    def _now(self, strategy: Strategy) -> int:
+        # The strategy's clock is guarded, and made anew each time it is asked for.
+        if self._read_clock is None:
+            self._read_clock = strategy.clock.timestamp_ns
+        return self._read_clock()
 
 
 def signed(order: Any) -> Decimal:  # noqa: ANN401 - as above

@@ -102,17 +102,17 @@ class PriceModel(FillModel):
         self._forced: dict[str, Decimal] = {}
         self._waiting: dict[str, int] = {}
         """Limit orders that were marketable when they were sent and are not by the next open: until when (ms)."""
-        self._clock: Clock | None = None
+        self._read_clock: Callable[[], int] | None = None
         self.liquidation: Foreseen | None = None
         """An order that the liquidation of the position comes before never fills."""
 
     def start(self, clock: Clock) -> None:
         """Take the clock of the engine: the time of the bar that is being matched."""
-        self._clock = clock
+        self._read_clock = clock.timestamp_ns
 
     def release(self) -> None:
         """Let go of the clock, which must be freed on the thread it was made on."""
-        self._clock = self.liquidation = None
+        self._read_clock = self.liquidation = None
 
     def force(self, order_id: str, price: Decimal) -> None:
         """Fill the order of this client order id at exactly `price`, a multiple of the instrument's increment."""
@@ -264,9 +264,9 @@ class PriceModel(FillModel):
         return -(-self._now_ns() // MS)
 
     def _now_ns(self) -> int:
-        if self._clock is None:
+        if self._read_clock is None:
             raise RuntimeError("the price model was not given the engine's clock")
-        return self._clock.timestamp_ns()
+        return self._read_clock()
 
     def _empty_book(self) -> OrderBook:
         return OrderBook(self._instrument.id, BookType.L2_MBP)

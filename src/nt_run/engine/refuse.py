@@ -74,6 +74,7 @@ class Refusals:
             delattr(strategy, name)
         self._put_in.clear()
         self._waits = None
+        self._moment.release()
         if self._cls is not None:
             strategy.__class__ = self._cls
 
