@@ -22,7 +22,7 @@ Make = Callable[..., Any]
 MINUTE = 60_000 * MS
 ROWS = [(D(0), D(300_000), D("0.004"), D(150)), (D(300_000), D(10**9), D("0.006"), D(150))]
 RULES = MarginRules(symbol="BTCUSDT", brackets=build_brackets(ROWS), as_of_ms=0, source="test")
-FLAT = (100_000, 100_000, 100_000, 100_000, 1)
+FLAT = (100_000, 100_000, 100_000, 100_000, 10)
 
 
 def fill(minute: int, signed: str, price: int, fee: str = "0") -> Fill:
@@ -130,7 +130,7 @@ def test_a_run_is_made_twice_only_where_a_position_may_be_liquidated(
     low: int, runs: int, run: Run, make_klines: Make, kit: Any
 ) -> None:
     source = kit.Source(kit.Scripted, {"script": {1: [kit.buy("1")]}})
-    output = run(make_klines([*[FLAT] * 9, (100_000, 100_000, low, 95_000, 1), FLAT]), source, **margined(10))
+    output = run(make_klines([*[FLAT] * 9, (100_000, 100_000, low, 95_000, 10), FLAT]), source, **margined(10))
     assert (len(source.built), len(output.liquidations)) == (runs, runs - 1)
 
 
@@ -144,7 +144,7 @@ def test_what_a_strategy_raises_holding_what_should_be_gone_does_not_count(
     def is_clear(*_: object) -> bool:
         return True
 
-    klines = make_klines([*[FLAT] * 9, (100_000, 100_000, 90_000, 90_000, 1), FLAT])
+    klines = make_klines([*[FLAT] * 9, (100_000, 100_000, 90_000, 90_000, 10), FLAT])
     script = {1: [kit.buy("1")], 10: [refuse]}
     assert len(run(klines, script, **margined(10)).liquidations) == 1
     # Where nothing is looked at it ends the run.

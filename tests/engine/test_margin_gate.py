@@ -24,6 +24,11 @@ STEADY = [(100, 101, 99, 100, 40)]
 SMALL = D(10_000)
 
 
+def deep(rows: list[Any]) -> list[Any]:
+    """The same bars with a volume of which any order is a small part, so that the run is made once."""
+    return [(*row[:4], 10_000) for row in rows]
+
+
 def telling(kit: Any, script: dict[int, list[Any]]) -> tuple[Any, list[Any]]:
     """A strategy that keeps what it is told of its orders and positions."""
     told: list[Any] = []
@@ -49,7 +54,7 @@ def test_a_turn_of_double_size_needs_margin_for_what_it_opens_alone(
     # 60 × 100 of 10,000 are tied up (or five times both): 120 more would be needed, and 60 are.
     size = 60 * leverage
     source, told = telling(kit, {0: [getattr(kit, first)(str(size))], 2: [getattr(kit, second)(str(2 * size))]})
-    output = run(make_klines(STEADY * 4), source, balance=SMALL, sizing=SizingRules(leverage=D(leverage)))
+    output = run(make_klines(deep(STEADY * 4)), source, balance=SMALL, sizing=SizingRules(leverage=D(leverage)))
     assert output.denials == []
     assert [(fill.side.value, fill.quantity) for fill in output.fills] == [(first, size), (second, 2 * size)]
     # Three fees of size × 100 × 0.0005, and nothing else.
@@ -61,7 +66,7 @@ def test_a_turn_of_double_size_needs_margin_for_what_it_opens_alone(
 def test_a_turn_the_account_cannot_bear_is_refused_whole_with_what_to_do(run: Run, make_klines: Make, kit: Any) -> None:
     # Bought 60 at 100, fee 3; now at 80: equity 10,000 − 3 − 60 × 20 = 8,797, less the fee of closing,
     # 60 × 80 × 0.0005 = 2.40: 8,794.60, good for 109.9325 at 80.
-    klines = make_klines([*STEADY * 2, (100, 100, 80, 80, 40), (80, 80, 80, 80, 40), (80, 80, 80, 80, 40)])
+    klines = make_klines(deep([*STEADY * 2, (100, 100, 80, 80, 40), (80, 80, 80, 80, 40), (80, 80, 80, 80, 40)]))
     for size, quantities in (("169.932", ["60", "169.932"]), ("169.933", ["60"])):
         source, told = telling(kit, {0: [kit.buy("60")], 2: [kit.sell(size)]})
         output = run(klines, source, balance=SMALL)

@@ -75,7 +75,8 @@ def wild_market(world: World, rng: np.random.Generator) -> Klines:
         close = max(1_000, opened + int(rng.integers(-800, 801)))
         high = max(opened, close) + int(rng.integers(0, 600))
         low = max(500, min(opened, close) - int(rng.integers(0, 600)))
-        rows.append((*(Decimal(price) / 10 for price in (opened, high, low, close)), 10))
+        volume = 10 if rng.random() < 0.98 else "0.4"
+        rows.append((*(Decimal(price) / 10 for price in (opened, high, low, close)), volume))
     return world.make_klines(rows, start=world.kit.SLOT - BARS // 2 * 60_000)
 
 

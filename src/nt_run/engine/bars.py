@@ -52,18 +52,21 @@ def make_bars(klines: Klines, instrument: CryptoPerpetual, bar_type: str) -> Ite
 
 
 def make_bar_pairs(
-    klines: Klines, instrument: CryptoPerpetual, fine: Klines | None = None
+    klines: Klines, instrument: CryptoPerpetual, fine: Klines | None = None, *, twins: bool = True
 ) -> Iterator[tuple[list[Bar], list[Bar]]]:
     """Yield lists of bars as `make_bars` does, each with the bars that orders are matched on, of endless volume.
 
     These are twins of the others by another name; where `fine` has bars that make up one, they come in its place. The
-    second list is in no order.
+    second list is in no order; it is empty without `twins`.
     """
     name = str(instrument.id)
     shown = _wrangler(bar_type_name(name, klines.interval), instrument)
     twin = _wrangler(execution_type_name(name), instrument)
     for rows in _chunks(klines):
         batch = _record_batch(rows)
+        if not twins:
+            yield _wrangle(shown, batch), []
+            continue
         finer = None if fine is None else fine.within(rows.range)
         if finer is None or not len(finer):
             parts = [batch]

@@ -76,6 +76,8 @@ class OrderCollector:
         self._denials: list[tuple[int, int, Denial]] = []
         self._resting: list[tuple[int, int, RestingOrder]] = []
         self._taken: set[str] = set()
+        self.in_parts = False
+        """Whether an order filled in parts, or a market order not at all."""
 
     @property
     def fills(self) -> int:
@@ -107,6 +109,10 @@ class OrderCollector:
             if order_id.value not in self._taken:
                 self._taken.add(order_id.value)
                 self._take(cache.order(order_id))
+        if not self.in_parts and cache.orders_open_count():
+            open_orders: Any = cache.orders_open()
+            self.in_parts = any(order.filled_qty.as_decimal() for order in open_orders)
+        self.in_parts = self.in_parts or bool(cache.orders_inflight_count())
         cache.purge_closed_orders(now_ns, _KEPT_S)
 
     def finish(self, cache: Cache) -> tuple[list[Fill], list[Denial]]:
@@ -138,7 +144,9 @@ class OrderCollector:
             number = _number(order.client_order_id.value)
             self._resting += [(each.since_ns, number, each) for each in lifetimes(order)]
         last = order.last_event
-        events: Iterable[Any] = (last,) if _is_whole(order, last) else order.events()
+        whole = _is_whole(order, last)
+        self.in_parts = self.in_parts or not (whole or self._is_unfilled(order, last))
+        events: Iterable[Any] = (last,) if whole else order.events()
         for event in events:
             if isinstance(event, OrderFilled):
                 self._fills.append((event.ts_event, _number(event.trade_id.value), self._fill(event)))
@@ -146,6 +154,11 @@ class OrderCollector:
                 reason = self._refusals.reasons.get(event.client_order_id.value, reason)
                 denial = Denial(time_ns=event.ts_event, reason=reason, entry=not order.is_reduce_only)
                 self._denials.append((event.ts_event, _number(event.client_order_id.value), denial))
+
+    def _is_unfilled(self, order: Any, last: object) -> bool:  # noqa: ANN401 - the engine's order types share no base
+        """Return whether an order was refused, or waited in vain."""
+        refused = isinstance(last, OrderDenied) or order.client_order_id.value in self._refusals.reasons
+        return refused or (may_rest(order) and not order.filled_qty.as_decimal())
 
     def _fill(self, event: OrderFilled) -> Fill:
         commission = event.commission.as_decimal() if event.commission is not None else Decimal(0)

@@ -33,26 +33,11 @@ NO_NEXT_OPEN = "no next open: sent at the close of the last bar"
 GONE_BY_OPEN = "liquidated: the position it was for is gone by the next open"
 _MARKET = {OrderType.MARKET, OrderType.MARKET_TO_LIMIT}
 _TRIGGERED = {OrderType.STOP_MARKET, OrderType.MARKET_IF_TOUCHED, OrderType.TRAILING_STOP_MARKET}
-_TRIGGERED_LIMITS = {OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED, OrderType.TRAILING_STOP_LIMIT}
-_LIMITS = {OrderType.LIMIT, *_TRIGGERED_LIMITS}
+TRIGGERED_LIMITS = {OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED, OrderType.TRAILING_STOP_LIMIT}
+_LIMITS = {OrderType.LIMIT, *TRIGGERED_LIMITS}
 _TOUCHED = {OrderType.MARKET_IF_TOUCHED, OrderType.LIMIT_IF_TOUCHED}
 _LEVEL = 10**12
 """Quantity of the book's one level in base units: more than any position."""
-
-
-class LimitWatch:
-    """A gate (`nt_run.engine.refuse.Gate`) that refuses nothing; `met` says if it saw a limit order with a trigger.
-
-    The engine itself fills such an order at an extreme of the bar that triggers it, so it needs a price model.
-    """
-
-    def __init__(self) -> None:
-        self.met = False
-
-    def __call__(self, _strategy: object, order: Any) -> None:  # noqa: ANN401 - the engine's order types share no base
-        """Look at an order."""
-        if order.order_type in _TRIGGERED_LIMITS:
-            self.met = True
 
 
 class Foreseen(Protocol):

@@ -22,13 +22,13 @@ from nt_run.engine.instrument import build_instrument, compare_with_specs, ensur
 from nt_run.engine.job import EngineInput, EngineOutput
 from nt_run.engine.margin_gate import MarginGate
 from nt_run.engine.moment import Moment
-from nt_run.engine.prices import LimitWatch, PriceModel
+from nt_run.engine.prices import PriceModel
 from nt_run.engine.protect import Protector
 from nt_run.engine.refuse import Refusals
 from nt_run.engine.sizer import EntrySizer, check_atr
 from nt_run.engine.source import build_strategy
 from nt_run.engine.venue import VENUE, add_venue, open_engine
-from nt_run.engine.way import Way
+from nt_run.engine.way import OrderWatch, Way
 from nt_run.klines import Klines
 from nt_run.matching import match_bars
 from nt_run.protection import ProtectionUse
@@ -117,14 +117,22 @@ def _feed(
 
     Returns whether this was the way to do it.
 
-    Each kline comes twice: as the bar the strategy sees, and before it as an execution bar (one second by name, so
-    that the engine prefers it for matching) with the same prices and a volume larger than any order. An order would
-    otherwise be matched against a quarter of the bar's volume, and the rest of it filled a tick worse. Where there are
+    With twins each kline comes twice: as the bar the strategy sees, and before it as an execution bar (one second by
+    name, so that the engine prefers it for matching) with the same prices and a volume larger than any order. An order
+    is otherwise matched against a quarter of the bar's volume, and the rest of it filled a tick worse. Where there are
     finer klines, they are the execution bars.
     """
     fed_until = fed = 0
-    for shown, matched in make_bar_pairs(run.klines, instrument, run.fine):
-        engine.add_data(matched, sort=False)
+
+    def is_wrong() -> bool:
+        orders.take_closed(engine.cache, fed_until)
+        held: Decimal = cast("Any", engine.portfolio).net_position(instrument.id)
+        # What the strategy raised where the run goes another way says nothing; Ctrl-C always does.
+        return not isinstance(guard.error, KeyboardInterrupt) and way.is_wrong(orders, fed_until, held)
+
+    for shown, matched in make_bar_pairs(run.klines, instrument, run.fine, twins=way.twins):
+        if matched:
+            engine.add_data(matched, sort=False)
         engine.add_data(shown, sort=False)
         if settlements := plan.data(instrument.id, fed_until, shown[-1].ts_event):
             engine.add_data(settlements, sort=False)
@@ -134,18 +142,14 @@ def _feed(
         engine.run(streaming=True)
         engine.clear_data()
         guard.check_callbacks()
-        orders.take_closed(engine.cache, fed_until)
-        # What the strategy raised where it should have been liquidated before says nothing; Ctrl-C always does.
-        if not isinstance(guard.error, KeyboardInterrupt) and way.is_wrong(
-            orders, fed_until, _held(engine, instrument)
-        ):
+        if is_wrong():
             return False
         if guard.error is not None:
             return True
         if run.progress is not None:
             run.progress(fed, _equity(engine, run), orders.fills)
     engine.end()
-    return True
+    return not is_wrong()
 
 
 def _collect(
@@ -195,7 +199,7 @@ def _make_sizer(run: EngineInput, instrument: CryptoPerpetual, estimator: Estima
 
 
 def _make_refusals(
-    run: EngineInput, instrument: CryptoPerpetual, bar_type: BarType, protector: Protector, watch: LimitWatch
+    run: EngineInput, instrument: CryptoPerpetual, bar_type: BarType, protector: Protector, watch: OrderWatch
 ) -> Refusals:
     moment, sizing, taker = Moment(), run.sizing, run.fees.taker
     filters = FilterGate(run.specs, instrument, bar_type, moment, _price(run.klines, "open", 0))
@@ -213,10 +217,6 @@ def _add_venue(engine: BacktestEngine, run: EngineInput, prices: PriceModel | No
         prices=prices,
         charges=follower.charges if follower else None,
     )
-
-
-def _held(engine: BacktestEngine, instrument: CryptoPerpetual) -> Decimal:
-    return cast("Any", engine.portfolio).net_position(instrument.id)
 
 
 def _price(klines: Klines, column: str, row: int) -> Decimal:

@@ -3,35 +3,58 @@
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model import CryptoPerpetual
+from nautilus_trader.model import CryptoPerpetual, TimeInForce
 
 from nt_run.engine.clearance import Clearance
 from nt_run.engine.collect import OrderCollector
 from nt_run.engine.follower import Follower
 from nt_run.engine.funding import FundingPlan
 from nt_run.engine.job import EngineInput
-from nt_run.engine.prices import LimitWatch
+from nt_run.engine.prices import TRIGGERED_LIMITS
 from nt_run.execution import Execution
+from nt_run.klines import Klines
 from nt_run.liquidation import match_extremes
+
+_AT_ONCE = {TimeInForce.IOC, TimeInForce.FOK}
+_PARTS = 4
+"""Open, high, low and close of a bar each get as much of its volume."""
+
+
+class OrderWatch:
+    """A gate (`nt_run.engine.refuse.Gate`) that refuses nothing; it says which kinds of orders it saw.
+
+    `hurries` is an order that fills at once as far as it does, or whole or not at all. `triggers` is a limit order with
+    a trigger, which the engine itself fills at an extreme of the bar that triggers it.
+    """
+
+    def __init__(self) -> None:
+        self.hurries = self.triggers = False
+
+    def __call__(self, _strategy: object, order: Any) -> None:  # noqa: ANN401 - the engine's order types share no base
+        """Look at an order."""
+        self.hurries = self.hurries or order.time_in_force in _AT_ONCE
+        self.triggers = self.triggers or order.order_type in TRIGGERED_LIMITS
 
 
 class Way:
     """What one run is done with.
 
-    `priced` asks a price model about each fill, `followed` lets a liquidator follow the position. Where there are many
-    orders, both cost more than the rest of the run, and most runs are the same without.
+    `priced` asks a price model about each fill, `followed` lets a liquidator follow the position, and with `twins`
+    orders are not matched on the strategy's own bars, of whose volume they get a quarter at most. All three cost time,
+    and most runs are the same without.
     """
 
     def __init__(self, execution: Execution) -> None:
         self.priced = not execution.plain
-        self.followed = False
-        self.watch = LimitWatch()
+        self.followed = self.twins = False
+        self.watch = OrderWatch()
         self._clearance: Clearance | None = None
         self._seen = 0
 
     def begin(self, run: EngineInput, instrument: CryptoPerpetual, plan: FundingPlan) -> Follower | None:
         """Begin the run, and return what liquidates, if this is the way; else find out whether something should."""
         self._clearance, self._seen = None, 0
+        self.twins = self.twins or run.fine is not None or _has_quiet_bars(run.klines, instrument)
         if run.margin is None or not run.margin.followed:
             return None
         extremes = match_extremes(run.klines, run.fine, run.margin)
@@ -50,8 +73,11 @@ class Way:
             until_ns: The end of the last bar.
             position: What is held then, signed.
         """
-        if self.watch.met and not self.priced:
+        if self.watch.triggers and not self.priced:
             self.priced = True
+            return True
+        if not self.twins and (self.watch.hurries or orders.in_parts):
+            self.twins = True
             return True
         if self._clearance is None:
             return False
@@ -59,5 +85,11 @@ class Way:
         self._seen += len(fills)
         if self._clearance.holds(fills, until_ns, position):
             return False
-        self.priced = self.followed = True
+        self.priced = self.followed = self.twins = True
         return True
+
+
+def _has_quiet_bars(klines: Klines, instrument: CryptoPerpetual) -> bool:
+    """Tell whether a quarter of some bar's volume is nothing: the engine passes over such a bar, and its close."""
+    least = Decimal(int(klines.frame["volume"].to_numpy().min())).scaleb(-klines.exponents.quantity)
+    return least < _PARTS * instrument.size_increment.as_decimal()
