@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nautilus_trader.model import OrderSide, TimeInForce
 
 from nt_run.compliance import Limit, Rules, check_fills
+from nt_run.engine.filters import NOT_SIMULATED
 from nt_run.engine.run import EngineOutput
 from nt_run.execution import Execution, FillTime, Slippage
 from nt_run.klines import Klines
@@ -167,6 +168,19 @@ def test_a_triggered_limit_that_rests_gets_its_own_price_in_a_later_bar(run: Run
     klines = make_klines([*STEADY * 2, (107, 108, 106, 106, 40), *STEADY])
     fills = run(klines, {1: [send("stop_limit", BUY, "105.5", "105")]}).fills
     assert told(fills, klines) == [(3, D("105.5"), D("105.5"), TAKER)]
+
+
+@pytest.mark.parametrize("force", [TimeInForce.IOC, TimeInForce.FOK])
+def test_a_stop_limit_that_must_not_rest_is_refused_and_not_filled_later(
+    force: TimeInForce, run: Run, make_klines: Make
+) -> None:
+    # Triggered at 102 on the way up, beyond its limit of 101: the exchange ends it there, and the bar falls to 95.
+    klines = make_klines([*STEADY * 2, (100, 104, 95, 100, 40), *STEADY])
+    output = run(klines, {1: [send("stop_limit", BUY, "101", "102", time_in_force=force)]})
+    assert (output.fills, [denial.reason for denial in output.denials]) == ([], [NOT_SIMULATED])
+    assert len(run(klines, {1: [send("stop_limit", BUY, "101", "102")]}).fills) == 1
+    # What is touched is marketable then.
+    assert len(run(klines, {1: [send("limit_if_touched", BUY, "98", "97", time_in_force=force)]}).fills) == 1
 
 
 ORDERS = st.tuples(

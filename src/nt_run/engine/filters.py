@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any, cast
 
-from nautilus_trader.model import BarType, CryptoPerpetual, OrderSide, OrderType
+from nautilus_trader.model import BarType, CryptoPerpetual, OrderSide, OrderType, TimeInForce
 from nautilus_trader.trading import Strategy
 
 from nt_run.engine.moment import Moment, resting, stated_price
@@ -28,6 +28,12 @@ _AT_MARKET = frozenset(
         OrderType.TRAILING_STOP_MARKET,
     }
 )
+_STOP_LIMITS = frozenset({OrderType.STOP_LIMIT, OrderType.TRAILING_STOP_LIMIT})
+_AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
+NOT_SIMULATED = (
+    "a stop-limit order that is IOC or FOK is not simulated: send it good-till-cancel, or a stop-market order"
+)
+"""Triggered beyond its limit, it rests in the engine, where the exchange would end it."""
 _NEVER_REST = frozenset({OrderType.MARKET, OrderType.MARKET_TO_LIMIT})
 _PRICES = ("trigger_price", "activation_price")
 
@@ -67,6 +73,8 @@ class FilterGate:
         kind = order.order_type
         if self._simple and kind == OrderType.MARKET:
             return MARKET_TOO_LARGE if order.quantity.as_decimal() > self._largest else None
+        if kind in _STOP_LIMITS and order.time_in_force in _AT_ONCE:
+            return NOT_SIMULATED
         terms = order_terms(order)
         reason = find_breach(terms, self._specs, tick=self._tick, last=self._last(strategy))
         if reason is not None or kind in _NEVER_REST:
