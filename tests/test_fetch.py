@@ -1,5 +1,6 @@
 """`data get` from the inside: which kinds, and contracts that are no longer listed."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ def test_a_contract_without_rules_is_fetched_from_the_archive_and_the_user_is_to
     assert (got["rows"], got["mark"]["loaded"], got["funding_rates"]) == (720, 720, 90)
     assert got["data"]["sources"] == {"archive_monthly": 1.0}
     assert any("do not list 'BTCUSDT'" in text and "--specs-at" in text for text in got["warnings"])
+
+
+def test_what_is_cached_is_there_though_todays_rules_cannot_be_kept(tmp_path: Path) -> None:
+    with DemoExchange() as exchange:
+        whole = fetch(at(exchange), cache_dir=tmp_path)
+        (folder,) = tmp_path.glob("at/*/v1/binance/um/exchangeInfo")
+        shutil.rmtree(folder)
+        folder.write_text("in the way, as a cache without the right to write is")
+        got = fetch(at(exchange), cache_dir=tmp_path)
+    assert (got["rows"], got["data"]) == (720, whole["data"])
+    assert any("Today's trading rules could not be kept" in text for text in got["warnings"])
 
 
 OUT_OF_REACH = [

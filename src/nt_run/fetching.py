@@ -10,7 +10,7 @@ from typing import Any
 from nt_run.config import RunConfig
 from nt_run.data.loader import MarketData
 from nt_run.data.ranges import to_grid
-from nt_run.errors import DataError, NotTradableError, SourceError, UnknownSymbolError
+from nt_run.errors import DataError, NotTradableError, SourceError, StoreError, UnknownSymbolError
 from nt_run.inputs import CACHE, KINDS, each_series, kinds_in, load_range, open_market
 from nt_run.model import Interval, TimeRange, format_iso, format_time
 from nt_run.progress import ProgressDisplay
@@ -126,6 +126,9 @@ def _keep_rules(market: MarketData, symbol: str) -> tuple[UnknownSymbolError | N
         return None, market.load_specs(symbol).warnings
     except SourceError as exc:
         return None, [f"No trading rules are kept, a backtest needs them: {exc.source} {exc.reason}."]
+    except StoreError as exc:
+        # A cache that cannot be written to may have all the data all the same.
+        return None, [f"Today's trading rules could not be kept: {exc.path} {exc.reason}."]
     except (UnknownSymbolError, NotTradableError) as exc:
         told = (
             f"{exc} A backtest needs trading rules of the time it was listed: see --specs-at and nt-run specs import."
