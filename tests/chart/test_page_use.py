@@ -141,3 +141,14 @@ def test_on_a_phone_no_number_of_a_legend_is_torn_from_its_name(browser: Browser
     )
     assert len(tops) >= 5
     assert [name - value for name, value in tops] == [0] * len(tops)
+
+
+def test_on_a_phone_a_legend_has_no_gap_where_words_are_left_out(browser: Browser, tmp_path: Path) -> None:
+    browser.open(saved(make_run(make_klines(3000), 40), tmp_path), width=390, height=844)
+    hidden = browser.run(
+        "return [...document.querySelectorAll('.legend .group')]"
+        ".filter((each) => [...each.children].every((part) => part.classList.contains('wide')))"
+        ".map((each) => getComputedStyle(each).display)"
+    )
+    # At 15 minutes averages are hidden, and what says so is too.
+    assert hidden == ["none"]
