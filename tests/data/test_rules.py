@@ -147,6 +147,28 @@ def test_rules_of_a_date_tell_what_changed_since_they_were_kept(tmp_path: Path, 
     assert "min notional 100 since 2023-11-02 10:00" in warning
 
 
+def test_what_changed_since_the_answer_of_a_date_is_told_to_machines_too(tmp_path: Path, offline: MarketData) -> None:
+    kept(tmp_path, "2021-09-06", btc("0.01", "5"))
+    origin = offline.load_dated_specs("BTCUSDT", "2022-03-01").origin()
+    (tick,) = [one for one in origin["known_changes"] if one["rule"] == "tick_size"]
+    assert (tick["value"], "2022-02-15" in tick["why"], origin["changes"]) == ("0.10", True, [])
+
+
+def test_where_todays_rules_cannot_be_written_the_newest_kept_ones_stand_in(tmp_path: Path, open_data: Open) -> None:
+    kept(tmp_path, "2026-06-01", btc("0.10", "100"))
+    lock = tmp_path / "v1/binance/um/exchangeInfo/.lock"
+    lock.unlink()
+    lock.mkdir()
+    with DemoExchange() as exchange:
+        data = open_data(exchange.rest_url)
+        loaded = data.load_specs("BTCUSDT")
+        assert data.keep_rules() == loaded.warnings
+    assert loaded.snapshot.startswith("20260601T")
+    (warning,) = loaded.warnings
+    assert "trading rules could not be kept" in warning
+    assert "Those of 2026-06-01 00:00 UTC, 30 days old, are used" in warning
+
+
 def test_rules_of_a_date_in_the_future_are_refused(tmp_path: Path, open_data: Open) -> None:
     kept(tmp_path, "2023-10-20", btc("0.10", "5"))
     data = open_data(offline=True, clock=lambda: parse_time("2026-01-01") / 1000)

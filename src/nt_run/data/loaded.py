@@ -22,9 +22,13 @@ class LoadedSpecs:
     changes: list[str] = field(default_factory=list[str])
     """What was undone or applied of the answer's rules to get those of the time asked for, in words."""
 
+    known_changes: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    """What is known to have changed between the answer and the date asked for, and is not applied: rule, value, why."""
+
     def origin(self) -> dict[str, Any]:
         """Return which rules these are, as part of the object that describes them."""
-        return {"at": self.at, "snapshot": self.snapshot, "changes": list(self.changes)}
+        known = {"known_changes": list(self.known_changes)} if self.known_changes else {}
+        return {"at": self.at, "snapshot": self.snapshot, "changes": list(self.changes), **known}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

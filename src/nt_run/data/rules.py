@@ -10,7 +10,15 @@ from typing import Any
 from nt_run.data.loaded import LoadedSpecs
 from nt_run.data.snapshots import Snapshot, SnapshotStore
 from nt_run.data.sources import Sources
-from nt_run.errors import DataError, NoSnapshotError, NotCachedError, SourceError, UnknownSymbolError, UsageError
+from nt_run.errors import (
+    DataError,
+    NoSnapshotError,
+    NotCachedError,
+    SourceError,
+    StoreError,
+    UnknownSymbolError,
+    UsageError,
+)
 from nt_run.model import TimeRange, format_time, parse_time
 from nt_run.rule_changes import Difference, RuleChange, at_time, compare_rules, differences, parse_changes, rule_name
 from nt_run.specs import RANGE, TODAY, InstrumentSpecs, parse_specs
@@ -105,6 +113,11 @@ class RuleBook:
             return self._read(newest, newest.last_seen_ms, symbol, None)
         try:
             answer, snapshot, fetched_at = self._fetch()
+        except StoreError as exc:
+            if newest is None:
+                raise
+            loaded = self._read(newest, newest.last_seen_ms, symbol, None)
+            return replace(loaded, warnings=[*loaded.warnings, self._stands_in(newest, exc)])
         except SourceError as exc:
             if newest is None:
                 reason = f"are not kept, and could not be fetched: {exc.source} {exc.reason}"
@@ -132,7 +145,7 @@ class RuleBook:
             return [f"Offline: today's trading rules are those of {aged(newest.last_seen_ms, self._sources.clock())}."]
         try:
             self._fetch()
-        except SourceError as exc:
+        except (SourceError, StoreError) as exc:
             if newest is None:
                 raise
             return [self._stands_in(newest, exc)]
@@ -165,7 +178,8 @@ class RuleBook:
         told = (
             f"These are the rules of {format_time(loaded.specs.as_of_ms)}. Known to have changed up to {date}: {words}."
         )
-        return replace(loaded, warnings=[*loaded.warnings, told])
+        known = [{"rule": one.rule, "value": f"{one.known:f}", "why": one.why} for one in changed]
+        return replace(loaded, warnings=[*loaded.warnings, told], known_changes=known)
 
     def _of_start(self, symbol: str, time_range: TimeRange) -> LoadedSpecs:
         """The rules of the answer in force when a range starts, or the oldest later one's with what changed undone."""
@@ -224,8 +238,9 @@ class RuleBook:
             found += [one for one in compare_rules(loaded.specs, then, why) if one.rule not in named]
         return found
 
-    def _stands_in(self, newest: Snapshot, exc: SourceError) -> str:
-        reason = f"The exchange's trading rules could not be fetched: {exc.source} {exc.reason}."
+    def _stands_in(self, newest: Snapshot, exc: SourceError | StoreError) -> str:
+        failed = f"fetched: {exc.source}" if isinstance(exc, SourceError) else f"kept: {exc.path}"
+        reason = f"The exchange's trading rules could not be {failed} {exc.reason}."
         return f"{reason} Those of {aged(newest.last_seen_ms, self._sources.clock())}, are used."
 
     def _fetch(self) -> tuple[dict[str, Any], Snapshot, int]:
