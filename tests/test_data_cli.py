@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from nt_run.__main__ import main
+from nt_run.data.snapshots import SnapshotStore
 from nt_run.demo import DemoExchange, Fault
 from nt_run.formats import whole_percent
 from nt_run.model import parse_time
@@ -227,6 +228,24 @@ def test_the_same_rows_from_another_source_are_noted_and_no_difference(data: Run
         0,
         True,
     )
+
+
+def test_a_certificate_knows_the_same_rules_in_an_answer_of_another_name(data: Run, tmp_path: Path) -> None:
+    assert data("backtest", "--demo", *RANGE)[0] == 0
+    (path,) = tmp_path.glob("data_cache/demo/v1/binance/um/exchangeInfo/2*.json")
+    path.write_bytes(path.read_bytes()[:-1])
+    answer = json.loads(path.read_bytes() + b"}")
+    store = SnapshotStore(tmp_path / "data_cache/demo")
+    before = store.all()[0]
+    again = store.keep(answer | {"serverTime": 1}, before.fetched_at_ms)
+    assert again.file != path.name
+    assert of(data("data", "certificate", "--json"))["same"] is True
+    answer["symbols"][0]["filters"][0]["tickSize"] = "12.5"
+    (store.folder / again.file).unlink()
+    other = SnapshotStore(tmp_path / "data_cache/demo").keep(answer, before.fetched_at_ms)
+    assert other.file != again.file
+    code, out, _ = data("data", "certificate", "--json")
+    assert (code, json.loads(out)["differ"]) == (8, ["rules"])
 
 
 def test_a_certificate_covers_settlements_rules_and_mark_prices(data: Run, tmp_path: Path) -> None:

@@ -81,6 +81,17 @@ def test_a_series_without_a_usable_manifest_takes_no_room_from_the_months(
     assert "! klines BTCUSDT 1h: is gone, though there are data files: nt-run data repair" in told
 
 
+@pytest.mark.parametrize("columns", [120, 80])
+def test_one_series_in_trouble_leaves_the_list_of_the_others_as_it_is(
+    screen: Callable[..., list[str]], tmp_path: Path, columns: int
+) -> None:
+    path = tmp_path / "data_cache/demo/v1/binance/um/klines/BTCUSDT/1h/manifest.json"
+    path.write_bytes(path.read_bytes().replace(b'"schema":"2.0"', b'"schema":"9.0"'))
+    listed = screen(columns, "data", "list")
+    assert any(line.split()[:3] == ["kind", "symbol", "range"] for line in listed)
+    assert "! klines BTCUSDT 1h: was written in format 9.0" in " ".join(listed)
+
+
 def test_an_empty_cache_says_how_to_start(nt_run: Run) -> None:
     assert "Start with: nt-run data get" in nt_run("data", "coverage", "--cache-dir", "elsewhere")
 

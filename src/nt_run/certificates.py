@@ -5,6 +5,7 @@ The object returned is what `--json` prints.
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,21 @@ from typing import Any
 import polars as pl
 
 from nt_run.data.loader import MarketData
-from nt_run.data.snapshots import SnapshotStore
+from nt_run.data.snapshots import Snapshot, SnapshotStore
 from nt_run.errors import DataError, NotCachedError, StoreError
 from nt_run.formats import percent
 from nt_run.inputs import open_market
 from nt_run.model import MS, Interval, TimeRange
 from nt_run.results import Run, load_run
-from nt_run.summary import data_object
+from nt_run.specs import parse_specs
+from nt_run.summary import data_object, specs_object
 
 _CHECKED = ("fingerprint", "expected", "loaded", "completeness", "gaps", "zero_volume_runs")
 _LATER = ("mark_fingerprint", "settlements", "rules")
 """What only newer runs tell."""
 _MISSING = "missing_settlements"
+_OF_THE_ANSWER = {"as_of", "source", "maker_fee", "taker_fee", "fee_source"}
+"""What of a run's rules is not the exchange's about the contract."""
 
 
 def certificate(run: str | None, cache_dir: Path) -> dict[str, Any]:
@@ -140,12 +144,26 @@ def _rules(market: MarketData, kept: Run) -> str | None:
     name, store = kept.summary["specs"].get("snapshot"), SnapshotStore(market.root, repair=False)
     try:
         found = next((one for one in store.all() if one.file == name), None)
-        if found is None:
+        if found is None and (found := _successor(store, kept)) is None:
             return f"{name} is gone"
         store.read(found)
     except StoreError as exc:
         return f"{name} {exc.reason}"
-    return found.file
+    return str(name)
+
+
+def _successor(store: SnapshotStore, kept: Run) -> Snapshot | None:
+    """The answer that took the place of the one a run used, if it has the same rules of the contract."""
+    specs = kept.summary["specs"]
+    stamp = str(specs.get("snapshot")).partition(".")[0]
+    for one in store.all():
+        if one.file.partition(".")[0] == stamp and one.file != specs.get("snapshot"):
+            with suppress(DataError):
+                rules = parse_specs(store.read(one), kept.config.symbol, as_of_ms=one.fetched_at_ms, source=one.file)
+                now = specs_object(rules, kept.config.trading_fees())
+                if all(now[name] == specs[name] for name in now.keys() & specs.keys() - _OF_THE_ANSWER):
+                    return one
+    return None
 
 
 def _reason(exc: DataError) -> str:

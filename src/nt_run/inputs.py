@@ -220,6 +220,7 @@ def cached_series(config: RunConfig, *, cache_dir: Path | str = CACHE) -> list[d
             "coverage": series.rows / series.expected if series.expected else None,
             "bytes": series.bytes,
             "confirmed_holes": series.holes,
+            "disputed": series.disputed,
             "damaged": series.damaged,
         }
         for series in found

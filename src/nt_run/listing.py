@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nt_run.formats import kind_name, percent, short_time, whole_percent
-from nt_run.tables import DIM, banner, first_that_fits, grid, show, warning_lines
+from nt_run.formats import counted, kind_name, percent, short_time, whole_percent
+from nt_run.tables import BAD, DIM, banner, first_that_fits, grid, show, warning_lines
 
 _DATE = len("2026-05-01")
 _NAMES = {"symbol", ""}
@@ -47,7 +47,9 @@ def print_series(series: Sequence[Mapping[str, Any]], cache: Path, *, demo: bool
             kind_name(one["kind"]),
             one["symbol"],
             one["interval"],
-            one["damaged"] or f"{short_time(one['first'])[:_DATE]} → {short_time(one['last'])[:_DATE]}",
+            "see below"
+            if one["damaged"]
+            else f"{short_time(one['first'])[:_DATE]} → {short_time(one['last'])[:_DATE]}",
             f"{one['rows']:,}",
             percent(one["coverage"], 1),
             f"{one['bytes'] / 1e6:,.1f}",
@@ -57,10 +59,31 @@ def print_series(series: Sequence[Mapping[str, Any]], cache: Path, *, demo: bool
     other = "" if demo else " (that of the synthetic market: --demo)"
     empty = f"There is no market data in {cache} yet{other}. Start with: nt-run data get --symbol BTCUSDT"
     headings = ("kind", "symbol", "", "range (UTC)", "rows", "there", "MB")
-    print_table(headings, rows, empty=empty, demo=demo)
+    notes = [Text(f"! {_name(one)}: {one['damaged']}", style=BAD) for one in series if one["damaged"]]
+    notes += [
+        Text(
+            f"! {_name(one)}: sources disagree on {counted(one['disputed'], 'bar')}; no run uses these before you say "
+            "whose to use: nt-run data repair --prefer SOURCE",
+            style=BAD,
+        )
+        for one in series
+        if one["disputed"]
+    ]
+    print_table(headings, rows, empty=empty, demo=demo, notes=notes)
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str, demo: bool = False) -> None:
+def _name(one: Mapping[str, Any]) -> str:
+    return f"{kind_name(one['kind'])} {one['symbol']} {one['interval']}".rstrip()
+
+
+def print_table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    empty: str,
+    demo: bool = False,
+    notes: Sequence[Text] = (),
+) -> None:
     """Print a plain listing, or what to do when there is nothing to list; cells below each other if it is narrow."""
     if not rows:
         show(*banner(demo=demo), Text(empty))
@@ -71,7 +94,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, empty
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    show(*banner(demo=demo), first_that_fits(table, _one_below_the_other(headings, rows)), narrowest=0)
+    show(*banner(demo=demo), first_that_fits(table, _one_below_the_other(headings, rows)), *notes, narrowest=0)
 
 
 def _one_below_the_other(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:

@@ -160,7 +160,7 @@ def test_where_todays_rules_cannot_be_written_the_newest_kept_ones_stand_in(tmp_
     lock.unlink()
     lock.mkdir()
     with DemoExchange() as exchange:
-        data = open_data(exchange.rest_url)
+        data = open_data(exchange.rest_url, clock=lambda: parse_time("2026-07-01") / 1000)
         loaded = data.load_specs("BTCUSDT")
         assert data.keep_rules() == loaded.warnings
     assert loaded.snapshot.startswith("20260601T")

@@ -228,6 +228,19 @@ def test_a_damaged_answer_that_is_the_newest_is_fetched_again(cache: Path, both:
     assert mended.done == [f"exchangeInfo: fetched the rules of {path.name} again"]
 
 
+def test_todays_rules_that_take_the_place_of_a_damaged_answer_are_said_to(
+    cache: Path, both: Callable[..., MarketData]
+) -> None:
+    path = next((cache / "v1/binance/um/exchangeInfo").glob("2*.json"))
+    path.write_bytes(path.read_bytes()[:-1])
+    with DemoExchange() as exchange:
+        exchange.clock_ms += DAY
+        data = both(exchange)
+        (done,) = data.mend(data.verify(ALL).problems).done
+        assert data.verify(ALL).problems == []
+    assert done == f"exchangeInfo: fetched today's rules, which are those of {path.name}, in its place"
+
+
 def test_a_damaged_older_answer_stays_a_problem_until_a_recorded_one_takes_its_place(
     cache: Path, open_data: Open
 ) -> None:
@@ -326,6 +339,7 @@ def test_a_disagreement_is_settled_by_what_the_user_prefers(
         minutes = next(one for one in coverage(tmp_path, ALL) if one.series.interval == "1m")
         assert minutes.months[0].disputed
         assert data.mend(problems) == Mended([], [])
+        assert [one.disputed for one in data.cached() if one.kind == KLINES] == [3]
         data.mend(problems, prefer)  # type: ignore[arg-type]
         assert data.verify(ALL).problems == []
         loaded = data.load_klines("BTCUSDT", MINUTES, WHOLE_MAY)

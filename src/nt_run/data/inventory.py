@@ -32,6 +32,8 @@ class CachedSeries:
     """Size of the files in use; those they replaced, which are removed an hour later, do not count."""
     holes: int
     """Bars the exchange confirmed not to have; a bar nobody asked for yet is no hole."""
+    disputed: int = 0
+    """Bars of which two sources have different rows, and nobody has said whose to use."""
     damaged: str | None = None
     """Why nothing is known of the series, as in `is damaged`; all counts are 0 then."""
 
@@ -96,8 +98,14 @@ def _series(path: Path, place: tuple[str, ...]) -> CachedSeries | None:
         rows=rows,
         expected=TimeRange(first, last).bars(interval) if interval else _expected_events(manifest, rows),
         bytes=sum(one.bytes for one in partitions),
+        disputed=sum(one.bars(interval) for one in _disputed(manifest)) if interval else 0,
         holes=sum(TimeRange(hole.from_ms, hole.to_ms).bars(interval) for hole in holes) if interval else 0,
     )
+
+
+def _disputed(manifest: Manifest) -> list[TimeRange]:
+    conflicts = (one for day in manifest.days.values() for one in day.conflicts)
+    return [TimeRange(one.from_ms, one.to_ms) for one in conflicts if one.kept is None]
 
 
 def _expected_events(manifest: Manifest, rows: int) -> int:

@@ -116,6 +116,8 @@ class Mender:
             now_ms = self._sources.server_time_ms()
             store.keep(self._sources.rest().exchange_info(), now_ms)
         store.check(file)
+        if all(one.file != file for one in store.all()):
+            return f"fetched today's rules, which are those of {file}, in its place"
         return f"fetched the rules of {file} again"
 
     def _mend_brackets(self, file: str) -> str:
