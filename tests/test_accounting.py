@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nt_run.accounting import build_trades, close_books
+from nt_run.accounting import build_trades, close_books, rounding_bound
 from nt_run.equity import equity_curve
 from nt_run.errors import BooksError
 from nt_run.klines import SCHEMA, Exponents, Klines
@@ -190,3 +190,13 @@ def test_the_identity_holds_for_any_fills(orders: list[tuple[Side, int, int, int
     assert np.isclose(curve["balance"][-1] + float(books.open_pnl), curve["equity"][-1], atol=1e-6)
     assert sum(t.quantity > 0 for t in trades) == len(trades)
     assert all(t.exit_time_ns is not None for t in trades[:-1])
+
+
+@pytest.mark.parametrize(("quantity", "bound"), [("50", "0"), ("500", "5.44e-8")])
+def test_what_floats_are_off_counts_from_the_position_on_that_they_do_not_hold_to_eight_decimals(
+    quantity: str, bound: str
+) -> None:
+    # 50 BTC at 100,000 are 5 million: 5e6 × 4 × 2^-52 = 4.4e-9, which rounding to 1e-8 takes away. 500 are 50 million:
+    # 4.4e-8 and one rounding of 1e-8.
+    (trade,) = build_trades([fill(0, Side.BUY, quantity, "100000"), fill(1, Side.SELL, quantity, "100000")], [])
+    assert rounding_bound(trade) == pytest.approx(D(bound), rel=D("0.001"))

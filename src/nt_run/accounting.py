@@ -207,12 +207,14 @@ def close_books(
 def rounding_bound(trade: Trade) -> Decimal:
     """Bound on what the engine's float average entry price and its rounded exits can differ by, for one trade.
 
-    With one entry and one exit nothing is averaged and nothing may differ. Otherwise each fill rounds to eight decimals
-    once and multiplies floats of 53 bits a few times.
+    With one entry and one exit nothing is averaged, and what floats of 53 bits are off is lost in the rounding to eight
+    decimals, up to a position of 5.6 million; beyond that it may turn the last of them. Otherwise each fill rounds once
+    and multiplies floats a few times.
     """
+    floats = max(trade.paid, trade.received) * _FLOAT_STEP
     if trade.fills <= 2:  # noqa: PLR2004 - one entry, one exit
-        return ZERO
-    return trade.fills * (TOLERANCE + max(trade.paid, trade.received) * _FLOAT_STEP)
+        return ZERO if floats < TOLERANCE / 2 else TOLERANCE + floats
+    return trade.fills * (TOLERANCE + floats)
 
 
 def last_close(klines: Klines) -> Decimal:
