@@ -209,7 +209,7 @@ def test_the_price_of_a_liquidation_is_a_line_from_entry_to_end() -> None:
     run = make_run(make_klines(200), trades=4)
     kinds = pl.Series("exit_type", ["market", "liquidation", "market", None])
     end = run.trades["exit_time"].dt.epoch("ms")[1]
-    listed = [{"time": format_iso(end), "price": "61234.5"}]
+    listed = [{"time": format_iso(end), "price": "61234.5", "lost": "1.00000000"}]
     data = chart_data(
         replace(run, trades=run.trades.with_columns(kinds), summary=run.summary | {"liquidations": listed})
     )
