@@ -35,6 +35,7 @@ _CHECKSUM_RETRIES = 1
 _LARGEST_TEXT = 1 << 28
 _ENCRYPTED, _LENGTHS_AT = 1, 26  # of a zip's local header
 _ng = cast("Any", zlib_ng.zlib_ng)  # its stubs do not say what `error` is
+_UNREADABLE = (zipfile.BadZipFile, _ng.error, zlib.error, struct.error, EOFError)
 _CHECKSUM = re.compile(rb"\s*([0-9a-f]{64})[ *]+(\S+)\s*")
 
 
@@ -193,7 +194,7 @@ class ArchiveClient:
                 if members[0].file_size > _LARGEST_TEXT:
                     self._patience.fail(file.key, f"unpacks to {members[0].file_size:,} bytes, so it was not used")
                 return _unpack(content, archive, members[0])
-        except (zipfile.BadZipFile, _ng.error, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
+        except (*_UNREADABLE, NotImplementedError, RuntimeError) as exc:
             self._patience.fail(file.key, f"is not a readable zip ({exc}), so it was not used", exc)
 
 
