@@ -84,7 +84,9 @@ def fetch(
             mark = market.load_mark_klines(symbol, interval, bars, min_completeness=least) if "mark" in wanted else None
             # The settlement at the end is not of the range, but of a run over it.
             held = TimeRange(time_range.start_ms, time_range.end_ms + 1)
-            funding = market.load_funding(symbol, held, min_completeness=least) if "funding" in wanted else None
+            settled = "funding" in wanted
+            # With their mark prices, so that a run offline charges what one online would.
+            funding = market.load_settlements(symbol, held, min_completeness=least) if settled else None
         except UnknownSymbolError as exc:
             raise unlisted or exc from exc
     warnings += [*told, *(text for one in (klines, mark, funding) if one for text in one.warnings), *market.remarks()]

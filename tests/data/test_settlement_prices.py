@@ -1,10 +1,14 @@
 """At which price a settlement charges where its row does not say."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from nt_run.config import load_config
 from nt_run.data.loader import MarketData
 from nt_run.demo import DEMO_NOW_MS, DemoExchange, Fault
+from nt_run.fetching import fetch
+from nt_run.inputs import open_market
 from nt_run.model import Interval, TimeRange, parse_time
 
 HOURS = Interval("1h")
@@ -63,3 +67,14 @@ def test_a_settlement_of_this_minute_does_not_wait_for_its_hour_to_end(open_data
         loaded = open_data(exchange.rest_url).load_settlements("BTCUSDT", held)
     assert loaded.warnings == []
     assert [rate.mark_price is None for rate in loaded.rates] == [False, False, False, True]
+
+
+def test_what_data_get_fetches_is_priced_offline_as_online(tmp_path: Path) -> None:
+    with DemoExchange([OLD_ROWS]) as exchange:
+        where = {"exchange.rest_url": exchange.rest_url, "start": "2026-05-01", "end": "2026-05-02", "interval": "1h"}
+        config = load_config(None, where)
+        fetch(config, cache_dir=tmp_path)
+        with open_market(config, cache_dir=tmp_path, offline=True) as market:
+            loaded = market.load_settlements("BTCUSDT", TimeRange(WEEK.start_ms + 1, WEEK.start_ms + 86_400_001))
+    assert loaded.warnings == []
+    assert [rate.mark_price is None for rate in loaded.rates] == [False, False, False]
