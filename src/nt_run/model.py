@@ -83,6 +83,10 @@ class Fees:
 
 LIQUIDATION = "liquidation"
 """Order type of a fill by which the exchange closed a position."""
+STOPS = frozenset({"stop_market", "stop_limit", "trailing_stop_market", "trailing_stop_limit"})
+"""Order types that end a trade at a stop."""
+TRIGGERED = STOPS | {"market_if_touched", "limit_if_touched"}
+"""Order types that wait for a trigger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

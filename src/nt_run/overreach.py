@@ -9,16 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from nt_run.formats import counted
-from nt_run.model import MS, Fill, FundingPayment, format_time
+from nt_run.model import MS, TRIGGERED, Fill, FundingPayment, format_time
 
-TRIGGERED = {
-    "stop_market",
-    "stop_limit",
-    "market_if_touched",
-    "limit_if_touched",
-    "trailing_stop_market",
-    "trailing_stop_limit",
-}
 ZERO = Decimal(0)
 
 

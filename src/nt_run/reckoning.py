@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from nt_run.model import LIQUIDATION, MS, Fill, FundingPayment, Liquidity, Settlement, Side, Violation, format_iso
+from nt_run.model import (
+    LIQUIDATION,
+    MS,
+    STOPS,
+    Fill,
+    FundingPayment,
+    Liquidity,
+    Settlement,
+    Side,
+    Violation,
+    format_iso,
+)
 from nt_run.replay import ReplayedTrade
 
 ZERO = Decimal(0)
@@ -18,7 +29,6 @@ _SLACK = Decimal("1e-6")
 """Quote asset."""
 _HALF_RUNG = Decimal("0.005")
 """Basis points: what the two decimals of the break-even leave."""
-_STOPS = frozenset({"stop_market", "stop_limit", "trailing_stop_market", "trailing_stop_limit"})
 _CUT_BY = {
     "leverage": "margin",
     "bracket": "leverage bracket",
@@ -151,7 +161,7 @@ def _stopped(fills: Sequence[Fill]) -> int:
     position, count = ZERO, 0
     for fill in fills:
         after = position + fill.side.sign * fill.quantity
-        count += bool(position) and position * after <= 0 and fill.order_type in _STOPS
+        count += bool(position) and position * after <= 0 and fill.order_type in STOPS
         position = after
     return count
 

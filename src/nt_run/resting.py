@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from nt_run.model import Side
+from nt_run.model import STOPS, Side
 
-_STOPS = frozenset({"stop_market", "stop_limit", "trailing_stop_market", "trailing_stop_limit"})
 _MAKES = frozenset({"limit", "limit_if_touched"})
 
 
@@ -53,7 +52,7 @@ class RestingOrder:
     @property
     def is_stop(self) -> bool:
         """Whether it waits for the price to move in the direction of its own side: up for a buy."""
-        return self.trigger is not None and self.order_type in _STOPS
+        return self.trigger is not None and self.order_type in STOPS
 
     @property
     def makes(self) -> bool:

@@ -18,13 +18,11 @@ from typing import Any
 from nt_run.accounting import Trade
 from nt_run.asked import AskedRisk, Backing
 from nt_run.execution import NO_SLIPPAGE, Slippage
-from nt_run.model import LIQUIDATION, MS, Fill, format_iso, format_time
+from nt_run.model import LIQUIDATION, MS, STOPS, Fill, format_iso, format_time
 
 ZERO = Decimal(0)
 _ROUNDING = Decimal("2e-8")
 """Quote asset: two fees, each rounded to eight decimals."""
-_STOPS = frozenset({"stop_market", "stop_limit", "trailing_stop_market", "trailing_stop_limit"})
-"""Order types that end a trade at a stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +117,7 @@ def audit_risk(
     for trade, entry, leave in _round_trips(trades, fills):
         while done < len(asked) and asked[done].time_ns <= trade.entry_time_ns:
             done += 1
-        forced, stops = leave.order_type == LIQUIDATION, leave.order_type in _STOPS
+        forced, stops = leave.order_type == LIQUIDATION, leave.order_type in STOPS
         sized = asked[done - 1] if done else None
         if sized is None or trade.fills > 2 or (sized.side, sized.quantity) != (trade.side, trade.quantity):  # noqa: PLR2004 - one entry, one exit
             unmatched[forced] += forced or stops

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from nt_run.model import LIQUIDATION
+from nt_run.model import LIQUIDATION, STOPS
 from nt_run.replay import ReplayedTrade
 
 ZERO = Decimal(0)
@@ -20,7 +20,6 @@ _UNIT = Decimal("1e-8")
 _WHOLE = 2
 """Fills of a position that was neither built nor closed in parts."""
 _NONE: Mapping[str, object] = {"over": 0, "max_over": None}
-STOPS = frozenset({"stop_market", "stop_limit", "trailing_stop_market", "trailing_stop_limit"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
