@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from made_fills import made_fill
 from nt_run.accounting import build_trades, close_books, rounding_bound
 from nt_run.equity import equity_curve
 from nt_run.errors import BooksError
 from nt_run.klines import SCHEMA, Exponents, Klines
-from nt_run.model import Fill, FundingPayment, Interval, Liquidity, Side
+from nt_run.model import Fill, FundingPayment, Interval, Side
 
 D = Decimal
 MINUTE_NS = 60_000_000_000
@@ -21,17 +22,8 @@ TAKER = D("0.0005")
 def fill(minute: int, side: Side, quantity: str | Decimal, price: str | Decimal) -> Fill:
     """A taker fill at the close of bar `minute` (0 is the first bar, which closes at minute 1)."""
     quantity, price = D(quantity), D(price)
-    return Fill(
-        time_ns=(minute + 1) * MINUTE_NS,
-        order_id=f"O-{minute}",
-        side=side,
-        quantity=quantity,
-        price=price,
-        reference=price,
-        fee=(quantity * price * TAKER).quantize(D("1e-8")),
-        liquidity=Liquidity.TAKER,
-        order_type="market",
-    )
+    fee = (quantity * price * TAKER).quantize(D("1e-8"))
+    return made_fill((minute + 1) * MINUTE_NS, side, quantity, price, order_id=f"O-{minute}", fee=fee)
 
 
 def payment(minute: int, position: str, price: str, rate: str) -> FundingPayment:

@@ -7,10 +7,11 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from made_fills import made_fill
 from nt_run.allowance import check_sizes, count_beyond, lives_of
 from nt_run.held import Course, MarginTerms, Tier, follow
 from nt_run.matching import MatchBars
-from nt_run.model import Fill, Liquidity, Side
+from nt_run.model import Fill, Side
 from nt_run.resting import RestingOrder
 
 D = Decimal
@@ -25,17 +26,7 @@ def bars(*closes: int) -> MatchBars:
 
 
 def fill(minute: int, side: Side, quantity: str, price: str = "100", kind: str = "market") -> Fill:
-    return Fill(
-        time_ns=minute * MINUTE,
-        order_id=f"O-{minute}",
-        side=side,
-        quantity=D(quantity),
-        price=D(price),
-        reference=D(price),
-        fee=D(0),
-        liquidity=Liquidity.TAKER,
-        order_type=kind,
-    )
+    return made_fill(minute * MINUTE, side, quantity, price, order_id=f"O-{minute}", order_type=kind)
 
 
 def rest(

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from made_fills import made_fill
 from nt_run.accounting import build_trades
 from nt_run.holes import Crossing, find_crossings
 from nt_run.klines import SCHEMA, Exponents, Klines
-from nt_run.model import Fill, FundingPayment, Interval, Liquidity, Side, TimeRange
+from nt_run.model import Fill, FundingPayment, Interval, Side, TimeRange
 
 MINUTE_NS = 60_000_000_000
 D = Decimal
@@ -29,17 +30,7 @@ def span(first: int, end: int) -> TimeRange:
 
 def fill(minute: int, side: Side, quantity: str, price: str = "100") -> Fill:
     """Return a fill at the close of a minute's bar."""
-    return Fill(
-        time_ns=(minute + 1) * MINUTE_NS,
-        order_id=str(minute),
-        side=side,
-        quantity=D(quantity),
-        price=D(price),
-        reference=D(price),
-        fee=D(0),
-        liquidity=Liquidity.TAKER,
-        order_type="market",
-    )
+    return made_fill((minute + 1) * MINUTE_NS, side, quantity, price, order_id=str(minute))
 
 
 def crossings(

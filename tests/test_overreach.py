@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from made_fills import made_fill
 from nt_run.model import Fill, FundingPayment, Side
 from nt_run.overreach import Overreach, find_overreach, overreach_warnings
 
@@ -12,17 +13,7 @@ HOUR = 3_600_000_000_000
 
 
 def filled(hour: int, side: Side, quantity: str, price: str, order_type: str, fee: str = "0") -> Fill:
-    return Fill(
-        time_ns=hour * HOUR,
-        order_id=str(hour),
-        side=side,
-        quantity=Decimal(quantity),
-        price=Decimal(price),
-        reference=Decimal(price),
-        fee=Decimal(fee),
-        liquidity="taker",
-        order_type=order_type,
-    )
+    return made_fill(hour * HOUR, side, quantity, price, order_type=order_type, fee=Decimal(fee))
 
 
 SHORT = filled(1, SELL, "0.1", "100000", "market")

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from made_fills import made_fill
 from nt_run.accounting import build_trades
 from nt_run.comparison import compare_equity, compare_totals, compare_trades
 from nt_run.equity import equity_curve
 from nt_run.frames import trades_frame
 from nt_run.klines import SCHEMA, Exponents, Klines
-from nt_run.model import Fill, FundingPayment, Interval, Liquidity, Side
+from nt_run.model import Fill, FundingPayment, Interval, Side
 from nt_run.replay import replay
 
 D = Decimal
@@ -21,17 +22,8 @@ MINUTE_NS = 60_000_000_000
 
 def fill(minute: int, side: Side, quantity: str | Decimal, price: str | Decimal) -> Fill:
     """A taker fill, 0.05 %, at the close of bar `minute`."""
-    return Fill(
-        time_ns=(minute + 1) * MINUTE_NS,
-        order_id=f"O-{minute}",
-        side=side,
-        quantity=D(quantity),
-        price=D(price),
-        reference=D(price),
-        fee=(D(quantity) * D(price) * D("0.0005")).quantize(D("1e-8")),
-        liquidity=Liquidity.TAKER,
-        order_type="market",
-    )
+    fee = (D(quantity) * D(price) * D("0.0005")).quantize(D("1e-8"))
+    return made_fill((minute + 1) * MINUTE_NS, side, quantity, price, order_id=f"O-{minute}", fee=fee)
 
 
 def payment(minute: int, position: str | Decimal, price: str, rate: str) -> FundingPayment:

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from made_fills import made_fill
 from nt_run.accounting import build_trades
 from nt_run.asked import AskedRisk, Backing
 from nt_run.execution import Slippage
 from nt_run.margin import MarginRules, build_brackets
-from nt_run.model import LIQUIDATION, Fees, Fill, FundingPayment, Liquidity, Side
+from nt_run.model import LIQUIDATION, Fees, Fill, FundingPayment, Side
 from nt_run.risk import Planned, RiskAudit, audit_risk, risk_object, stop_warnings
 from nt_run.sizing import SizingRules, loss_per_unit, size_position
 from nt_run.specs import InstrumentSpecs
@@ -21,17 +22,8 @@ PLANNED = Planned(taker=FEES.taker, tick=D("0.1"))
 
 
 def fill(minute: int, side: Side, quantity: str | Decimal, price: str | Decimal, kind: str = "market") -> Fill:
-    return Fill(
-        time_ns=minute * MINUTE,
-        order_id=f"O-{minute}",
-        side=side,
-        quantity=D(quantity),
-        price=D(price),
-        reference=D(price),
-        fee=D(quantity) * D(price) * FEES.taker,
-        liquidity=Liquidity.TAKER,
-        order_type=kind,
-    )
+    fee = D(quantity) * D(price) * FEES.taker
+    return made_fill(minute * MINUTE, side, quantity, price, order_id=f"O-{minute}", fee=fee, order_type=kind)
 
 
 def asked(minute: int, quantity: str, price: str, stop: str, money: str) -> AskedRisk:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from made_fills import made_fill
 from nt_run.matching import MatchBars
-from nt_run.model import Fill, Liquidity, Side
+from nt_run.model import Fill, Side
 from nt_run.resting import RestingOrder
 from nt_run.twofold import check_ambiguous
 
@@ -25,17 +26,7 @@ def bars(opened: int = 100, low: int = 94, high: int = 106) -> MatchBars:
 
 
 def fill(minute: int, side: Side, quantity: str, price: str, kind: str, name: str) -> Fill:
-    return Fill(
-        time_ns=minute * MINUTE,
-        order_id=name,
-        side=side,
-        quantity=D(quantity),
-        price=D(price),
-        reference=D(price),
-        fee=D(0),
-        liquidity=Liquidity.TAKER,
-        order_type=kind,
-    )
+    return made_fill(minute * MINUTE, side, quantity, price, order_id=name, order_type=kind)
 
 
 def rest(name: str, level: str, *, quantity: str = "2", since: int = 1, kind: str | None = None) -> RestingOrder:

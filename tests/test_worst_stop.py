@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from nt_run.model import Fill, Liquidity, Side
+from made_fills import made_fill
+from nt_run.model import Fill, Side
 from nt_run.resting import RestingOrder
 from nt_run.worst_stop import StopTerms, check_worst_stop, find_fills
 
@@ -17,17 +18,9 @@ TERMS = StopTerms(taker=D("0.001"), bps=D(0), ticks=1, tick=D("0.1"))
 
 
 def fill(minute: int, side: Side, quantity: str, price: str, reference: str) -> Fill:
-    return Fill(
-        time_ns=minute * MINUTE,
-        order_id=f"O-{minute}",
-        side=side,
-        quantity=D(quantity),
-        price=D(price),
-        reference=D(reference),
-        fee=D(quantity) * D(price) * D("0.001"),
-        liquidity=Liquidity.TAKER,
-        order_type="market" if side is Side.BUY else "stop_market",
-    )
+    fee, kind = D(quantity) * D(price) * D("0.001"), "market" if side is Side.BUY else "stop_market"
+    met = {"reference": D(reference), "fee": fee, "order_type": kind}
+    return made_fill(minute * MINUTE, side, quantity, price, order_id=f"O-{minute}", **met)
 
 
 ENTRY, EXIT = fill(1, Side.BUY, "2", "100.1", "100"), fill(2, Side.SELL, "2", "92", "92.1")
