@@ -16,6 +16,7 @@ from nt_run.published import Published
 from nt_run.readback import read_orders, read_sent, read_terms
 from nt_run.results import Run
 from nt_run.solvency import CHECK, SolvencyCheck, check_listed, check_tiers, deciding_bars, furthest
+from nt_run.unborne import check_borne
 
 _BEYOND = Decimal("0.1")
 """How far beyond the bars' extremes nothing may be liquidated in a run that says nothing can be, as a fraction."""
@@ -62,7 +63,10 @@ def _check_orders(run: Run, course: Course, terms: MarginTerms) -> tuple[list[Vi
         for row in margin["brackets"]
         if Decimal(row["max_leverage"]) >= terms.leverage
     )
-    violations = check_sizes(course, lives_of(orders), bars, most)
+    violations = [
+        *check_sizes(course, lives_of(orders), bars, most),
+        *check_borne(course, orders, bars, terms, most),
+    ]
     risk: dict[str, Any] = run.summary.get("risk_audit") or {}
     told: int | None = risk.get("beyond_liquidation")  # reports of earlier versions do not say it
     if told is not None:

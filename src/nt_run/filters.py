@@ -37,6 +37,7 @@ TURN_TOO_LARGE = (
     "initial margin of the turned position exceeds what closing the opposite one leaves: turn with less, or mark what "
     "only closes reduce-only"
 )
+UNBORNE = "no margin for what it opens when it fills: mark what only closes reduce-only"
 
 MODIFICATION = "modification refused: "
 """How the reason begins where a change of an order was refused and the order stayed as it was."""
@@ -76,6 +77,7 @@ _REFUSED_BY = {
     MANY_ALGO_ORDERS: "MAX_NUM_ALGO_ORDERS",
     TURN_TOO_LARGE: "margin",
     NO_MARGIN: "margin",
+    UNBORNE: "margin",
     "sizing: no equity left": "margin",
     POSITION_TOO_LARGE: "leverage bracket",
 }

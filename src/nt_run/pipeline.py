@@ -32,7 +32,6 @@ from nt_run.liquidation import margin_object
 from nt_run.matching import mark_extremes
 from nt_run.memory import collector_paused
 from nt_run.metrics import Metrics, buy_and_hold, run_metrics, turnover
-from nt_run.overreach import find_overreach, overreach_warnings
 from nt_run.progress import ProgressDisplay
 from nt_run.reconcile import reconcile_trades
 from nt_run.refine import Refined
@@ -181,12 +180,6 @@ def _facts(
     )
 
 
-def _beyond_margin(config: RunConfig, output: EngineOutput) -> list[str]:
-    leverage = config.account.leverage
-    found = find_overreach(output.fills, output.payments, balance=config.account.balance, leverage=leverage)
-    return overreach_warnings(found, leverage)
-
-
 def _margin(config: RunConfig, inputs: Inputs, output: EngineOutput) -> dict[str, Any]:
     klines, leverage = inputs.klines.klines, config.account.leverage
     return margin_object(inputs.margin.plan(config), klines, leverage, output.liquidations)
@@ -242,7 +235,7 @@ def _warnings(
     if output.bars_seen != output.bars_fed:
         seen = f"{output.bars_seen:,} of {output.bars_fed:,}"
         remarks.append(f"The strategy's on_bar saw {seen} bars: does it subscribe to them?")
-    return remarks + _beyond_margin(config, output)
+    return remarks
 
 
 def _statistics(inputs: Inputs, frames: Mapping[str, pl.DataFrame], balance: float) -> tuple[Metrics, Metrics]:

@@ -39,7 +39,8 @@ class RestingOrder:
     until_ns: int | None
     """`None` while it rests at the end of the run."""
     ended: str
-    """`filled`, `cancelled`, `modified`, `triggered`, `expired`, `rejected`, or `open` at the end of the run."""
+    """`filled`, `cancelled`, `modified`, `triggered`, `expired`, `rejected`, `refused` for want of margin when it was
+    triggered, or `open` at the end of the run."""
     trailing: Trailing | None = None
     """Of a trailing stop that becomes a market order."""
 

@@ -19,7 +19,7 @@ ZERO = Decimal(0)
 _AT_ONCE = frozenset({"market", "market_to_limit", LIQUIDATION})
 """What never rests."""
 _GOES_ON = frozenset({"modified", "triggered"})
-_ENDS = _GOES_ON | {"filled", "cancelled", "expired", "rejected", "open"}
+_ENDS = _GOES_ON | {"filled", "cancelled", "expired", "rejected", "refused", "open"}
 _LAST = np.iinfo(np.int64).max
 
 type _Wrong = Iterator[tuple[str, int, str, str]]

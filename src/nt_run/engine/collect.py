@@ -142,7 +142,8 @@ class OrderCollector:
             self._sent += [(asked.time_ns, number, asked) for asked in sent_orders(order)]
         if may_rest(order):
             number = _number(order.client_order_id.value)
-            self._resting += [(each.since_ns, number, each) for each in lifetimes(order)]
+            refused = order.client_order_id.value in self._refusals.reasons
+            self._resting += [(each.since_ns, number, each) for each in lifetimes(order, refused=refused)]
         last = order.last_event
         whole = _is_whole(order, last)
         self.in_parts = self.in_parts or not (whole or self._is_unfilled(order, last))
@@ -150,10 +151,17 @@ class OrderCollector:
         for event in events:
             if isinstance(event, OrderFilled):
                 self._fills.append((event.ts_event, _number(event.trade_id.value), self._fill(event)))
-            elif reason := _refusal(event, last) or _not_at_once(order, event):
-                reason = self._refusals.reasons.get(event.client_order_id.value, reason)
+            elif reason := self._reason(order, event, last):
                 denial = Denial(time_ns=event.ts_event, reason=reason, entry=not order.is_reduce_only)
                 self._denials.append((event.ts_event, _number(event.client_order_id.value), denial))
+
+    def _reason(self, order: Any, event: Any, last: object) -> str | None:  # noqa: ANN401 - the engine's orders and events
+        """Return why an order was refused if `event` says so; `last` is the order's last event."""
+        ours = self._refusals.reasons.get(event.client_order_id.value)
+        if ours is not None and isinstance(event, OrderCanceled):
+            return ours
+        told = _refusal(event, last) or _not_at_once(order, event)
+        return told and (ours or told)
 
     def _is_unfilled(self, order: Any, last: object) -> bool:  # noqa: ANN401 - the engine's order types share no base
         """Return whether an order was refused, or waited in vain."""

@@ -30,8 +30,10 @@ def may_rest(order: Any) -> bool:  # noqa: ANN401 - the engine's order types sha
     return order.order_type not in _NEVER_REST
 
 
-def lifetimes(order: Any) -> list[RestingOrder]:  # noqa: ANN401 - as above
+def lifetimes(order: Any, *, refused: bool = False) -> list[RestingOrder]:  # noqa: ANN401 - as above
     """Return the stretches in which an order rested, in time order; empty if it never reached the market.
+
+    One that was `refused` when it was triggered ends in being cancelled, and is told as what it is.
 
     A rejected order has one of no length: a stop that the market had crossed by the time its entry filled.
     """
@@ -58,7 +60,8 @@ def lifetimes(order: Any) -> list[RestingOrder]:  # noqa: ANN401 - as above
                 since = None
         elif (ended := _ENDS.get(kind)) and (since is not None or ended == "rejected"):
             began = time_ns if since is None else since
-            made.append(RestingOrder(**fields, since_ns=began, until_ns=time_ns, ended=ended))
+            told = "refused" if refused and ended == "cancelled" else ended
+            made.append(RestingOrder(**fields, since_ns=began, until_ns=time_ns, ended=told))
             since = time_ns if ended in _GOES_ON else None
             fields["sent_ns"] = time_ns
         if kind == "OrderUpdated":

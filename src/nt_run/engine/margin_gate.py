@@ -2,8 +2,9 @@
 
 The engine itself asks no margin for orders (`build_instrument`): it would add up buys and sales, and ask for the whole
 of an order that closes or turns a position. The exchange counts only the larger side: position + open buys, or position
-− open sales. So what may close the position asks for nothing, be it a market order, a target or a stop, also where the
-market order that opens the position is of the same moment. What lies beyond it opens with what closing leaves.
+− open sales. So what closes the position asks for nothing, be it a market order, a target or a stop, also where the
+market order that opens the position is of the same moment. What lies beyond it opens with what closing leaves. Where
+two orders may close the same position, the second one to fill opens another: it is asked then (`overreach`).
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from nt_run.engine.account import account_equity
 from nt_run.engine.instrument import ensure_currency
 from nt_run.engine.moment import ZERO, Moment, held_after, signed, stated_price, waiting
 from nt_run.engine.venue import VENUE
-from nt_run.filters import NO_MARGIN, POSITION_TOO_LARGE, TURN_TOO_LARGE
+from nt_run.filters import NO_MARGIN, POSITION_TOO_LARGE, TURN_TOO_LARGE, UNBORNE
 from nt_run.specs import InstrumentSpecs
 
 
@@ -26,7 +27,8 @@ class MarginGate:
 
     A market order counts at the last close of the bars of `bar_type`, any other at its own price. Initial margin is
     notional ÷ `leverage`, at which the brackets allow a position of at most `most` (quote asset; `None` for any).
-    `taker` is the fee of market orders, a fraction of notional.
+    `taker` is the fee of market orders, a fraction of notional. `unasked` has the ids of orders that passed because
+    they only closed when they were sent.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class MarginGate:
         most: Decimal | None,
         taker: Decimal,
     ) -> None:
+        self.unasked: set[str] = set()
         self._leverage, self._most, self._taker = leverage, most, taker
         self._bar_type, self._moment = bar_type, moment
         self._currency = ensure_currency(specs.quote_asset)
@@ -53,18 +56,37 @@ class MarginGate:
         if last is None:
             return None
         coming = self._moment.coming(strategy)
+        price = (stated_price(order) or last).as_decimal()
+        return self._judged(strategy, order, price, last, coming, waiting(strategy, order, coming))
+
+    def at_fill(self, strategy: Strategy, order: Any, price: Price) -> str | None:  # noqa: ANN401 - as above
+        """Return why the account cannot bear an order that fills at `price`, whatever else waits beside it."""
+        reason = self._judged(strategy, order, price.as_decimal(), price, (), ())
+        return UNBORNE if reason in {NO_MARGIN, TURN_TOO_LARGE} else reason
+
+    def _judged(
+        self,
+        strategy: Strategy,
+        order: Any,  # noqa: ANN401 - as above
+        price: Decimal,
+        last: Price,
+        coming: Sequence[Any],
+        others: Sequence[Any],
+    ) -> str | None:
+        """Judge an order at its `price`, and the rest at the last one, behind what comes and beside what waits."""
         held: Decimal = cast("Any", strategy.portfolio).net_position(self._instrument_id)
         after = held_after(held, coming)
-        price = (stated_price(order) or last).as_decimal()
         quantity: Decimal = order.quantity.as_decimal()
+        closes = abs(after) if after * signed(order) < 0 else ZERO
+        if quantity <= closes:
+            # Whatever waits beside it: a position can always be closed.
+            self.unasked.add(order.client_order_id.value)
+            return None
         notional = quantity * price
-        for each in waiting(strategy, order, coming):
+        for each in others:
             also: Decimal = each.leaves_qty.as_decimal()
             quantity += also
             notional += also * (stated_price(each) or last).as_decimal()
-        closes = abs(after) if after * signed(order) < 0 else ZERO
-        if quantity <= closes:
-            return None
         opens = quantity - closes
         if self._most is not None and (opens if closes else opens + abs(after)) * price > self._most:
             return POSITION_TOO_LARGE

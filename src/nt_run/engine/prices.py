@@ -32,12 +32,20 @@ from nt_run.model import MS, Side
 NO_NEXT_OPEN = "no next open: sent at the close of the last bar"
 GONE_BY_OPEN = "liquidated: the position it was for is gone by the next open"
 _MARKET = {OrderType.MARKET, OrderType.MARKET_TO_LIMIT}
-_TRIGGERED = {OrderType.STOP_MARKET, OrderType.MARKET_IF_TOUCHED, OrderType.TRAILING_STOP_MARKET}
+TRIGGERED_MARKETS = {OrderType.STOP_MARKET, OrderType.MARKET_IF_TOUCHED, OrderType.TRAILING_STOP_MARKET}
 TRIGGERED_LIMITS = {OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED, OrderType.TRAILING_STOP_LIMIT}
 _LIMITS = {OrderType.LIMIT, *TRIGGERED_LIMITS}
 _TOUCHED = {OrderType.MARKET_IF_TOUCHED, OrderType.LIMIT_IF_TOUCHED}
 _LEVEL = 10**12
 """Quantity of the book's one level in base units: more than any position."""
+
+
+class AsksMargin(Protocol):
+    """Knows whether the account has the margin for what an order opens."""
+
+    def refuses(self, order: Any, price: Decimal) -> bool:  # noqa: ANN401 - the engine's orders
+        """Tell it of an order that fills at about `price`."""
+        ...
 
 
 class Foreseen(Protocol):
@@ -90,6 +98,8 @@ class PriceModel(FillModel):
         self._read_clock: Callable[[], int] | None = None
         self.liquidation: Foreseen | None = None
         """An order that the liquidation of the position comes before never fills."""
+        self.margin: AsksMargin | None = None
+        """What is asked about each order that waited."""
 
     def start(self, clock: Clock) -> None:
         """Take the clock of the engine: the time of the bar that is being matched."""
@@ -97,7 +107,7 @@ class PriceModel(FillModel):
 
     def release(self) -> None:
         """Let go of the clock, which must be freed on the thread it was made on."""
-        self._read_clock = self.liquidation = None
+        self._read_clock = self.liquidation = self.margin = None
 
     def force(self, order_id: str, price: Decimal) -> None:
         """Fill the order of this client order id at exactly `price`, a multiple of the instrument's increment."""
@@ -139,6 +149,8 @@ class PriceModel(FillModel):
             return self._book(forced)
         if self.liquidation is not None and self._is_too_late(_order, self.liquidation):
             # It rests on, and is cancelled as the position is closed.
+            return self._empty_book()
+        if self.margin is not None and self._lacks_margin(_order, self.margin):
             return self._empty_book()
         if _order.order_type in _LIMITS:
             return self._limit_book(_order, _best_bid)
@@ -202,6 +214,11 @@ class PriceModel(FillModel):
         row = self._row_from(now_ms) - 1
         return row >= 0 and foreseen.comes_first(order, self._bars.price("open", row), now_ms * MS)
 
+    def _lacks_margin(self, order: Any, margin: AsksMargin) -> bool:  # noqa: ANN401 - as above
+        if order.order_type in _LIMITS:
+            return margin.refuses(order, order.price.as_decimal())
+        return order.order_type in TRIGGERED_MARKETS and margin.refuses(order, self._triggered(order))
+
     def _reference(self, order: Any, market: Price | None) -> Decimal | None:  # noqa: ANN401 - as above
         """Return the market's price of a taker's fill; `None` for all other orders and for a refused one."""
         kind = order.order_type
@@ -209,7 +226,7 @@ class PriceModel(FillModel):
             if self._execution.fill == "close":
                 return market.as_decimal()
             return self._next_open(order)
-        if kind in _TRIGGERED and self._execution.slippage:
+        if kind in TRIGGERED_MARKETS and self._execution.slippage:
             return self._triggered(order)
         return None
 

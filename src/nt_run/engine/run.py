@@ -3,6 +3,7 @@
 The engine wants to be created, run and disposed of on one thread, and one at a time.
 """
 
+from collections.abc import Container
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, cast
@@ -22,6 +23,7 @@ from nt_run.engine.instrument import build_instrument, compare_with_specs, ensur
 from nt_run.engine.job import EngineInput, EngineOutput
 from nt_run.engine.margin_gate import MarginGate
 from nt_run.engine.moment import Moment
+from nt_run.engine.overreach import FillGate
 from nt_run.engine.prices import PriceModel
 from nt_run.engine.protect import Protector
 from nt_run.engine.refuse import Refusals
@@ -63,14 +65,14 @@ def _run_once(run: EngineInput, way: Way) -> EngineOutput | None:
         run.strategy, run.params, run.history or run.klines, run.sizing.method, sizer, instrument, bar_type
     )
     protector = Protector(run.protection, run.specs, instrument, run.klines.interval, run.balance)
-    refusals = _make_refusals(run, instrument, bar_type, protector, way.watch)
+    refusals, margin = _make_refusals(run, instrument, bar_type, protector, way.watch)
     plan = FundingPlan(run.funding, run.klines)
     follower = way.begin(run, instrument, plan)
-    bars, tick = match_bars(run.klines, run.fine), run.specs.tick_size
-    prices = PriceModel(bars, instrument, run.execution, tick=tick, reasons=refusals.reasons) if way.priced else None
+    prices = _make_prices(run, instrument, refusals) if way.priced else None
     sources = prices and prices.references, follower and follower.charges.plain
     orders = OrderCollector(refusals, *sources, keep_sent=run.keep_sent)
-    hooks = [part.hooks(bar_type) for part in (sizer, estimator, protector, follower) if part is not None]
+    late = FillGate(margin, instrument, refusals.reasons) if way.asks else None
+    hooks = [part.hooks(bar_type) for part in (sizer, estimator, protector, follower, late) if part is not None]
     guard = Guard(bar_type, together(*hooks, orders.hooks()))
     try:
         with guard.interruptible(), open_engine() as engine:
@@ -79,8 +81,8 @@ def _run_once(run: EngineInput, way: Way) -> EngineOutput | None:
             refusals.install(strategy, prices and prices.waits)
             guard.install(strategy)
             engine.add_strategy(strategy)
-            _start(engine, strategy, prices, follower, guard)
-            if not _feed(engine, run, instrument, plan, guard, orders, way):
+            _start(engine, strategy, prices, follower, late, guard)
+            if not _feed(engine, run, instrument, plan, guard, orders, way, margin.unasked):
                 return None
             guard.raise_kept(run.strategy.name)
             output = _collect(engine, run, instrument, plan, guard, sizer, orders, protector.watch.uses)
@@ -90,16 +92,22 @@ def _run_once(run: EngineInput, way: Way) -> EngineOutput | None:
         guard.release(strategy)
         refusals.release(strategy)
         sizer.release()
-        for part in filter(None, (prices, follower)):
+        for part in filter(None, (prices, follower, late)):
             part.release()
     return output if follower is None else replace(output, **follower.told(output.fills))
 
 
 def _start(
-    engine: BacktestEngine, strategy: Strategy, prices: PriceModel | None, follower: Follower | None, guard: Guard
+    engine: BacktestEngine,
+    strategy: Strategy,
+    prices: PriceModel | None,
+    follower: Follower | None,
+    late: FillGate | None,
+    guard: Guard,
 ) -> None:
     if prices is not None:
         prices.start(strategy.clock)
+        prices.margin = late
         if follower is not None:
             follower.install(engine, prices, guard)
 
@@ -112,6 +120,7 @@ def _feed(
     guard: Guard,
     orders: OrderCollector,
     way: Way,
+    unasked: Container[str],
 ) -> bool:
     """Run the engine over the market chunk by chunk, which takes less time and memory than all at once.
 
@@ -128,7 +137,7 @@ def _feed(
         orders.take_closed(engine.cache, fed_until)
         held: Decimal = cast("Any", engine.portfolio).net_position(instrument.id)
         # What the strategy raised where the run goes another way says nothing; Ctrl-C always does.
-        return not isinstance(guard.error, KeyboardInterrupt) and way.is_wrong(orders, fed_until, held)
+        return not isinstance(guard.error, KeyboardInterrupt) and way.is_wrong(orders, fed_until, held, unasked)
 
     for shown, matched in make_bar_pairs(run.klines, instrument, run.fine, twins=way.twins):
         if matched:
@@ -198,13 +207,18 @@ def _make_sizer(run: EngineInput, instrument: CryptoPerpetual, estimator: Estima
     )
 
 
+def _make_prices(run: EngineInput, instrument: CryptoPerpetual, refusals: Refusals) -> PriceModel:
+    bars, tick = match_bars(run.klines, run.fine), run.specs.tick_size
+    return PriceModel(bars, instrument, run.execution, tick=tick, reasons=refusals.reasons)
+
+
 def _make_refusals(
     run: EngineInput, instrument: CryptoPerpetual, bar_type: BarType, protector: Protector, watch: OrderWatch
-) -> Refusals:
+) -> tuple[Refusals, MarginGate]:
     moment, sizing, taker = Moment(), run.sizing, run.fees.taker
     filters = FilterGate(run.specs, instrument, bar_type, moment, _price(run.klines, "open", 0))
     margin = MarginGate(run.specs, bar_type, moment, leverage=sizing.leverage, most=sizing.max_notional, taker=taker)
-    return Refusals([*protector.gates, *run.gates, filters, margin, watch], moment)
+    return Refusals([*protector.gates, *run.gates, filters, margin, watch], moment), margin
 
 
 def _add_venue(engine: BacktestEngine, run: EngineInput, prices: PriceModel | None, follower: Follower | None) -> None:

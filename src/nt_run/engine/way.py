@@ -1,15 +1,17 @@
 """How a run is done: at first without what few runs need, and again with it where this one turns out to."""
 
+from collections.abc import Container
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model import CryptoPerpetual, TimeInForce
+from nautilus_trader.model import CryptoPerpetual, OrderType, TimeInForce
 
 from nt_run.engine.clearance import Clearance
 from nt_run.engine.collect import OrderCollector
 from nt_run.engine.follower import Follower
 from nt_run.engine.funding import FundingPlan
 from nt_run.engine.job import EngineInput
+from nt_run.engine.overreach import Overreach
 from nt_run.engine.prices import TRIGGERED_LIMITS
 from nt_run.execution import Execution
 from nt_run.klines import Klines
@@ -24,60 +26,71 @@ class OrderWatch:
     """A gate (`nt_run.engine.refuse.Gate`) that refuses nothing; it says which kinds of orders it saw.
 
     `hurries` is an order that fills at once as far as it does, or whole or not at all. `triggers` is a limit order with
-    a trigger, which the engine itself fills at an extreme of the bar that triggers it.
+    a trigger, which the engine itself fills at an extreme of the bar that triggers it. `rests` is one that waits
+    for a price and may open a position by then.
     """
 
     def __init__(self) -> None:
-        self.hurries = self.triggers = False
+        self.hurries = self.triggers = self.rests = False
 
     def __call__(self, _strategy: object, order: Any) -> None:  # noqa: ANN401 - the engine's order types share no base
         """Look at an order."""
         self.hurries = self.hurries or order.time_in_force in _AT_ONCE
         self.triggers = self.triggers or order.order_type in TRIGGERED_LIMITS
+        self.rests = self.rests or not (order.is_reduce_only or order.order_type == OrderType.MARKET)
 
 
 class Way:
     """What one run is done with.
 
-    `priced` asks a price model about each fill, `followed` lets a liquidator follow the position, and with `twins`
-    orders are not matched on the strategy's own bars, of whose volume they get a quarter at most. All three cost time,
-    and most runs are the same without.
+    `priced` asks a price model about each fill, `asks` is about the margin of each order that waited, `followed`
+    lets a liquidator follow the position, and with `twins` orders are not matched on the strategy's own bars, of whose
+    volume they get a quarter at most. All of them cost time, and most runs are the same without.
     """
 
     def __init__(self, execution: Execution) -> None:
         self.priced = not execution.plain
-        self.followed = self.twins = False
+        self.asks = self.followed = self.twins = False
         self.watch = OrderWatch()
         self._clearance: Clearance | None = None
+        self._overreach: Overreach | None = None
         self._seen = 0
 
     def begin(self, run: EngineInput, instrument: CryptoPerpetual, plan: FundingPlan) -> Follower | None:
         """Begin the run, and return what liquidates, if this is the way; else find out whether something should."""
         self._clearance, self._seen = None, 0
         self.twins = self.twins or run.fine is not None or _has_quiet_bars(run.klines, instrument)
+        account: dict[str, Any] = {
+            "leverage": run.sizing.leverage,
+            "balance": run.balance,
+            "settlements": plan.settlements(),
+        }
+        self._overreach = None if self.asks else Overreach(**account, most=run.sizing.max_notional)
         if run.margin is None or not run.margin.followed:
             return None
         extremes = match_extremes(run.klines, run.fine, run.margin)
-        leverage, balance, due = run.sizing.leverage, run.balance, plan.settlements()
-        account: dict[str, Any] = {"leverage": leverage, "balance": balance, "settlements": due}
         if self.followed:
             return Follower(run.margin, extremes, run.specs, instrument, fees=run.fees, **account)
         self._clearance = Clearance(run.margin, extremes, **account)
         return None
 
-    def is_wrong(self, orders: OrderCollector, until_ns: int, position: Decimal) -> bool:
+    def is_wrong(self, orders: OrderCollector, until_ns: int, position: Decimal, unasked: Container[str]) -> bool:
         """Tell whether the run must be done again, in another way, by what it has come to.
 
         Args:
             orders: What was filled.
             until_ns: The end of the last bar.
             position: What is held then, signed.
+            unasked: The ids of orders for which no margin was asked when they were sent.
         """
         if self.watch.triggers and not self.priced:
             self.priced = True
             return True
         if not self.twins and (self.watch.hurries or orders.in_parts):
             self.twins = True
+            return True
+        if self._overreach is not None and self.watch.rests and self._overreach.finds(orders.fills_after, unasked):
+            self.priced = self.asks = True
             return True
         if self._clearance is None:
             return False
