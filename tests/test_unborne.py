@@ -50,9 +50,11 @@ def stop(quantity: str, ended: str = "refused", trigger: str = "106") -> Resting
     )
 
 
-def wrong(fills: list[Fill], *orders: RestingOrder, most: Decimal = ANY) -> list[tuple[str, str, str]]:
+def wrong(
+    fills: list[Fill], *orders: RestingOrder, most: Decimal = ANY, terms: MarginTerms = TERMS
+) -> list[tuple[str, str, str]]:
     course = follow(fills, [], {order.order_id: order.sent_ns for order in orders}, balance=D(1000), leverage=D(10))
-    return [(each.what, each.expected, each.found) for each in check_borne(course, orders, BARS, TERMS, most)]
+    return [(each.what, each.expected, each.found) for each in check_borne(course, orders, BARS, terms, most)]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,10 @@ def wrong(fills: list[Fill], *orders: RestingOrder, most: Decimal = ANY) -> list
     [
         ("58.4", "stop_market", []),  # × 106 = 6,190.40
         ("58.6", "stop_market", [("notional that O-3 opened", "at most 6200.00", "6211.60")]),
-        ("58.6", "limit", []),  # its margin may have been asked for when it was sent
+        # Fees paid since a limit order was sent may be lacking: 4 × 0.0005 × 6,211.60 × 10 = 124.23 of notional.
+        ("58.6", "limit", []),
+        ("59.8", "limit", [("notional that O-3 opened", "at most 6326.78", "6338.80")]),
+        ("58.6", "market", []),
     ],
 )
 def test_what_a_stop_opened_is_held_against_what_was_left(
@@ -76,6 +81,19 @@ def test_a_stop_that_closes_opens_nothing_and_one_that_adds_needs_what_is_free()
     # 9,500 of 10,000 are tied up: 5 more at 104 are 520.
     adds = made_fill(3 * MINUTE, SELL, "5", "104", order_id="O-3", order_type="market_if_touched")
     assert wrong([SHORT, adds], stop("5", "filled")) == [("notional that O-3 opened", "at most 500.00", "520.00")]
+
+
+def test_open_losses_take_of_what_is_free_with_cross_margin_alone() -> None:
+    # The short of 50 loses 200 at 104: (1,000 − 200) × 10 − 50 × 104 = 2,800; isolated has 10,000 − 5,000 free.
+    short = replace(SHORT, quantity=D(50))
+    cross = replace(TERMS, mode="cross")
+    adds = made_fill(3 * MINUTE, SELL, "27", "104", order_id="O-3", order_type="market_if_touched")
+    assert wrong([short, adds], stop("27", "filled")) == []
+    assert wrong([short, adds], stop("27", "filled"), terms=cross) == [
+        ("notional that O-3 opened", "at most 2800.00", "2808.00")
+    ]
+    limit = replace(adds, order_type="limit")
+    assert wrong([short, limit], replace(stop("27", "filled"), order_type="limit"), terms=cross) == []
 
 
 def test_a_turn_needs_what_closing_leaves() -> None:

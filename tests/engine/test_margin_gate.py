@@ -250,3 +250,27 @@ def test_what_a_close_on_its_way_loses_is_not_there_for_the_entry_behind_it(
     for size, refused in (("109.932", 0), ("109.933", 1)):
         output = run(klines, {0: [kit.buy("60")], 2: [kit.sell("60"), kit.buy(size)]}, balance=SMALL)
         assert [denial.reason for denial in output.denials] == [NO_MARGIN] * refused
+
+
+@pytest.mark.parametrize(
+    ("closes", "size", "free"),
+    [
+        # 500 bought at 100 with 10 x, fee 25, then 90: 9,975 − 5,000 − 4,500 of margin are 475, good for 52.77 at 90.
+        (90, "52.77", True),
+        (90, "52.78", False),
+        # At 110: 9,975 + 5,000 − 5,500 = 9,475, good for 861.36.
+        (110, "861.36", True),
+        (110, "861.37", False),
+    ],
+)
+def test_with_cross_margin_the_open_profit_or_loss_is_free_or_missing(
+    closes: int, size: str, free: bool, run: Run, make_klines: Make, kit: Any
+) -> None:
+    rows = [(100, 100, 100, 100, 40_000)] * 2 + [(closes, closes, closes, closes, 40_000)] * 3
+    brackets = build_brackets([(D(0), D(10**9), D("0.004"), D(125))])
+    rules = MarginRules(symbol="BTCUSDT", brackets=brackets, as_of_ms=0, source="test")
+    plan = MarginPlan(mode="cross", rules=rules)
+    changes = {"balance": SMALL, "sizing": SizingRules(leverage=D(10)), "margin": plan}
+    output = run(make_klines(rows), {0: [kit.buy("500")], 3: [kit.buy(size)]}, **changes)
+    assert [fill.quantity for fill in output.fills] == [D(500), D(size)][: 1 + free]
+    assert [denial.reason for denial in output.denials] == [NO_MARGIN] * (not free)

@@ -172,12 +172,24 @@ def test_a_close_passes_beside_what_rests_and_a_target_it_leaves_behind_is_cance
     assert len(told) == 1
 
 
-def test_a_limit_order_whose_margin_was_asked_for_is_not_asked_again(run: Run, make_klines: Make, kit: Any) -> None:
+def test_fees_paid_since_take_nothing_of_the_margin_a_limit_order_has(run: Run, make_klines: Make, kit: Any) -> None:
     # All 10,000 are for the limit; the fees of the trade before it fills are missing by then.
     rows = [(100, 100, 100, 100, 10_000)] * 3 + [(100, 100, 98, 100, 10_000)] * 2
     script = {0: [target("buy", "100", "99"), kit.sell("1")], 1: [kit.buy("1")]}
     output = run(make_klines(rows), scripted(kit, script)[0], balance=D("990.5"), sizing=TEN)
     assert [fill.price for fill in output.fills] == [D(100), D(100), D(99)]
+
+
+def test_a_limit_order_whose_margin_was_lost_since_is_cancelled_at_its_price(
+    run: Run, make_klines: Make, kit: Any
+) -> None:
+    # Both sides rest with one margin, 900 of 1,000. What is bought at 99 is sold at 91 with a loss of 720, so 270 are
+    # left for the sale of 90 at 101.
+    rows = [(100, 100, 100, 100, 10_000)] * 2 + [(100, 100, 91, 91, 10_000)] * 2 + [(91, 102, 91, 100, 10_000)] * 2
+    script = {0: [target("buy", "90", "99"), target("sell", "90", "101")], 3: [kit.sell("90")]}
+    output = run(make_klines(rows), scripted(kit, script)[0], balance=BALANCE, sizing=TEN)
+    assert [fill.price for fill in output.fills] == [D(99), D(91)]
+    assert [each.reason for each in output.denials] == [UNBORNE]
 
 
 def test_stops_that_open_within_the_margin_are_made_in_one_go(run: Run, make_klines: Make, kit: Any) -> None:
@@ -194,9 +206,12 @@ def filled(hour: int, side: Side, quantity: str, price: str, order_type: str, fe
 SHORT, CLOSED = filled(1, SELL, "0.1", "100000", "market"), filled(2, BUY, "0.1", "104000", "market")
 
 
-def found(*fills: Fill, settlements: tuple[Settlement, ...] = (), most: Decimal | None = None) -> bool:
+def found(
+    *fills: Fill, settlements: tuple[Settlement, ...] = (), most: Decimal | None = None, cross: bool = False
+) -> bool:
     """Looked at one by one, as a run is stretch by stretch."""
-    watch = Overreach(balance=BALANCE, leverage=D(10), most=most, settlements=settlements)
+    terms: dict[str, Any] = {"leverage": D(10), "taker": D("0.0005"), "settlements": settlements}
+    watch = Overreach(balance=BALANCE, most=most, cross=cross, **terms)
     return any(watch.finds(lambda seen, upto=count: fills[seen:upto], ()) for count in range(1, len(fills) + 1))
 
 
@@ -207,12 +222,26 @@ def found(*fills: Fill, settlements: tuple[Settlement, ...] = (), most: Decimal 
         (filled(3, BUY, "0.1", "105000", "stop_market"), True),
         (filled(3, BUY, "0.05", "105000", "stop_market"), False),
         (filled(3, SELL, "0.058", "105000", "market_if_touched"), True),
-        # Its margin was asked for when it was sent.
-        (filled(3, BUY, "0.1", "105000", "limit"), False),
+        # Its margin was asked for when it was sent, and is lost; of 609, four fees of 3.045 may be.
+        (filled(3, BUY, "0.1", "105000", "limit"), True),
+        (filled(3, BUY, "0.058", "105000", "limit"), False),
+        (filled(3, BUY, "0.1", "105000", "market"), False),
     ],
 )
 def test_a_fill_that_may_have_lacked_margin_is_found(last: Fill, beyond: bool) -> None:
     assert found(SHORT, CLOSED, last) == beyond
+
+
+def test_open_losses_count_with_cross_margin_alone() -> None:
+    # Short 0.05 from 100,000; at 110,000 the loss is 500: cross has 500 × 10 − 5,500 free, isolated 10,000 − 5,000.
+    short = filled(1, SELL, "0.05", "100000", "market")
+    for size, kind, isolated, cross in (
+        ("0.04", "market_if_touched", False, True),
+        ("0.04", "limit", False, False),
+        ("0.046", "market_if_touched", True, True),
+    ):
+        more = filled(2, SELL, size, "110000", kind)
+        assert (found(short, more), found(short, more, cross=True)) == (isolated, cross)
 
 
 def test_one_that_closes_is_not_found_whatever_is_left() -> None:

@@ -48,6 +48,11 @@ class EngineInput:
     """Keep what the strategy asked for in the output's `sent`."""
     progress: Progress | None = None
 
+    @property
+    def cross(self) -> bool:
+        """Whether the whole balance stands behind a position."""
+        return self.margin is not None and self.margin.mode == "cross"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOutput:

@@ -21,12 +21,16 @@ from nt_run.engine.venue import VENUE
 from nt_run.filters import NO_MARGIN, POSITION_TOO_LARGE, TURN_TOO_LARGE, UNBORNE
 from nt_run.specs import InstrumentSpecs
 
+FEES_SINCE = 4
+"""How many taker fees on its notional a limit order's margin may lack when it fills: those paid since it was sent."""
+
 
 class MarginGate:
     """A gate (`nt_run.engine.refuse.Gate`) that knows what the account has free.
 
     A market order counts at the last close of the bars of `bar_type`, any other at its own price. Initial margin is
-    notional ÷ `leverage`, at which the brackets allow a position of at most `most` (quote asset; `None` for any).
+    notional ÷ `leverage`, at which the brackets allow a position of at most `most` (quote asset; `None` for any). With
+    `cross` open profit and loss count towards what is free; an isolated position keeps the margin it was opened with.
     `taker` is the fee of market orders, a fraction of notional. `unasked` has the ids of orders that passed because
     they only closed when they were sent.
     """
@@ -40,9 +44,10 @@ class MarginGate:
         leverage: Decimal,
         most: Decimal | None,
         taker: Decimal,
+        cross: bool = False,
     ) -> None:
         self.unasked: set[str] = set()
-        self._leverage, self._most, self._taker = leverage, most, taker
+        self._leverage, self._most, self._taker, self._cross = leverage, most, taker, cross
         self._bar_type, self._moment = bar_type, moment
         self._currency = ensure_currency(specs.quote_asset)
         self._instrument_id = InstrumentId.from_str(specs.instrument_id)
@@ -57,11 +62,21 @@ class MarginGate:
             return None
         coming = self._moment.coming(strategy)
         price = (stated_price(order) or last).as_decimal()
-        return self._judged(strategy, order, price, last, coming, waiting(strategy, order, coming))
+        others = waiting(strategy, order, coming)
+        return self._judged(strategy, order, price, last, coming, others, cross=self._cross)
 
     def at_fill(self, strategy: Strategy, order: Any, price: Price) -> str | None:  # noqa: ANN401 - as above
-        """Return why the account cannot bear an order that fills at `price`, whatever else waits beside it."""
-        reason = self._judged(strategy, order, price.as_decimal(), price, (), ())
+        """Return why the account cannot bear an order that waited and fills at `price`, whatever else waits beside it.
+
+        A limit order's margin was set aside when it was sent. It is refused where realised losses have eaten that
+        since; fees and open losses do not.
+        """
+        at = price.as_decimal()
+        if order.order_type != OrderType.LIMIT or order.client_order_id.value in self.unasked:
+            reason = self._judged(strategy, order, at, price, (), (), cross=self._cross)
+        else:
+            spare = FEES_SINCE * self._taker * order.quantity.as_decimal() * at
+            reason = self._judged(strategy, order, at, price, (), (), cross=False, spare=spare)
         return UNBORNE if reason in {NO_MARGIN, TURN_TOO_LARGE} else reason
 
     def _judged(
@@ -72,8 +87,14 @@ class MarginGate:
         last: Price,
         coming: Sequence[Any],
         others: Sequence[Any],
+        *,
+        cross: bool,
+        spare: Decimal = ZERO,
     ) -> str | None:
-        """Judge an order at its `price`, and the rest at the last one, behind what comes and beside what waits."""
+        """Judge an order at its `price`, and the rest at the last one, behind what comes and beside what waits.
+
+        `spare` is margin it has already.
+        """
         held: Decimal = cast("Any", strategy.portfolio).net_position(self._instrument_id)
         after = held_after(held, coming)
         quantity: Decimal = order.quantity.as_decimal()
@@ -91,20 +112,24 @@ class MarginGate:
         if self._most is not None and (opens if closes else opens + abs(after)) * price > self._most:
             return POSITION_TOO_LARGE
         if not closes:
-            free = self._free(strategy, held, after, coming, last)
+            free = spare + self._free(strategy, held, after, coming, last, cross=cross)
             return NO_MARGIN if notional > free * self._leverage else None
         equity = account_equity(strategy, self._instrument_id, self._currency, last)
-        left = equity - self._fees(coming, last) - closes * last.as_decimal() * self._taker
+        left = equity + spare - self._fees(coming, last) - closes * last.as_decimal() * self._taker
         return TURN_TOO_LARGE if notional * opens / quantity > left * self._leverage else None
 
-    def _free(self, strategy: Strategy, held: Decimal, after: Decimal, coming: Sequence[Any], last: Price) -> Decimal:
+    def _free(
+        self, strategy: Strategy, held: Decimal, after: Decimal, coming: Sequence[Any], last: Price, *, cross: bool
+    ) -> Decimal:
         """Return what no position ties up once the market orders of the moment have filled, in the quote asset."""
         portfolio: Any = strategy.portfolio
         if not held and not coming:
             return portfolio.equity(VENUE)[self._currency].as_decimal()
         free = account_equity(strategy, self._instrument_id, self._currency, last)
         kept = min(abs(held), abs(after)) if held * after > 0 else ZERO
-        if kept:
+        if kept and cross:
+            free -= kept * last.as_decimal() / self._leverage
+        elif kept:
             pnl: Money = portfolio.unrealized_pnl(self._instrument_id, last)
             margin: Money = portfolio.instrument_maintenance_margins(VENUE)[self._instrument_id]
             free -= (pnl.as_decimal() + margin.as_decimal()) * kept / abs(held)

@@ -2,21 +2,21 @@
 
 The exchange looks at the margin of an order with a trigger once it is triggered, and lets it expire where there is too
 little: a stop that was to close a position, outlived it and would open another one. The same is done with a limit order
-for which no margin was asked because it only closed when it was sent. To ask at each fill takes a price model, and few
-runs need it. So a run is first made without, its fills are looked at, and it is made again where one of them may have
-been refused.
+for which no margin was asked because it only closed when it was sent, or whose margin was lost since. To ask at each
+fill takes a price model, and few runs need it. So a run is first made without, its fills are looked at, and it is made
+again where one of them may have been refused.
 """
 
 from collections.abc import Callable, Container, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
-from nautilus_trader.model import Bar, BarType, CryptoPerpetual, OrderType, Price
+from nautilus_trader.model import Bar, BarType, CryptoPerpetual, Price
 from nautilus_trader.trading import Strategy
 
-from nt_run.engine.margin_gate import MarginGate
+from nt_run.engine.margin_gate import FEES_SINCE, MarginGate
 from nt_run.engine.moment import ZERO
-from nt_run.model import TRIGGERED, Fill, Settlement
+from nt_run.model import LIQUIDATION, TRIGGERED, Fill, Settlement
 
 _NEAR = Decimal("0.999")
 """Of what is free: what needs more may have been refused."""
@@ -47,8 +47,7 @@ class FillGate:
         order_id = order.client_order_id.value
         if order_id in self._reasons:
             return True
-        asked = order.order_type == OrderType.LIMIT and order_id not in self._margin.unasked
-        if self._strategy is None or order.is_reduce_only or asked:
+        if self._strategy is None or order.is_reduce_only:
             return False
         at = Price.from_decimal_dp(price, self._instrument.price_precision)
         reason = self._margin.at_fill(self._strategy, order, at)
@@ -75,13 +74,22 @@ class Overreach:
         balance: What the account began with, in the quote asset.
         leverage: Of the account.
         most: The largest notional of a position, in the quote asset; `None` for any.
+        taker: Fee, a fraction of notional.
+        cross: Whether open profit and loss count towards what is free.
         settlements: All of the run, in time order.
     """
 
     def __init__(
-        self, *, balance: Decimal, leverage: Decimal, most: Decimal | None, settlements: Sequence[Settlement]
+        self,
+        *,
+        balance: Decimal,
+        leverage: Decimal,
+        most: Decimal | None,
+        taker: Decimal,
+        cross: bool,
+        settlements: Sequence[Settlement],
     ) -> None:
-        self._leverage, self._most = leverage, most
+        self._leverage, self._most, self._taker, self._cross = leverage, most, taker, cross
         self._due, self._settled, self._seen = settlements, 0, 0
         self._cash, self._position, self._entry = balance, ZERO, ZERO
 
@@ -108,9 +116,14 @@ class Overreach:
         opens, kept = fill.quantity - closes, ZERO if closes else abs(held)
         if not opens:
             return False
-        free = self._cash * self._leverage - kept * self._entry
-        self._entry = (kept * self._entry + opens * fill.price) / (kept + opens)
-        if fill.order_type not in TRIGGERED and fill.order_id not in unasked:
+        asked = fill.order_type not in TRIGGERED and fill.order_id not in unasked
+        notional, tied = opens * fill.price, kept * self._entry
+        equity = self._cash
+        if self._cross and not asked:
+            equity, tied = equity + held * (fill.price - self._entry) * bool(kept), kept * fill.price
+        spare = FEES_SINCE * self._taker * notional if asked else ZERO
+        self._entry = (kept * self._entry + notional) / (kept + opens)
+        if fill.order_type in {"market", LIQUIDATION}:
             return False
         too_large = self._most is not None and abs(after) * fill.price > self._most
-        return too_large or opens * fill.price > free * _NEAR
+        return too_large or notional > ((equity + spare) * self._leverage - tied) * _NEAR

@@ -217,7 +217,8 @@ def _make_refusals(
 ) -> tuple[Refusals, MarginGate]:
     moment, sizing, taker = Moment(), run.sizing, run.fees.taker
     filters = FilterGate(run.specs, instrument, bar_type, moment, _price(run.klines, "open", 0))
-    margin = MarginGate(run.specs, bar_type, moment, leverage=sizing.leverage, most=sizing.max_notional, taker=taker)
+    terms: dict[str, Any] = {"leverage": sizing.leverage, "most": sizing.max_notional, "taker": taker}
+    margin = MarginGate(run.specs, bar_type, moment, **terms, cross=run.cross)
     return Refusals([*protector.gates, *run.gates, filters, margin, watch], moment), margin
 
 

@@ -65,7 +65,8 @@ class Way:
             "balance": run.balance,
             "settlements": plan.settlements(),
         }
-        self._overreach = None if self.asks else Overreach(**account, most=run.sizing.max_notional)
+        more: dict[str, Any] = {"most": run.sizing.max_notional, "taker": run.fees.taker, "cross": run.cross}
+        self._overreach = None if self.asks else Overreach(**account, **more)
         if run.margin is None or not run.margin.followed:
             return None
         extremes = match_extremes(run.klines, run.fine, run.margin)
