@@ -93,4 +93,4 @@ def _opens(
         return (quantity - closes) * price, free * terms.leverage
     if terms.mode == "cross" if cross is None else cross:
         return quantity * price, (held.cash + held.profit(price)) * terms.leverage - abs(held.position) * price
-    return quantity * price, held.cash * terms.leverage - abs(held.position) * held.entry
+    return quantity * price, (held.cash - held.margin) * terms.leverage

@@ -274,3 +274,38 @@ def test_with_cross_margin_the_open_profit_or_loss_is_free_or_missing(
     output = run(make_klines(rows), {0: [kit.buy("500")], 3: [kit.buy(size)]}, **changes)
     assert [fill.quantity for fill in output.fills] == [D(500), D(size)][: 1 + free]
     assert [denial.reason for denial in output.denials] == [NO_MARGIN] * (not free)
+
+
+@pytest.mark.parametrize(
+    ("side", "rate", "mark", "size", "passes"),
+    [
+        # 500 at 100 with 10 x: 5,000 of margin, 25 of fee, so 4,975 are free, whatever funding takes of the position's
+        # margin (2 %: 1,000 from 5,000) or brings it, and whatever the mark price of the settlement is.
+        ("buy", "0.02", "100", "497.5", True),
+        ("buy", "0.02", "100", "497.6", False),
+        ("sell", "0.02", "100", "497.5", True),
+        ("sell", "0.02", "100", "497.6", False),
+        ("buy", "0.000001", "110", "497.5", True),
+        ("buy", "0.000001", "90", "497.6", False),
+    ],
+)
+def test_an_isolated_position_pays_its_funding_from_its_own_margin(
+    side: str, rate: str, mark: str, size: str, passes: bool, run: Run, make_klines: Make, kit: Any
+) -> None:
+    klines = make_klines([(100, 100, 100, 100, 40_000)] * 6, start=kit.SLOT - 3 * 60_000)
+    script = {0: [getattr(kit, side)("500")], 4: [getattr(kit, side)(size)]}
+    sizing = SizingRules(leverage=D(10))
+    output = run(klines, script, balance=SMALL, sizing=sizing, funding=[kit.rate(rate, mark)])
+    assert len(output.payments) == 1
+    assert [fill.quantity for fill in output.fills] == [D(500), D(size)][: 1 + passes]
+
+
+def test_what_is_closed_takes_its_share_of_the_margin_and_the_funding(run: Run, make_klines: Make, kit: Any) -> None:
+    # 500 at 100, 2 % of funding: 4,000 of 5,000 are left, and 2,400 of them after 200 are closed; cash is 10,000 − 25
+    # − 1,000 − 10 = 8,965, so 6,565 are free.
+    klines = make_klines([(100, 100, 100, 100, 40_000)] * 8, start=kit.SLOT - 3 * 60_000)
+    for size, count in (("656.5", 3), ("656.6", 2)):
+        script = {0: [kit.buy("500")], 3: [kit.sell("200")], 5: [kit.buy(size)]}
+        sizing = SizingRules(leverage=D(10))
+        output = run(klines, script, balance=SMALL, sizing=sizing, funding=[kit.rate("0.02", "100")])
+        assert len(output.fills) == count

@@ -14,7 +14,7 @@ from typing import Any, cast
 from nautilus_trader.model import BarType, InstrumentId, Money, OrderType, Price
 from nautilus_trader.trading import Strategy
 
-from nt_run.engine.account import account_equity
+from nt_run.engine.account import account_equity, position_margin
 from nt_run.engine.instrument import ensure_currency
 from nt_run.engine.moment import ZERO, Moment, held_after, signed, stated_price, waiting
 from nt_run.engine.venue import VENUE
@@ -131,8 +131,8 @@ class MarginGate:
             free -= kept * last.as_decimal() / self._leverage
         elif kept:
             pnl: Money = portfolio.unrealized_pnl(self._instrument_id, last)
-            margin: Money = portfolio.instrument_maintenance_margins(VENUE)[self._instrument_id]
-            free -= (pnl.as_decimal() + margin.as_decimal()) * kept / abs(held)
+            margin = position_margin(strategy, self._instrument_id, self._leverage)
+            free -= (pnl.as_decimal() + margin) * kept / abs(held)
         opened = (abs(after) - kept) * last.as_decimal() / self._leverage
         return free - opened - self._fees(coming, last)
 

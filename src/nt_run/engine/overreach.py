@@ -91,7 +91,7 @@ class Overreach:
     ) -> None:
         self._leverage, self._most, self._taker, self._cross = leverage, most, taker, cross
         self._due, self._settled, self._seen = settlements, 0, 0
-        self._cash, self._position, self._entry = balance, ZERO, ZERO
+        self._cash, self._margin, self._position, self._entry = balance, ZERO, ZERO, ZERO
 
     def finds(self, fills_after: Callable[[int], Sequence[Fill]], unasked: Container[str]) -> bool:
         """Tell whether one of the fills since the last time may be of an order that the account could not bear.
@@ -107,23 +107,32 @@ class Overreach:
     def _is_beyond(self, fill: Fill, unasked: Container[str]) -> bool:
         while self._settled < len(self._due) and self._due[self._settled].time_ns <= fill.time_ns:
             one = self._due[self._settled]
-            self._cash -= self._position * one.price * one.rate
-            self._settled += 1
-        held, signed = self._position, fill.side.sign * fill.quantity
-        closes = min(abs(held), fill.quantity) if held * signed < 0 else ZERO
-        self._cash += closes * (fill.price - self._entry) * (1 if held > 0 else -1) - fill.fee - fill.liquidation
-        self._position = after = held + signed
-        opens, kept = fill.quantity - closes, ZERO if closes else abs(held)
+            paid = self._position * one.price * one.rate
+            self._cash, self._margin, self._settled = self._cash - paid, self._margin - paid, self._settled + 1
+        held = self._position
+        opens = self._close(fill)
         if not opens:
             return False
+        kept, notional, price = self._position, opens * fill.price, fill.price
         asked = fill.order_type not in TRIGGERED and fill.order_id not in unasked
-        notional, tied = opens * fill.price, kept * self._entry
-        equity = self._cash
+        free = self._cash - self._margin
         if self._cross and not asked:
-            equity, tied = equity + held * (fill.price - self._entry) * bool(kept), kept * fill.price
+            free = self._cash + kept * (price - self._entry) - abs(kept) * price / self._leverage
         spare = FEES_SINCE * self._taker * notional if asked else ZERO
-        self._entry = (kept * self._entry + notional) / (kept + opens)
+        self._entry = (abs(kept) * self._entry + notional) / (abs(kept) + opens)
+        self._margin += notional / self._leverage
+        self._position = after = held + fill.side.sign * fill.quantity
         if fill.order_type in {"market", LIQUIDATION}:
             return False
-        too_large = self._most is not None and abs(after) * fill.price > self._most
-        return too_large or notional > ((equity + spare) * self._leverage - tied) * _NEAR
+        too_large = self._most is not None and abs(after) * price > self._most
+        return too_large or notional > (free + spare) * self._leverage * _NEAR
+
+    def _close(self, fill: Fill) -> Decimal:
+        """Book what a fill closes, and return what it opens."""
+        held, sign = self._position, fill.side.sign
+        closes = min(abs(held), fill.quantity) if held * sign < 0 else ZERO
+        self._cash -= sign * closes * (fill.price - self._entry) + fill.fee + fill.liquidation
+        if closes:
+            self._margin *= 1 - closes / abs(held)
+            self._position += sign * closes
+        return fill.quantity - closes
