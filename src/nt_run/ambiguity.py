@@ -159,9 +159,11 @@ class _Search:
         """Return the positions of one bar that left, or were opened, by orders that rested over it."""
         opened_ns = int(self._booked.bars.opened[moment.row]) * MS
         over = self._resting_over(opened_ns, time_ns)
+        # Exits of a position entered inside: its own, and those that its liquidation may have come before.
         children = [each for each in self._since.get(time_ns, ()) if each.sent_ns <= opened_ns]
-        cases: list[_Case] = []
-        held = moment.held
+        threatened = self._threats.keys() & over.keys()
+        children += [over[each.order_id] for each in moment.fills if each.order_id in threatened]
+        cases, held = list[_Case](), moment.held
         if held:
             side = Side.BUY if held > 0 else Side.SELL
             case = self._case(moment, side, abs(held), over.values())

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -332,6 +333,26 @@ def test_a_stop_beyond_the_liquidation_price_leaves_no_doubt(find: Any, make_kli
     plan = MarginPlan(mode="isolated", rules=LOW_RATE)
     changes: dict[str, Any] = {"margin": plan, "sizing": SizingRules(leverage=D(20)), "balance": D(1000)}
     assert find(klines, {1: [bracket("105", "94")]}, **changes) == []
+
+
+def test_what_was_entered_and_left_inside_a_bar_may_have_been_liquidated_in_between(
+    find: Any, make_klines: Make
+) -> None:
+    # Bought 10 at 102 by a stop, sold at 101 by a limit of the same bar: −10, and 0.202 of fee. The mark price was at
+    # 94: liquidated where 51 + 10 × (p − 102) = 0.004 × 10 p: p = 97.289 …, where the margin of 51 is lost, whole.
+    def both(strategy: Any, _bar: object) -> None:
+        terms: Any = (strategy.own["instrument_id"], OrderSide.BUY, strategy.amount("10"))
+        strategy.submit_order(strategy.order_factory.stop_market(*terms, strategy.price("102")))
+        away: Any = (terms[0], OrderSide.SELL, strategy.amount("10"))
+        strategy.submit_order(strategy.order_factory.limit(*away, strategy.price("101")))
+
+    klines = make_klines([*STEADY * 2, (100, 103, 99, 100, 40), *STEADY], interval="5m")
+    plan = replace(marked(klines, None), marks=None)
+    changes: dict[str, Any] = {"sizing": SizingRules(leverage=D(20)), "balance": D(1000)}
+    assert find(klines, {1: [both]}, margin=plan, **changes) == []
+    (one,) = find(klines, {1: [both]}, margin=marked(klines, None), **changes)
+    assert (one.entry, one.liquidation, one.chosen) == (102, D("97.2"), "target")
+    assert (one.worst, one.best) == (D("-40.798"), 0)
 
 
 def finer(make_klines: Make, rows: list[tuple[Any, ...]], whole: Klines, bar: int) -> Klines:
