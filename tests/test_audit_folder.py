@@ -156,7 +156,30 @@ def test_a_missing_file_and_a_damaged_list_are_named(cache: Path, kept: Path) ->
     (wrong,) = audit(str(kept), cache)["violations"]
     assert (wrong["what"], wrong["found"]) == ("plots.parquet", "no file")
     (kept / "SHA256SUMS").write_text("nonsense\n")
-    assert [each["check"] for each in audit(str(kept), cache)["violations"]] == ["files"]
+    wrong = audit(str(kept), cache)["violations"]
+    assert {each["check"] for each in wrong} == {"files"}
+    assert (wrong[0]["what"], wrong[0]["found"]) == ("nonsense", "no file")
+
+
+def test_an_emptied_list_of_checksums_hides_nothing(cache: Path, kept: Path) -> None:
+    written = {path.name for path in kept.iterdir()} - {"SHA256SUMS"}
+    (kept / "SHA256SUMS").write_text("")
+    told = [each for each in audit(str(kept), cache)["violations"] if each["check"] == "files"]
+    assert {each["what"] for each in told} == written
+    assert {(each["expected"], each["found"]) for each in told} == {("a checksum", "not listed")}
+
+
+def test_every_file_taken_out_of_the_list_is_named(cache: Path, kept: Path) -> None:
+    lines = (kept / "SHA256SUMS").read_text().splitlines(keepends=True)
+    for at, line in enumerate(lines):
+        (kept / "SHA256SUMS").write_text("".join(lines[:at] + lines[at + 1 :]))
+        assert [each["what"] for each in audit(str(kept), cache)["violations"]] == [line.split()[1]]
+
+
+def test_what_came_to_the_folder_after_the_run_is_not_asked_for(cache: Path, kept: Path) -> None:
+    for name in ("notes.json", "chart.png", "page.html", ".DS_Store"):
+        (kept / name).write_text("{}")
+    assert audit(str(kept), cache)["sound"]
 
 
 def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

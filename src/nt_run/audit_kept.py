@@ -14,7 +14,7 @@ from nt_run.matching import disagreement, match_bars, replaced
 from nt_run.model import MS, Audited, Fill, TimeRange, Violation, format_iso, parse_time
 from nt_run.readback import read_orders
 from nt_run.replay import Replay
-from nt_run.results import Run
+from nt_run.results import OWN_FILES, Run
 from nt_run.twofold import check_ambiguous
 from nt_run.working_orders import check_orders
 
@@ -59,7 +59,7 @@ def audit_files(run: Run) -> Audited:
     """Hold the files of a run's folder against what they were when it was written."""
     if run.path is None:
         return Audited([], 0)
-    changed = find_changed(run.path)
+    changed = find_changed(run.path, OWN_FILES)
     if changed is None:
         left = "orders without a fill, plots, protections, warnings, versions and timings are held to nothing else"
         return Audited([], 0, [f"whether files were changed after the run: the folder has no {SUMS}, and {left}"])

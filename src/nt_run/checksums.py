@@ -1,7 +1,7 @@
 """A run folder's own list of what its files were when it was written, as `sha256sum -c SHA256SUMS` reads it."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 SUMS = "SHA256SUMS"
@@ -18,11 +18,14 @@ def write_checksums(folder: Path) -> None:
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
-def find_changed(folder: Path) -> list[tuple[str, str, str]] | None:
-    """Return the listed files that are no longer what they were: name, sha256 expected and found.
+def find_changed(folder: Path, own: Collection[str]) -> list[tuple[str, str, str]] | None:
+    """Return the files that are no longer what they were, or that the list lacks: name, sha256 expected and found.
 
-    `None` where the folder has no list, as those of earlier versions. Files that are not listed, such as notes, are
-    not looked at.
+    `None` where the folder has no list, as those of earlier versions.
+
+    Args:
+        folder: The run's folder.
+        own: Names of the files a run writes. What else is there, such as notes, is not looked at.
 
     Raises:
         OSError: A file cannot be read.
@@ -31,7 +34,9 @@ def find_changed(folder: Path) -> list[tuple[str, str, str]] | None:
         return None
     listed = dict(_listed((folder / SUMS).read_text(encoding="utf-8", errors="replace")))
     there = {name: _hash(folder / name) if (folder / name).is_file() else "no file" for name in listed}
-    return [(name, wanted, there[name]) for name, wanted in listed.items() if there[name] != wanted]
+    changed = [(name, wanted, there[name]) for name, wanted in listed.items() if there[name] != wanted]
+    unlisted = [name for name in sorted(own) if name not in listed and (folder / name).is_file()]
+    return changed + [(name, "a checksum", "not listed") for name in unlisted]
 
 
 def _listed(text: str) -> Iterator[tuple[str, str]]:

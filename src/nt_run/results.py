@@ -34,6 +34,15 @@ LATER_FRAMES = ("settlements", "orders", "plots")
 DETAIL = "detail.parquet"
 MARKS = ("marks", "detail_marks")
 """What only folders of runs have in which mark klines decided on liquidation."""
+OWN_FILES = (
+    "config.toml",
+    "specs.json",
+    SUMMARY,
+    "klines.parquet",
+    DETAIL,
+    *(f"{name}.parquet" for name in (*FRAMES, *LATER_FRAMES, *MARKS)),
+)
+"""All that a run may write into its folder beside the list of checksums; what else is there came later."""
 _EXPONENTS = "nt_run.klines"
 _PRICE_EXPONENT = "nt_run.price_exponent"
 
