@@ -277,6 +277,7 @@ def nudged(summary: dict[str, Any], path: str) -> None:
         "benchmark.sharpe",
         "costs.ladder.0.net",
         "costs.ladder.4.net",
+        "costs.price_step",
         "funding.settlements",
         "funding.charged",
         "funding.at_mark_price",

@@ -7,11 +7,12 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
+from nt_run.compliance import price_step
 from nt_run.filters import refused_by
 from nt_run.matching import match_bars
 from nt_run.model import MS, Audited, Fill, FundingPayment, Settlement
 from nt_run.readback import read_orders
-from nt_run.reckoning import Told, check_bounds, check_charged, check_costs, check_filters, check_risk, named
+from nt_run.reckoning import Rebooking, Told, check_bounds, check_charged, check_costs, check_filters, check_risk, named
 from nt_run.replay import Replay
 from nt_run.restatement import compare_figures, restate_holding, restate_run
 from nt_run.results import Run
@@ -38,7 +39,8 @@ def audit_figures(
     ]
     checked = len(figures) + len(holding)
     if costs := summary.get("costs"):
-        found += named("costs", check_costs(costs, fills, payments, close, balance))
+        step = price_step(run.klines, run.detail, Decimal(run.specs["tick_size"]))
+        found += named("costs", check_costs(costs, Rebooking(fills, payments, close, balance), step))
         checked += len(costs["ladder"]) + 1
     if funding := summary.get("funding"):
         found += named("funding", check_charged(funding, settlements, payments))

@@ -87,8 +87,7 @@ def check_fills(
     """
     violations: list[Violation] = []
     bars, position, last_ns = _Bars(match_bars(klines, detail)), ZERO, 0
-    there = [part for part in (klines, detail) if part is not None]
-    increment = min(_increment(part, rules.tick_size) for part in there)
+    increment = price_step(klines, detail, rules.tick_size)
     for fill, bar in zip(fills, bars.at(fills), strict=True):
         signed = fill.side.sign * fill.quantity
         reduces = position * signed < 0 and abs(signed) <= abs(position)
@@ -114,6 +113,11 @@ def check_fills(
 
 type _Wrong = Iterator[tuple[str, str, str]]
 """What, expected, found."""
+
+
+def price_step(klines: Klines, detail: Klines | None, tick: Decimal) -> Decimal:
+    """Return what the prices of a run are multiples of: the tick size, or the own step of klines that are finer."""
+    return min(_increment(part, tick) for part in (klines, detail) if part is not None)
 
 
 def _increment(klines: Klines, tick: Decimal) -> Decimal:

@@ -19,7 +19,7 @@ import polars as pl
 from nt_run.accounting import Books, Trade, build_trades, close_books, last_close
 from nt_run.asked import Backing
 from nt_run.config import RunConfig, load_config
-from nt_run.costs import cost_ladder, costs_object, funding_object, funding_warnings
+from nt_run.costs import CostLadder, costs_object, funding_object, funding_warnings
 from nt_run.engine.instrument import SpecCheck
 from nt_run.engine.job import EngineOutput
 from nt_run.equity import equity_curve
@@ -173,7 +173,7 @@ def _facts(
         data=inputs.data(),
         crossings=find_crossings(inputs.klines.klines, inputs.time_range, trades, output.fills, output.payments),
         risk=risk,
-        costs=_costs(config, inputs, output),
+        costs=_costs(config, output, books, frames["fills"]),
         funding=funding,
         warnings=[*_warnings(config, inputs, output, frames["equity"], funding), *stop_warnings(risk)],
         created_ms=round(now.timestamp() * 1000),
@@ -185,8 +185,11 @@ def _margin(config: RunConfig, inputs: Inputs, output: EngineOutput) -> dict[str
     return margin_object(inputs.margin.plan(config), klines, leverage, output.liquidations)
 
 
-def _costs(config: RunConfig, inputs: Inputs, output: EngineOutput) -> dict[str, Any]:
-    ladder = cost_ladder(output.fills, output.payments, last_close(inputs.klines.klines), config.account.balance)
+def _costs(config: RunConfig, output: EngineOutput, books: Books, fills: pl.DataFrame) -> dict[str, Any]:
+    # What prices were multiples of is what the instrument was built with, which may be finer than the rule.
+    (price_step,) = (check.built for check in output.spec_checks if check.name == "tick_size")
+    net = books.net - books.rounding
+    ladder = CostLadder(fills, net=net, price_step=price_step, balance=config.account.balance)
     return costs_object(ladder, config.execution_rules())
 
 

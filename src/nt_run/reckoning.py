@@ -1,7 +1,8 @@
 """Cost ladder, counts, risk, filters and ambiguity of a report, reckoned again from what its run folder has. Pure.
 
-The ladder is found by booking every fill again at other prices, not by the straight line that `costs` draws. What the
-folder does not have (what the sizer asked for, orders that never reached the market) is held to itself.
+The ladder is found by booking every fill again at other prices, from nothing; `costs` takes what they change from the
+net of the books. What the folder does not have (what the sizer asked for, orders that never reached the market) is held
+to itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,6 @@ from nt_run.model import (
     FundingPayment,
     Liquidity,
     Settlement,
-    Side,
     Violation,
     format_iso,
 )
@@ -28,7 +28,11 @@ ZERO = Decimal(0)
 _SLACK = Decimal("1e-6")
 """Quote asset."""
 _HALF_RUNG = Decimal("0.005")
-"""Basis points: what the two decimals of the break-even leave."""
+"""Basis points: half of the last decimal of a break-even."""
+_RUIN = Decimal(10) ** 9
+"""Basis points, at which whatever slips a purchase has cost more than any run makes."""
+_DIGITS = 8
+"""Decimals of prices and quantities in a run folder."""
 _CUT_BY = {
     "leverage": "margin",
     "bracket": "leverage bracket",
@@ -46,7 +50,7 @@ def named(where: str, told: Told) -> list[Violation]:
 
 
 class Rebooking:
-    """The fills of a run from `balance`, to be booked again at other prices; all amounts are exact decimals.
+    """The fills of a run from `balance`, to be booked again at other prices; all but fees are exact integers.
 
     Fees follow the notional; makers, liquidations, funding and the last close stay.
     """
@@ -54,43 +58,54 @@ class Rebooking:
     def __init__(
         self, fills: Sequence[Fill], payments: Sequence[FundingPayment], last_close: Decimal, balance: Decimal
     ) -> None:
-        self._paid = sum((payment.amount for payment in payments), ZERO) - sum((one.liquidation for one in fills), ZERO)
-        moved = [one.liquidity is Liquidity.TAKER and one.order_type != LIQUIDATION for one in fills]
-        self._moved, self._bought = np.array(moved, dtype=np.bool_), np.array([one.side is Side.BUY for one in fills])
-        columns = ([getattr(one, name) for one in fills] for name in ("quantity", "price", "reference", "fee"))
-        quantity, self._price, self._reference, self._fee = (np.array(each, dtype=np.object_) for each in columns)
-        self._signed = np.where(self._bought, quantity, -quantity)
-        self._worth, self._balance = self._signed.sum() * last_close if fills else ZERO, balance
+        moved = [one for one in fills if one.liquidity is Liquidity.TAKER and one.order_type != LIQUIDATION]
+        kept = [one for one in fills if one.liquidity is not Liquidity.TAKER or one.order_type == LIQUIDATION]
+        got = sum((payment.amount for payment in payments), ZERO)
+        spent = sum((one.side.sign * one.quantity * one.price + one.fee + one.liquidation for one in kept), ZERO)
+        held = sum((one.side.sign * one.quantity for one in fills), ZERO)
+        self._rest, self._balance = got - spent + held * last_close, balance
+        self._sign = np.array([one.side.sign for one in moved], dtype=np.object_)
+        columns = ([int(getattr(one, name).scaleb(_DIGITS)) for one in moved] for name in ("quantity", "reference"))
+        self._quantity, self._reference = (np.array(each, dtype=np.object_) for each in columns)
+        # The fee of one unit of price: whatever a fill pays, its fee is that share of it.
+        self._fee = np.array([float(one.fee / one.price) for one in moved])
 
-    def net(self, bps: Decimal) -> Decimal:
-        """Return what the run would have made had its takers slipped by `bps`; no account loses more than it has."""
-        up, down = (1 + sign * bps / 10_000 for sign in (1, -1))
-        factors = np.array([down, up], dtype=np.object_)[self._bought.astype(np.int64)]
-        price = np.where(self._moved, self._reference * factors, self._price)
-        spent = self._signed * price + self._fee * price / self._price
-        return max(self._paid - spent.sum() + self._worth, -self._balance)
+    def net(self, bps: Decimal, step: Decimal | None) -> Decimal:
+        """Return what the run would have made had its takers slipped by `bps`; no account loses more than it has.
+
+        Prices are rounded to the next `step` against the trader, and a sale gets one at least; `None` rounds none.
+        """
+        points, whole = (bps / 10_000).as_integer_ratio()
+        # What is got counts as negative: up is against the trader on both sides.
+        price: np.ndarray = self._sign * self._reference * (whole + self._sign * points)
+        if step is not None and bps:
+            unit = whole * int(step.scaleb(_DIGITS))
+            price = -(-price // unit) * unit
+            price = np.where(self._sign < 0, np.minimum(price, -unit), price)
+        worth = whole * 10**_DIGITS
+        spent = Decimal(int((self._quantity * price).sum())) / (worth * 10**_DIGITS)
+        fees = Decimal(float((self._fee * np.abs(price).astype(np.float64)).sum())) / worth
+        return max(self._rest - spent - fees, -self._balance)
 
 
-def check_costs(
-    costs: Mapping[str, Any],
-    fills: Sequence[Fill],
-    payments: Sequence[FundingPayment],
-    last_close: Decimal,
-    balance: Decimal,
-) -> Told:
-    """Yield what is wrong with the cost ladder of a report and its break-even."""
-    net = Rebooking(fills, payments, last_close, balance).net
+def check_costs(costs: Mapping[str, Any], booked: Rebooking, price_step: Decimal) -> Told:
+    """Yield what is wrong with the cost ladder of a report and its break-even; earlier versions rounded no price."""
+    step, edges = price_step, (ZERO, 2 * _HALF_RUNG)
+    if "price_step" not in costs:
+        step, edges = None, (-_HALF_RUNG, _HALF_RUNG)
+    elif Decimal(costs["price_step"]) != price_step:
+        yield "price_step", f"{price_step:f}", costs["price_step"]
     for rung in costs["ladder"]:
-        if abs(net(Decimal(rung["slippage_bps"])) - Decimal(rung["net"])) > _SLACK:
-            yield f"ladder at {rung['slippage_bps']} bp", f"{net(Decimal(rung['slippage_bps'])):.8f}", rung["net"]
-    free, stated = net(ZERO), costs["break_even_bps"]
+        if abs((net := booked.net(Decimal(rung["slippage_bps"]), step)) - Decimal(rung["net"])) > _SLACK:
+            yield f"ladder at {rung['slippage_bps']} bp", f"{net:.8f}", rung["net"]
+    free, stated = booked.net(ZERO, step), costs["break_even_bps"]
     if stated is None:
-        if free > _SLACK and net(Decimal(1)) < free:
+        if free > _SLACK and booked.net(_RUIN, step) < -_SLACK:
             yield "break_even_bps", "some slippage", "none"
         return
-    least, most = (net(max(Decimal(stated) + edge, ZERO)) for edge in (_HALF_RUNG, -_HALF_RUNG))
+    most, least = (booked.net(max(Decimal(stated) + edge, ZERO), step) for edge in edges)
     if not least - _SLACK <= 0 <= most + _SLACK:
-        yield "break_even_bps", "where the net is 0", f"{stated}, where it is {net(Decimal(stated)):.8f}"
+        yield "break_even_bps", "where the net is 0", f"{stated}, where it is {booked.net(Decimal(stated), step):.8f}"
 
 
 def check_charged(

@@ -227,7 +227,7 @@ def _fills(summary: Mapping[str, Any]) -> list[str]:
     most = costs["break_even_bps"]
     end = f"break-even at {most} bp"
     if most is None:
-        end = "no profit even without" if float(costs["ladder"][0]["net"]) <= 0 else "which no fill would meet"
+        end = "no profit even without" if float(costs["ladder"][0]["net"]) <= 0 else "a profit at any"
     rungs = " · ".join(f"{rung['slippage_bps']} bp {signed(rung['net'])}" for rung in costs["ladder"])
     return [
         f"fills market orders at {when}; slippage {' + '.join(slipped) or 'none'}, {end}",
