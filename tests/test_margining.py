@@ -71,9 +71,9 @@ def test_a_liquidated_run_says_so_first_and_is_sound(
     parts = {name: Decimal(text) for name, text in kept.summary["pnl"].items()}
     assert parts["liquidation"] < 0
     assert parts["net"] == sum((value for name, value in parts.items() if name != "net"), Decimal(0))
-    # The whole margin: notional ÷ 50 of the first trade, and the funding it paid.
+    # The whole margin: notional ÷ 50 of the first trade.
     first = kept.trades.row(0, named=True)
-    margin = first["quantity"] * Decimal(str(first["entry_price"])) / 50 + first["funding"]
+    margin = first["quantity"] * Decimal(str(first["entry_price"])) / 50
     assert abs(Decimal(told[0]["lost"]) - margin) < Decimal("1e-7")
     assert audit_run(load_run(kept.run_id, cache / "runs"), Published())["violations"] == []
     print_run(kept.summary)

@@ -265,6 +265,27 @@ def test_what_the_report_lists_is_held_against_the_fills() -> None:
         assert [each.what for each in check_listed(course, [row | {name: value}])] == [f"{name} reported"]
 
 
+def test_what_is_lost_counts_the_funding_of_what_was_left_of_the_position() -> None:
+    # 2 BTC at 100,000: margin 20,000, 2 % of 200,000 = 4,000 paid; half sold leaves 8,000 of margin, 2,000 of it paid:
+    # 92,000 ÷ 0.996 = 92,369.4779… → 92,369.4. Price −7,630.6, charged 369.4: 7,630.6 + 369.4 + 2,000 = 10,000.
+    paid = FundingPayment(
+        time_ns=2 * MINUTE,
+        position=D(2),
+        rate=D("0.02"),
+        price=D(100_000),
+        amount=D(-4000),
+        price_source="mark_price",
+    )
+    bought, sold = fill(1, Side.BUY, "2", "100000"), fill(3, Side.SELL, "1", "100000")
+    ended = forced(4, Side.SELL, "1", "92369.4", "369.4")
+    course = follow([bought, sold, ended], [paid], {}, balance=D(100_000), leverage=D(10))
+    row = {"time": "1970-01-01T00:04:00Z", "side": "long", "quantity": "1", "entry_price": "100000.00000000"}
+    row |= {"price": "92369.4", "lost": "10000.00000000"}
+    assert check_listed(course, [row]) == []
+    (wrong,) = check_listed(course, [row | {"lost": "8000.00000000"}])
+    assert (wrong.expected, wrong.found) == ("10000.00000000", "8000.00000000")
+
+
 @given(
     long=st.booleans(),
     quantity=st.decimals("0.001", "50", places=3),

@@ -51,12 +51,16 @@ class MarginTerms:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A position with what stands behind it, in the quote asset; `cash` is the balance, without open profit."""
+    """A position with what stands behind it, in the quote asset; `cash` is the balance, without open profit.
+
+    `funding` is what it received since it was opened, and negative what it paid: the share of what is still open.
+    """
 
     position: Decimal
     entry: Decimal
     margin: Decimal
     cash: Decimal
+    funding: Decimal = ZERO
 
     @property
     def sign(self) -> int:
@@ -78,11 +82,12 @@ class Held:
     def paid(self, payment: FundingPayment) -> "Held":
         """Return the position after a settlement, which its margin pays."""
         amount = -self.position * payment.price * payment.rate
-        return replace(self, margin=self.margin + amount, cash=self.cash + amount)
+        return replace(self, margin=self.margin + amount, cash=self.cash + amount, funding=self.funding + amount)
 
     def filled(self, fill: Fill, leverage: Decimal) -> "Held":
         """Return the position after a fill: an opening brings notional ÷ leverage, a closing takes its share."""
-        signed, position, entry, margin = fill.side.sign * fill.quantity, self.position, self.entry, self.margin
+        signed, position, entry = fill.side.sign * fill.quantity, self.position, self.entry
+        margin, funding = self.margin, self.funding
         cash = self.cash - fill.fee - fill.liquidation
         if signed == -position:
             return Held(ZERO, ZERO, ZERO, cash + position * (fill.price - entry))
@@ -91,13 +96,14 @@ class Held:
         if position * signed < 0:
             closed = min(abs(signed), abs(position))
             cash += self.sign * closed * (fill.price - entry)
-            margin *= 1 - closed / abs(position)
+            kept = 1 - closed / abs(position)
+            margin, funding = margin * kept, funding * kept
             position, signed = position - self.sign * closed, signed + self.sign * closed
         if signed:
             entry = (position * entry + signed * fill.price) / (position + signed)
             margin = (margin if position else ZERO) + abs(signed) * fill.price / leverage
             position += signed
-        return Held(position, entry if position else ZERO, margin if position else ZERO, cash)
+        return Held(position, entry, margin, cash, funding)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,10 +29,12 @@ _MARK_BEYOND_LAST = Decimal("0.1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Liquidation:
-    """One position the exchange closed. Money in the quote asset; `lost` is positive.
+    """One position the exchange closed. Money in the quote asset; what is lost counts as positive.
 
-    `price` is the liquidation price, rounded to the tick against the trader. `lost` is everything the position cost
-    from entry to end that the account had not paid before: the loss of price, and what was charged.
+    `price` is the liquidation price, rounded to the tick against the trader. `lost` is what the position cost from its
+    entry to its end, trading fees aside: the loss of price, what was charged for the liquidation, and the funding paid
+    since (less what was received), of which a partial close takes its share as it does of the margin. Isolated, that is
+    the margin that was put up.
     """
 
     time_ns: int

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from nt_run.formats import amount, percent, short_time
+from nt_run.formats import amount, percent, short_time, signed
 from nt_run.liquidation import NOT_REACHABLE
 from nt_run.tables import BAD, grid
 
@@ -25,7 +25,7 @@ def liquidation_lines(summary: Mapping[str, Any]) -> list[RenderableType]:
     head = f"LIQUIDATED {times}: {amount(str(lost))} {asset} lost, {margin['mode']} at {margin['leverage']} x"
     table = grid((BAD,), (BAD,), (BAD, "right"), (BAD,), (BAD, "right"), (BAD,))
     for one in liquidations[:_MOST]:
-        price, gone = f"{float(one['price']):,.10g}", f"-{amount(one['lost'])}"
+        price, gone = f"{float(one['price']):,.10g}", signed(-float(one["lost"]))
         when = f"{short_time(one['time'])} UTC"
         table.add_row(when, one["side"], f"{one['quantity']} {base}", f"at {price}", gone, asset)
     if count > _MOST:

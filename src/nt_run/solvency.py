@@ -88,7 +88,7 @@ def check_listed(course: Course, listed: Sequence[Mapping[str, Any]]) -> list[Vi
     found: list[Violation] = []
     for (number, fill), row in zip(forced, listed, strict=True):
         held = course.before[number]
-        lost = fill.fee + fill.liquidation - held.profit(fill.price)
+        lost = fill.fee + fill.liquidation - held.profit(fill.price) - held.funding
         expected = {
             "time": format_iso(fill.time_ns // MS),
             "side": "long" if held.position > 0 else "short",

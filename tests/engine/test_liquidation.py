@@ -201,13 +201,71 @@ def test_funding_moves_the_liquidation_price(run: Run, make_klines: Make, kit: A
     paying = run(klines, script, sizing=levered(10), margin=margin(), funding=[kit.rate("0.01", "100000", kit.SLOT)])
     assert [payment.amount for payment in paying.payments] == [D(-1000)]
     assert [event.price for event in paying.liquidations] == [D("91365.4")]
-    # Its own margin is what is lost: the 1,000 have gone already.
-    assert [event.lost for event in paying.liquidations] == [D(9000)]
+    # What was put up is lost: 1,000 of it went as funding.
+    assert [event.lost for event in paying.liquidations] == [D(10_000)]
     assert paying.balance == D(100_000) - D(50) - D(10_000)
     receiving = run(
         klines, script, sizing=levered(10), margin=margin(), funding=[kit.rate("-0.01", "100000", kit.SLOT)]
     )
     assert not receiving.liquidations
+
+
+@pytest.mark.parametrize(
+    ("rate", "price"),
+    [
+        # 0.4 BTC at 100,000 at 50 x: margin 800. 40,000 × 0.8 % = 320 are paid, 40 % of it, and 480 are left:
+        # (480 − 40,000) ÷ (0.4 × 0.004 − 0.4) = 39,520 ÷ 0.3984 = 99,196.787… → 99,196.7. Price −0.4 × 803.3 = −321.32,
+        # and the 158.68 that are left are charged: 320 + 321.32 + 158.68 = 800.
+        ("0.008", "99196.7"),
+        # 40,000 × 3.2 % = 1,280, more than the margin: −480 are left, and the position ends above its entry at 40,480 ÷
+        # 0.3984 = 101,606.425… → 101,606.4. Price +0.4 × 1,606.4 = +642.56, of which the 162.56 beyond 480 are charged:
+        # 1,280 − 642.56 + 162.56 = 800.
+        ("0.032", "101606.4"),
+        # Received: 400 more, (1,200 − 40,000) ÷ −0.3984 = 97,389.558… → 97,389.5. Price −1,044.2, charged 155.8:
+        # 1,044.2 + 155.8 − 400 = 800.
+        ("-0.01", "97389.5"),
+    ],
+)
+def test_what_is_lost_of_an_isolated_position_is_the_margin_put_up_whatever_funding_took_of_it(
+    rate: str, price: str, run: Run, make_klines: Make, kit: Any
+) -> None:
+    klines = make_klines([FLAT, FLAT, falling(97_000), FLAT], start=kit.SLOT - 2 * 60_000)
+    rates = [kit.rate(rate, "100000", kit.SLOT)]
+    output = run(klines, {0: [kit.buy("0.4")]}, sizing=levered(50), margin=margin(), funding=rates)
+    assert [(event.price, event.lost) for event in output.liquidations] == [(D(price), D(800))]
+    # The entry's fee is the position's only other cost.
+    assert output.balance == D(100_000) - D(20) - D(800)
+
+
+def test_what_is_lost_of_a_part_is_its_share_of_the_margin_and_of_the_funding(
+    run: Run, make_klines: Make, kit: Any
+) -> None:
+    # 0.8 BTC: margin 1,600, 640 paid. Half of it sold leaves 480 of margin, and 320 of what was paid.
+    klines = make_klines([FLAT, FLAT, FLAT, falling(99_000), FLAT], start=kit.SLOT - 2 * 60_000)
+    script = {0: [kit.buy("0.8")], 2: [kit.sell("0.4")]}
+    rates = [kit.rate("0.008", "100000", kit.SLOT)]
+    output = run(klines, script, sizing=levered(50), margin=margin(), funding=rates)
+    assert [(event.price, event.lost) for event in output.liquidations] == [(D("99196.7"), D(800))]
+    # Turned round, the new side has a margin of its own, and has paid nothing: (800 + 40,000) ÷ (0.4 × 1.004) =
+    # 101,593.625… → 101,593.7.
+    klines = make_klines([FLAT, FLAT, FLAT, rising(102_000), FLAT], start=kit.SLOT - 2 * 60_000)
+    script = {0: [kit.buy("0.8")], 2: [kit.sell("1.2")]}
+    output = run(klines, script, sizing=levered(50), margin=margin(), funding=rates)
+    assert [(event.price, event.lost) for event in output.liquidations] == [(D("101593.7"), D(800))]
+
+
+def test_what_is_lost_of_a_cross_position_is_what_it_cost_since_it_was_opened(
+    run: Run, make_klines: Make, kit: Any
+) -> None:
+    # A bracket of 5 %, 1 BTC, wallet 20,050 − 50 − 1,000 of funding = 19,000: 81,000 ÷ 0.95 = 85,263.157… → 85,263.1.
+    # Price −14,736.9, charged 1.25 % × 85,263.1 = 1,065.78875, funding 1,000: 16,802.68875.
+    klines = make_klines([FLAT, FLAT, falling(85_000), FLAT], start=kit.SLOT - 2 * 60_000)
+    rules = replace(RULES, brackets=build_brackets([(D(0), D(10**9), D("0.05"), D(10))]))
+    plan, rates = MarginPlan(mode="cross", rules=rules), [kit.rate("0.01", "100000", kit.SLOT)]
+    script = {0: [kit.buy("1")]}
+    output = run(klines, script, sizing=levered(10), margin=plan, balance=D(20_050), funding=rates)
+    assert [(event.price, event.lost) for event in output.liquidations] == [(D("85263.1"), D("16802.68875"))]
+    assert output.balance == D(20_000) - D("16802.68875")
 
 
 def test_a_reduced_position_keeps_its_share_of_the_margin(run: Run, make_klines: Make, kit: Any) -> None:
@@ -339,8 +397,8 @@ def test_no_account_falls_below_zero_and_the_books_balance(
     liquidated = [fill for fill in output.fills if fill.order_type == "liquidation"]
     for event, fill in zip(output.liquidations, liquidated, strict=True):
         if mode == "isolated":
-            received = sum((max(payment.amount, D(0)) for payment in output.payments), D("1e-8"))
-            assert event.lost <= event.quantity * event.entry_price / leverage + received
+            # Bought more of at other prices, what was put up is the average price's to a rounding.
+            assert 0 <= event.lost <= event.quantity * event.entry_price / leverage + D("1e-8")
         assert fill.liquidation >= 0
         assert fill.fee >= 0
     if not marked:

@@ -118,7 +118,12 @@ def _data_rows(data: Summary, bars: Summary) -> Rows:
 
 def _liquidations(liquidations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     rows = [
-        [short_time(each["time"]), f"{each['side']} {each['quantity']}", str(each["price"]), f"-{amount(each['lost'])}"]
+        [
+            short_time(each["time"]),
+            f"{each['side']} {each['quantity']}",
+            str(each["price"]),
+            signed(-float(each["lost"])),
+        ]
         for each in liquidations
     ]
     return _box("Liquidations", rows, ("", "position", "price", "lost"))

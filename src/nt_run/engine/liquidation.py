@@ -72,6 +72,7 @@ class Liquidator:
         self._due = [(one.time_ns, one.rate * one.price) for one in settlements]
         self._settled = 0
         self._position, self._entry, self._margin, self._cash = ZERO, ZERO, ZERO, balance
+        self._paid = ZERO  # of funding, for what is left of the position
         self._fresh = False
         """Whether `_limit` is that of the position as it is."""
         self._exact: Decimal | None = None
@@ -202,7 +203,7 @@ class Liquidator:
             amount = -self._position * self._due[self._settled][1]
             self._settled += 1
             if amount:
-                self._margin += amount
+                self._margin, self._paid = self._margin + amount, self._paid - amount
                 self._cash += amount
                 self._fresh = False
 
@@ -217,12 +218,14 @@ class Liquidator:
             part = min(left, abs(self._position))
             self._cash -= sign * part * (price - self._entry)
             self._margin -= self._margin * part / abs(self._position)
+            self._paid -= self._paid * part / abs(self._position)
             self._position += sign * part
             left -= part
         if left:
             held = abs(self._position)
             self._entry = (held * self._entry + left * price) / (held + left)
             self._margin = (self._margin if held else ZERO) + left * price / self._leverage
+            self._paid = self._paid if held else ZERO
             self._position += sign * left
         commission = event.commission
         self._cash -= commission.as_decimal() if commission is not None else ZERO
@@ -279,7 +282,7 @@ class Liquidator:
                 quantity=quantity,
                 entry_price=self._entry,
                 price=price,
-                lost=charge - profit,
+                lost=charge - profit + self._paid,
             )
         )
         # The base class's own: the exchange asks none of the gates that a strategy's orders pass.
