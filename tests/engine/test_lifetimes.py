@@ -6,7 +6,9 @@ from nautilus_trader.model import OrderSide
 
 from nt_run.engine.run import EngineOutput
 from nt_run.klines import Klines
+from nt_run.matching import match_bars
 from nt_run.model import Side
+from nt_run.working_orders import check_orders
 
 type Run = Callable[..., EngineOutput]
 type Make = Callable[..., Klines]
@@ -16,10 +18,11 @@ STEADY = [(100, 101, 99, 100, 40)]
 MINUTE = 60_000_000_000
 
 
-def place(kind: str, side: OrderSide, price: str, **more: Any) -> Callable[..., None]:
+def place(kind: str, side: OrderSide, *prices: str, **more: Any) -> Callable[..., None]:
     def act(strategy: Any, _bar: Any) -> None:
         make = getattr(strategy.order_factory, kind)
-        order = make(strategy.own["instrument_id"], side, strategy.amount("1"), strategy.price(price), **more)
+        levels = [strategy.price(price) for price in prices]
+        order = make(strategy.own["instrument_id"], side, strategy.amount("1"), *levels, **more)
         strategy.placed = order.client_order_id
         strategy.submit_order(order)
 
@@ -52,6 +55,23 @@ def test_an_order_that_was_filled_ends_with_its_fill_and_others_are_still_open(r
     assert filled.until_ns == klines.range.end_ms * 1_000_000
     assert (waiting.order_type, waiting.is_stop, waiting.level) == ("stop_market", True, 110)
     assert (waiting.until_ns, waiting.ended) == (None, "open")
+
+
+def test_a_triggered_order_has_no_trigger_any_more_however_it_is_changed(run: Run, make_klines: Make) -> None:
+    # Bar 2 opens beyond trigger and limit, and stays there; bar 4 falls to the limit given at the close of bar 3.
+    away, back = (107, 108, 106, 107, 40), (107, 108, 104, 105, 40)
+    klines = make_klines([*STEADY * 2, away, away, back, away, back])
+    output = run(klines, {1: [place("stop_limit", OrderSide.BUY, "105", "104.5")], 3: [move("104")]})
+    start = klines.range.start_ms * 1_000_000
+    two, three, four, five = (start + bars * MINUTE for bars in (2, 3, 4, 5))
+    told = [(one.price, one.trigger, one.since_ns, one.until_ns, one.ended) for one in output.resting]
+    assert told == [
+        (105, D("104.5"), two, three, "triggered"),
+        (105, None, three, four, "modified"),
+        (104, None, four, five, "filled"),
+    ]
+    tick, step = D("0.1"), D("0.001")
+    assert check_orders(output.resting, output.fills, match_bars(klines), tick=tick, step=step) == []
 
 
 def test_market_orders_never_rest(run: Run, make_klines: Make, kit: Any) -> None:

@@ -45,7 +45,7 @@ def lifetimes(order: Any, *, refused: bool = False) -> list[RestingOrder]:  # no
         "trailing": _trailing(order),
     }
     since: int | None = None
-    filled = Decimal(0)
+    filled, triggered = Decimal(0), False
     events: Iterable[Any] = order.events()
     for event in events:
         kind, time_ns = type(event).__name__, event.ts_event
@@ -66,7 +66,9 @@ def lifetimes(order: Any, *, refused: bool = False) -> list[RestingOrder]:  # no
             fields["sent_ns"] = time_ns
         if kind == "OrderUpdated":
             fields |= {name: value for name, value in _terms(event).items() if value is not None}
-        elif kind == "OrderTriggered":
+        triggered = triggered or kind == "OrderTriggered"
+        if triggered:
+            # The engine tells its old trigger again with each later change.
             fields["trigger"] = None
     if since is not None:
         made.append(RestingOrder(**fields, since_ns=since, until_ns=None, ended="open"))
