@@ -1,14 +1,17 @@
 """Margin from the configuration to the report: whole runs of the demo's market."""
 
+import datetime as dt
 import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from nt_run.audit import audit_run
 from nt_run.config import load_config
+from nt_run.demo import DemoExchange, RecordedMarket
 from nt_run.errors import SizingError, UsageError
 from nt_run.pipeline import backtest
 from nt_run.published import Published
@@ -79,6 +82,27 @@ def test_a_liquidated_run_says_so_first_and_is_sound(
     print_run(kept.summary)
     lines = capsys.readouterr().out.splitlines()
     assert lines[4].startswith("LIQUIDATED")
+    assert "own extremes" not in " ".join(lines)
+
+
+def test_bars_without_a_mark_kline_are_counted_in_the_report_and_warned_of(
+    hold: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+    times = [start + dt.timedelta(hours=hour) for hour in range(30)]
+    rows = {"open_time": times, **dict.fromkeys(("open", "high", "low", "close"), [100_000.0] * 30)}
+    frame = pl.DataFrame({**rows, "volume": [1000.0] * 30})
+    market = RecordedMarket("BTCUSDT", frame, interval="1h", mark=frame[:1])
+    given = {"interval": "1h", "start": "2026-03-02", "end": "2026-03-03T05:00", "demo": False, "funding": False}
+    with DemoExchange(market=market) as exchange:
+        sparse = run(tmp_path, hold, **given, **{"exchange.rest_url": exchange.rest_url})
+    assert sparse.summary["margin"]["bars_without_mark"] == 28
+    told = "Liquidation goes by the bars' own extremes in 28 of 29 bars, which have no mark kline."
+    assert told in sparse.summary["warnings"]
+    print_run(sparse.summary)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "liquidation by mark klines, in 28 of 29 bars by their own extremes" in printed
+    assert f"! {told}" in printed
 
 
 def test_cross_margin_lasts_longer(cache: Path, hold: str) -> None:

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from nt_run.formats import amount, percent, short_time, signed
-from nt_run.liquidation import NOT_REACHABLE
+from nt_run.liquidation import MARK_KLINES, NOT_REACHABLE
 from nt_run.tables import BAD, grid
 
 _MOST = 5
@@ -40,8 +40,15 @@ def margin_lines(summary: Mapping[str, Any]) -> list[str]:
         return []
     known = f", known since {margin['brackets_as_of'][:10]}" if margin["brackets_as_of"] else ""
     first = f"{percent(float(margin['brackets'][0]['rate']), 2)} to {margin['max_leverage']} x"
-    reached = f"liquidation by {margin['liquidation_prices']}"
-    if margin["liquidation_prices"] == NOT_REACHABLE:
-        reached = "liquidation not reachable"
+    reached = _reached(margin, summary["data"]["loaded"])
     brackets = f"brackets {margin['brackets_source']}{known}: {first}"
     return [f"margin {margin['mode']} {margin['leverage']} x, {reached}; {brackets}"]
+
+
+def _reached(margin: Mapping[str, Any], bars: int) -> str:
+    """Say which prices decided on liquidation, and in how many bars others did for want of a mark kline."""
+    source, missing = margin["liquidation_prices"], margin["bars_without_mark"]
+    if source == NOT_REACHABLE:
+        return "liquidation not reachable"
+    own = f", in {missing:,} of {bars:,} bars by their own extremes" if source == MARK_KLINES and missing else ""
+    return f"liquidation by {source}{own}"

@@ -10,7 +10,7 @@ from nt_run.data.loaded import LoadedBrackets
 from nt_run.data.loader import MarketData
 from nt_run.errors import DataError
 from nt_run.klines import Klines
-from nt_run.liquidation import MarginPlan, is_reachable
+from nt_run.liquidation import MarginPlan, find_extremes, is_reachable
 from nt_run.margin import MarginRules
 from nt_run.model import FundingRate
 
@@ -68,6 +68,9 @@ def load_margin(
         reason = str(exc).splitlines()[0]
         warnings.append(f"Liquidation goes by the bars' own extremes, for there are no mark prices: {reason}")
         return MarginInputs(rules=rules, reachable=True, marks=None, warnings=warnings)
+    if missing := find_extremes(klines, loaded.klines).missing:
+        many = f"{missing:,} of {len(klines):,} bars"
+        warnings.append(f"Liquidation goes by the bars' own extremes in {many}, which have no mark kline.")
     fingerprint = loaded.certificate.fingerprint
     return MarginInputs(
         rules=rules, reachable=True, marks=loaded.klines, warnings=warnings, mark_fingerprint=fingerprint
