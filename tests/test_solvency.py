@@ -223,6 +223,34 @@ def test_mark_prices_decide_and_a_bar_without_one_goes_by_its_own() -> None:
     assert named(SolvencyCheck(course, decided, TERMS).missed()) == [("missed liquidation", 3)]
 
 
+def at_a_gap(side: Side, opened: float) -> list[Violation]:
+    """What is undue about a liquidation ahead of an order that meets the next open: 1 BTC at 100,000 in calm bars.
+
+    Mark prices have eight decimals, as the exchange's, and klines one; behind the gap they reach everything.
+    """
+    other, price, charge = (Side.SELL, "90361.4", "361.4") if side is Side.BUY else (Side.BUY, "109561.8", "438.2")
+    klines = bars(FLAT, FLAT, (opened, opened))
+    rows = {"open_time": [0, 60_000, 120_000], "low": [99_999_12345678, 99_999_12345678, 80_000_00000000]}
+    frame = pl.DataFrame(rows | {"high": [100_001_12345678, 100_001_12345678, 120_000_00000000]})
+    marks = MarkExtremes(frame.with_columns(pl.col("open_time").cast(pl.Datetime("ms", "UTC"))), 8)
+    course = follow(
+        [fill(1, side, "1", "100000"), forced(2, other, "1", price, charge)], [], {}, balance=D(100_000), leverage=D(10)
+    )
+    return SolvencyCheck(course, deciding_bars(klines, None, marks, None), TERMS, next_open=True).undue()
+
+
+@pytest.mark.parametrize(
+    ("side", "beyond", "short_of"), [(Side.BUY, 90_361.4, 90_361.5), (Side.SELL, 109_561.8, 109_561.7)]
+)
+def test_a_liquidation_ahead_of_an_order_is_due_only_where_the_next_bar_opens_beyond_its_price(
+    side: Side, beyond: float, short_of: float
+) -> None:
+    # 100,000 ÷ 10 = 10,000 of margin. Long: it ends at 90,361.4 (above). Short: at 109,561.8 it has lost 9,561.8, and
+    # 438.2 are left of 438.2472 needed; at 109,561.7 438.3 of 438.2468.
+    assert at_a_gap(side, beyond) == []
+    assert [each.what for each in at_a_gap(side, short_of)] == ["liquidation"]
+
+
 def test_without_finer_mark_prices_the_last_finer_bar_has_those_of_its_bar() -> None:
     klines = bars(FLAT, (90_000, 101_000), interval="3m")
     fine = bars(*[FLAT] * 3, (90_000, 95_000), (95_000, 101_000), FLAT)

@@ -44,7 +44,8 @@ def deciding_bars(
     fine = np.zeros(len(bars), dtype=np.bool_) if detail is None else np.isin(bars.opened, detail.open_times())
     known = [each for each in (marks, fine_marks) if each is not None]
     exponent = max([bars.exponent, *(each.exponent for each in known)])
-    low, high = (getattr(bars, name) * 10 ** (exponent - bars.exponent) for name in ("low", "high"))
+    scale = 10 ** (exponent - bars.exponent)
+    opened, low, high, close = (getattr(bars, name) * scale for name in ("open", "low", "high", "close"))
     for own, there in ((marks, ~fine), (fine_marks, fine)):
         if own is not None:
             rows, lows, highs = own.at(bars.opened, exponent)
@@ -55,7 +56,7 @@ def deciding_bars(
         rows, lows, highs = marks.at(klines.open_times()[np.searchsorted(ends, bars.closed[last])], exponent)
         low[last[rows]] = np.minimum(low[last[rows]], lows)
         high[last[rows]] = np.maximum(high[last[rows]], highs)
-    return replace(bars, low=low, high=high, exponent=exponent)
+    return replace(bars, open=opened, low=low, high=high, close=close, exponent=exponent)
 
 
 def furthest(bars: MatchBars, beyond: Decimal) -> MatchBars:
