@@ -126,8 +126,21 @@ def test_the_stretches_of_a_modified_order_follow_one_another() -> None:
 
 def test_a_limit_gets_its_own_price_or_at_once_a_better_one() -> None:
     limit = replace(STOP, side=Side.BUY, order_type="limit", price=D("97.0"), trigger=None)
-    fill = replace(FILL, side=Side.BUY, order_type="limit", price=D("97.0"), reference=D("97.0"))
+    made = {"price": D("97.0"), "reference": D("97.0"), "liquidity": Liquidity.MAKER}
+    fill = replace(FILL, side=Side.BUY, order_type="limit", **made)
     assert wrong(limit, fills=(fill,)) == []
     assert wrong(limit, fills=(replace(fill, reference=D("96.9")),)) == ["price"]
     # Sent above the market, it took at 96.9.
     assert wrong(replace(limit, since_ns=2 * MINUTE * MS), fills=(replace(fill, reference=D("96.9")),)) == []
+
+
+def test_what_rested_in_the_book_makes_the_market() -> None:
+    stop = replace(STOP, order_type="stop_limit", price=D("98.5"), sent_ns=0)
+    waited = replace(stop, ended="triggered", since_ns=0, until_ns=MINUTE * MS)
+    rested = replace(waited, trigger=None, ended="filled", since_ns=MINUTE * MS, until_ns=2 * MINUTE * MS)
+    fill = replace(FILL, order_type="stop_limit", price=D("98.5"), reference=D("98.5"))
+    assert wrong(waited, rested, fills=(fill,)) == ["liquidity"]
+    assert wrong(waited, rested, fills=(replace(fill, liquidity=Liquidity.MAKER),)) == []
+    # One that takes where it is triggered has not rested.
+    at_once = replace(rested, since_ns=2 * MINUTE * MS)
+    assert wrong(replace(waited, until_ns=2 * MINUTE * MS), at_once, fills=(fill,)) == []

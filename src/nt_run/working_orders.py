@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from nt_run.matching import MatchBars
-from nt_run.model import LIQUIDATION, MS, Fill, Side, Violation, format_time
+from nt_run.model import LIQUIDATION, MS, Fill, Liquidity, Side, Violation, format_time
 from nt_run.resting import RestingOrder
 
 CHECK = "orders"
@@ -92,6 +92,9 @@ def _check_fills(life: Sequence[RestingOrder], fills: Sequence[Fill], bars: Matc
         order = at[-1]
         if (fill.side, fill.order_type) != (order.side, order.order_type):
             yield "side and type", fill.time_ns, f"{fill.side} {fill.order_type}", f"{order.side} {order.order_type}"
+        rested = order.trigger is None and order.price is not None and order.since_ns < fill.time_ns
+        if rested and fill.liquidity is not Liquidity.MAKER:
+            yield "liquidity", fill.time_ns, "maker: it rested in the book", fill.liquidity
         if (told := _wrong_price(order, fill, bars)) is not None:
             yield "price", fill.time_ns, told, f"{fill.reference:f}"
 

@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nautilus_trader.model import OrderSide, TimeInForce
+from nautilus_trader.model import OrderSide, OrderType, TimeInForce
 
 from nt_run.compliance import Limit, Rules, check_fills
 from nt_run.engine.filters import NOT_SIMULATED
 from nt_run.engine.run import EngineOutput
 from nt_run.execution import Execution, FillTime, Slippage
 from nt_run.klines import Klines
-from nt_run.model import Fill, Liquidity
+from nt_run.matching import match_bars
+from nt_run.model import Fill, Liquidity, Violation
 from nt_run.specs import InstrumentSpecs
+from nt_run.working_orders import check_orders
 
 D = Decimal
 type Run = Callable[..., EngineOutput]
@@ -48,6 +50,11 @@ def told(fills: list[Fill], klines: Klines) -> list[tuple[int, D, D, Liquidity]]
     return [
         ((fill.time_ns - start) // 60_000_000_000 - 1, fill.reference, fill.price, fill.liquidity) for fill in fills
     ]
+
+
+def check(output: EngineOutput, klines: Klines) -> list[Violation]:
+    """What an audit finds wrong with the orders that rested."""
+    return check_orders(output.resting, output.fills, match_bars(klines), tick=D("0.1"), step=D("0.001"))
 
 
 @pytest.mark.parametrize(
@@ -134,8 +141,6 @@ def test_an_order_that_must_not_rest_is_counted_where_it_found_nothing_and_not_w
         ("stop_limit", BUY, ("105.5", "105"), (103, 106, 102, 104), "105"),
         # Slippage ends at the limit.
         ("stop_limit", BUY, ("105.1", "105"), (103, 106, 102, 104), "105"),
-        # Opened at 107, above the limit: it rests until the bar falls to 104, and gets its own price.
-        ("stop_limit", BUY, ("105.5", "105"), (107, 108, 104, 106), "105.5"),
         # Opened between trigger and limit: it takes at the open.
         ("stop_limit", BUY, ("105.5", "105"), ("105.2", 108, 104, 106), "105.2"),
         ("stop_limit", SELL, ("94", "95"), (98, 99, 90, 96), "95"),
@@ -163,11 +168,79 @@ def test_a_limit_with_a_trigger_takes_where_it_is_triggered(
         assert told(fills, klines) == [(2, D(reference), paid, TAKER)]
 
 
-def test_a_triggered_limit_that_rests_gets_its_own_price_in_a_later_bar(run: Run, make_klines: Make) -> None:
-    # Triggered above its limit in bar 2; bar 3 opens at 100, below it.
-    klines = make_klines([*STEADY * 2, (107, 108, 106, 106, 40), *STEADY])
-    fills = run(klines, {1: [send("stop_limit", BUY, "105.5", "105")]}).fills
-    assert told(fills, klines) == [(3, D("105.5"), D("105.5"), TAKER)]
+AWAY = (107, 108, "106.8", 107, 40)
+
+
+@pytest.mark.parametrize(
+    ("limit", "bars", "filled"),
+    [
+        # Opened at 107, above the limit: it rests until the same bar falls to 104, and gets its own price.
+        ("105.5", [(107, 108, 104, 106, 40)], 2),
+        # Bar 4 opens at 100, below the limit: an order in the book gets no better price than its own.
+        ("105.5", [AWAY, AWAY], 4),
+        # Its limit is below its trigger, so it cannot take.
+        ("103", [(104, 108, 102, 106, 40)], 2),
+        ("103", [AWAY, (104, 105, 102, 103, 40)], 3),
+    ],
+)
+@pytest.mark.parametrize("fill", ["close", "next-open"])
+def test_a_triggered_limit_that_rests_makes_at_its_own_price(
+    fill: FillTime, limit: str, bars: list[Any], filled: int, run: Run, make_klines: Make
+) -> None:
+    klines = make_klines([*STEADY * 2, *bars, *STEADY])
+    for ticks in (0, 2):
+        output = run(klines, {1: [send("stop_limit", BUY, limit, "105")]}, execution=slipping(fill, ticks))
+        assert told(output.fills, klines) == [(filled, D(limit), D(limit), MAKER)]
+        # One coin at 0.02 %, in the engine's account as well: bought at the limit, worth the last close.
+        assert output.fills[0].fee == D(limit) * D("0.0002")
+        assert (output.balance, output.open_pnl) == (100_000 - D(limit) * D("0.0002"), 100 - D(limit))
+
+
+def move(limit: str) -> Callable[[Any, Any], None]:
+    def act(strategy: Any, _bar: Any) -> None:
+        (order,) = strategy.cache.orders_open()
+        strategy.modify_order(order.client_order_id, price=strategy.price(limit))
+
+    return act
+
+
+@pytest.mark.parametrize("sent", ["105.5", "103"])
+@pytest.mark.parametrize("moved", [2, 3])
+@pytest.mark.parametrize(
+    ("limit", "fill", "expected"),
+    [
+        # A buy triggered at 105 in bar 2, which stays above its limit. Both bars close at 107; bar 4 opens at 107.5 and
+        # falls to 104. A new limit rests above the old trigger, at it, below it.
+        ("106.5", "close", (4, "106.5", "106.5", MAKER)),
+        ("105", "next-open", (4, "105", "105", MAKER)),
+        ("104.5", "close", (4, "104.5", "104.5", MAKER)),
+        # One that is marketable takes as any limit order does, with two ticks of slippage up to the limit.
+        ("109", "close", ("moved", "107", "107.2", TAKER)),
+        ("107.1", "close", ("moved", "107", "107.1", TAKER)),
+        ("109", "next-open", ("moved", "open", "open", TAKER)),
+    ],
+)
+def test_a_triggered_limit_that_is_changed_is_a_plain_limit_order(
+    limit: str, fill: FillTime, expected: tuple[Any, ...], moved: int, sent: str, run: Run, make_klines: Make
+) -> None:
+    klines = make_klines([*STEADY * 2, AWAY, AWAY, ("107.5", 108, 104, 106, 40), *STEADY])
+    script = {1: [send("stop_limit", BUY, sent, "105")], moved: [move(limit)]}
+    output = run(klines, script, execution=slipping(fill))
+    bar, reference, price, liquidity = expected
+    if reference == "open":
+        reference, price = ("107", "107.2") if moved == 2 else ("107.5", "107.7")
+    assert told(output.fills, klines) == [(moved if bar == "moved" else bar, D(reference), D(price), liquidity)]
+    assert output.fills[0].fee == D(price) * (D("0.0005") if liquidity is TAKER else D("0.0002"))
+    assert check(output, klines) == []
+
+
+def test_a_changed_triggered_limit_rests_where_the_next_open_is_beyond_it(run: Run, make_klines: Make) -> None:
+    # Marketable at the close of 107, not at the open of 110; the bar falls through it to 105.
+    klines = make_klines([*STEADY * 2, AWAY, AWAY, (110, 111, 105, 106, 40), *STEADY])
+    script = {1: [send("stop_limit", BUY, "105.5", "105")], 3: [move("109")]}
+    output = run(klines, script, execution=slipping("next-open"))
+    assert told(output.fills, klines) == [(4, D(109), D(109), MAKER)]
+    assert check(output, klines) == []
 
 
 @pytest.mark.parametrize("force", [TimeInForce.IOC, TimeInForce.FOK])
@@ -184,7 +257,7 @@ def test_a_stop_limit_that_must_not_rest_is_refused_and_not_filled_later(
 
 
 ORDERS = st.tuples(
-    st.sampled_from(["market", "limit", "limit", "stop_limit", "limit_if_touched"]),
+    st.sampled_from(["market", "limit", "limit", "stop_limit", "limit_if_touched", "move"]),
     st.booleans(),
     st.integers(-40, 40),
     st.integers(0, 10),
@@ -199,6 +272,10 @@ def near(kind: str, buys: bool, distance: int, room: int) -> Callable[[Any, Any]
         close = bar.close.as_decimal()
         if kind == "market":
             send(kind, side, quantity="0.010")(strategy, bar)
+        elif kind == "move":
+            for order in strategy.cache.orders_open():
+                if order.order_type == OrderType.LIMIT or order.is_triggered:
+                    strategy.modify_order(order.client_order_id, price=strategy.price(str(close + 20 * distance)))
         elif kind == "limit":
             send(kind, side, str(close + 20 * distance), quantity="0.010")(strategy, bar)
         else:
@@ -224,6 +301,7 @@ def test_an_audit_accepts_every_fill_of_a_run_and_none_that_was_moved(
     run: Run,
     random_market: Make,
     btc: InstrumentSpecs,
+    kit: Any,
 ) -> None:
     klines = random_market(60, seed, "1h", 0.004)
     script = {number: [near(*order) for order in sent] for number, sent in orders.items()}
@@ -235,6 +313,8 @@ def test_an_audit_accepts_every_fill_of_a_run_and_none_that_was_moved(
     )
     stated = {each.order_id: Limit(each.price, waited=False) for each in output.resting if each.price is not None}
     assert check_fills(fills, klines, rules, limits=stated) == []
+    assert check(output, klines) == []
+    assert abs(output.balance + output.open_pnl - kit.equity_of(output, klines, D(100_000))) < D("1e-6")
     if not fills:
         return
     at = data.draw(st.integers(0, len(fills) - 1))

@@ -1,5 +1,6 @@
 """What the engine charges for a fill."""
 
+from collections.abc import Container
 from decimal import Decimal
 from typing import Any
 
@@ -14,13 +15,16 @@ _CENT = Decimal("1e-8")
 class ChargeModel(FeeModel):
     """The run's fees, but for single orders whose commission was forced.
 
-    `plain` tells by client order id what a forced order's fee would have been; `MakerTakerFeeModel` charges the rest.
+    `plain` tells by client order id what a forced order's fee would have been; `MakerTakerFeeModel` charges the rest,
+    as makers also those of `makers`.
     """
 
     def __init__(self, fees: Fees, currency: Currency) -> None:
         super().__init__()
         self.plain: dict[str, Decimal] = {}
+        self.makers: Container[str] = frozenset()
         self._usual = MakerTakerFeeModel(fees.maker, fees.taker)
+        self._making = MakerTakerFeeModel(fees.maker, fees.maker)
         self._taker = fees.taker
         self._currency = currency
         self._forced: dict[str, Money] = {}
@@ -38,7 +42,8 @@ class ChargeModel(FeeModel):
         _instrument: Any,  # noqa: ANN401 - as above
     ) -> Money:
         """Answer the engine."""
-        forced = self._forced.pop(_order.client_order_id.value, None) if self._forced else None
-        if forced is not None:
+        order_id = _order.client_order_id.value
+        if (forced := self._forced.pop(order_id, None)) is not None:
             return forced
-        return self._usual.get_commission(_order, _fill_quantity, _fill_px, _instrument)
+        model = self._making if order_id in self.makers else self._usual
+        return model.get_commission(_order, _fill_quantity, _fill_px, _instrument)

@@ -5,7 +5,7 @@ never delivered.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -56,8 +56,9 @@ class OrderCollector:
     """Takes fills and refusals out of the engine's cache while the run goes on, so that old orders may leave it.
 
     `refusals` tells why the run itself refused an order or a change of it, where the engine gives another reason. By
-    client order id, `references` is the market's price of a fill, `liquidated` the plain fee of a liquidation. With
-    `keep_sent` also what the strategy asked for is kept, which costs a look at every event of every order.
+    client order id, `references` is the market's price of a fill, `liquidated` the plain fee of a liquidation; `makers`
+    made the market, whatever the engine says. With `keep_sent` also what the strategy asked for is kept, which costs a
+    look at every event of every order.
     """
 
     def __init__(
@@ -65,10 +66,12 @@ class OrderCollector:
         refusals: Refusals,
         references: Mapping[str, Decimal] | None = None,
         liquidated: Mapping[str, Decimal] | None = None,
+        makers: Container[str] | None = None,
         *,
         keep_sent: bool = False,
     ) -> None:
         self._refusals = refusals
+        self._makers: Container[str] = () if makers is None else makers
         self._references: Mapping[str, Decimal] = {} if references is None else references
         self._liquidated: Mapping[str, Decimal] = {} if liquidated is None else liquidated
         self._sent: list[tuple[int, int, SentOrder]] | None = [] if keep_sent else None
@@ -171,16 +174,17 @@ class OrderCollector:
     def _fill(self, event: OrderFilled) -> Fill:
         commission = event.commission.as_decimal() if event.commission is not None else Decimal(0)
         price = event.last_px.as_decimal()
-        plain = self._liquidated.get(event.client_order_id.value)
+        order_id = event.client_order_id.value
+        plain = self._liquidated.get(order_id)
         return Fill(
             time_ns=event.ts_event,
-            order_id=event.client_order_id.value,
+            order_id=order_id,
             side=_SIDES[event.order_side],
             quantity=event.last_qty.as_decimal(),
             price=price,
-            reference=self._references.get(event.client_order_id.value, price),
+            reference=self._references.get(order_id, price),
             fee=commission if plain is None else plain,
-            liquidity=_LIQUIDITY[event.liquidity_side],
+            liquidity=Liquidity.MAKER if order_id in self._makers else _LIQUIDITY[event.liquidity_side],
             order_type=event.order_type.name.lower() if plain is None else LIQUIDATION,
             liquidation=Decimal(0) if plain is None else commission - plain,
         )

@@ -25,6 +25,7 @@ from nautilus_trader.model import (
     Quantity,
 )
 
+from nt_run.engine.triggered import is_beyond_limit, repriced, triggered_since
 from nt_run.execution import Execution
 from nt_run.matching import MatchBars
 from nt_run.model import MS, Side
@@ -85,6 +86,8 @@ class PriceModel(FillModel):
         reasons: dict[str, str],
     ) -> None:
         self.references: dict[str, Decimal] = {}
+        self.makers: set[str] = set()
+        """Ids of triggered limit orders that rested in the book, whatever the engine takes them for."""
         self._reasons = reasons
         self._execution = execution
         self._tick = tick
@@ -162,26 +165,37 @@ class PriceModel(FillModel):
     def _limit_book(self, order: Any, market: Price | None) -> OrderBook | None:  # noqa: ANN401 - as above
         """Return the book of a limit order: its own price if it rested, else that of a taker with a limit.
 
-        One that is marketable when it is sent meets the market that a market order would. One with a trigger meets it
-        where it is triggered, not at an extreme that the bar reaches later.
+        One that is marketable when it is sent or changed meets the market that a market order would. One with a trigger
+        meets it where it is triggered, not at an extreme that the bar reaches later.
         """
-        if order.liquidity_side == LiquiditySide.MAKER:
-            waits = self._waiting.get(order.client_order_id.value, -1) >= self._now_ms()
-            return self._empty_book() if waits else self._bettered(order)
-        if order.order_type == OrderType.LIMIT:
-            if self._execution.plain or market is None:
-                return None
-            opened = self._execution.fill == "next-open"
-            reference = self._next_open(order) if opened else market.as_decimal()
-            if reference is None or _is_beyond_limit(order, reference):
-                self._waiting[order.client_order_id.value] = self._now_ms()
+        order_id, triggered = order.client_order_id.value, order.order_type != OrderType.LIMIT
+        if self._rests(order):
+            if self._waiting.get(order_id, -1) >= self._now_ms():
                 return self._empty_book()
+            if not triggered:
+                return self._bettered(order)
+            self.makers.add(order_id)
+            return self._bettered(order) or self._book(order.price.as_decimal())
+        if triggered and repriced(order) is None:
+            reference = self._triggered(order)
+        elif market is None or (self._execution.plain and not triggered):
+            return None
         else:
-            met = order.ts_triggered is not None and -(-order.ts_triggered // MS) == self._now_ms()
-            reference = self._triggered(order) if met else order.price.as_decimal()
-            if _is_beyond_limit(order, reference):
-                reference = order.price.as_decimal()
+            reference = market.as_decimal() if self._execution.fill == "close" else self._next_open(order)
+        if reference is None or is_beyond_limit(order, reference):
+            self._waiting[order_id] = self._now_ms()
+            return self._empty_book()
+        self.makers.discard(order_id)
         return self._book(self._slipped(order, reference))
+
+    def _rests(self, order: Any) -> bool:  # noqa: ANN401 - as above
+        """Tell whether a limit order has come to rest in the book: to the engine a triggered one stays what it was."""
+        if order.order_type == OrderType.LIMIT:
+            return order.liquidity_side == LiquiditySide.MAKER
+        now_ns = self._now_ms() * MS
+        if (changed := repriced(order)) is not None:
+            return changed.trigger_price is not None or changed.ts_event < now_ns
+        return order.ts_triggered < now_ns or is_beyond_limit(order, self._triggered(order))
 
     def _bettered(self, order: Any) -> OrderBook | None:  # noqa: ANN401 - as above
         """Return the open for a limit order that it jumped over, where its own price would take all of a margin.
@@ -192,7 +206,7 @@ class PriceModel(FillModel):
         if self.liquidation is None or row < 0 or not self.liquidation.takes_all(_side(order), price):
             return None
         opened = self._bars.price("open", row)
-        if _is_beyond_limit(order, opened) or opened == price:
+        if is_beyond_limit(order, opened) or opened == price:
             return None
         self.references[order.client_order_id.value] = opened
         return self._book(opened)
@@ -205,7 +219,7 @@ class PriceModel(FillModel):
         side = _side(order)
         self.references[order.client_order_id.value] = reference
         paid = self._execution.slippage.worse(reference, side, tick=self._tick, grid=self._grid)
-        return order.price.as_decimal() if order.order_type in _LIMITS and _is_beyond_limit(order, paid) else paid
+        return order.price.as_decimal() if order.order_type in _LIMITS and is_beyond_limit(order, paid) else paid
 
     def _is_too_late(self, order: Any, foreseen: Foreseen) -> bool:  # noqa: ANN401 - as above
         if order.order_type in _MARKET:
@@ -251,7 +265,7 @@ class PriceModel(FillModel):
         trigger: Decimal = order.trigger_price.as_decimal()
         now_ms = self._now_ms()
         row = self._row_from(now_ms) - 1
-        inside = order.ts_last >= now_ms * MS and _triggered_since(order) >= now_ms * MS
+        inside = order.ts_last >= now_ms * MS and triggered_since(order) >= now_ms * MS
         if inside or row < 0:
             return trigger
         opened = self._bars.price("open", row)
@@ -283,18 +297,3 @@ class PriceModel(FillModel):
 
 def _side(order: Any) -> Side:  # noqa: ANN401 - the engine's order types share no base
     return Side.BUY if order.side == OrderSide.BUY else Side.SELL
-
-
-def _is_beyond_limit(order: Any, price: Decimal) -> bool:  # noqa: ANN401 - the engine's order types share no base
-    limit: Decimal = order.price.as_decimal()
-    return price > limit if order.side == OrderSide.BUY else price < limit
-
-
-def _triggered_since(order: Any) -> int:  # noqa: ANN401 - the engine's order types share no base
-    """Return since when (ns) an order has had its trigger: the engine also changes quantities, of reduce-only ones."""
-    since, trigger = 0, None
-    for event in order.events():
-        told = getattr(event, "trigger_price", None)
-        if told is not None and told != trigger:
-            since, trigger = event.ts_event, told
-    return since

@@ -13,6 +13,7 @@ from nautilus_trader.model import BarType, CryptoPerpetual, Currency, Money, Pri
 from nautilus_trader.trading import Strategy
 
 from nt_run.engine.bars import bar_type_name, make_bar_pairs
+from nt_run.engine.charges import ChargeModel
 from nt_run.engine.collect import OrderCollector, collect_funding, collect_trades
 from nt_run.engine.estimator import Estimator
 from nt_run.engine.filters import FilterGate
@@ -69,14 +70,14 @@ def _run_once(run: EngineInput, way: Way) -> EngineOutput | None:
     plan = FundingPlan(run.funding, run.klines)
     follower = way.begin(run, instrument, plan)
     prices = _make_prices(run, instrument, refusals) if way.priced else None
-    sources = prices and prices.references, follower and follower.charges.plain
+    sources = prices and prices.references, follower and follower.charges.plain, prices and prices.makers
     orders = OrderCollector(refusals, *sources, keep_sent=run.keep_sent)
     late = FillGate(margin, instrument, refusals.reasons) if way.asks else None
     hooks = [part.hooks(bar_type) for part in (sizer, estimator, protector, follower, late) if part is not None]
     guard = Guard(bar_type, together(*hooks, orders.hooks()))
     try:
         with guard.interruptible(), open_engine() as engine:
-            _add_venue(engine, run, prices, follower)
+            _add_venue(engine, run, prices, follower, charged=way.charged)
             engine.add_instrument(instrument)
             refusals.install(strategy, prices and prices.waits)
             guard.install(strategy)
@@ -222,15 +223,21 @@ def _make_refusals(
     return Refusals([*protector.gates, *run.gates, filters, margin, watch], moment), margin
 
 
-def _add_venue(engine: BacktestEngine, run: EngineInput, prices: PriceModel | None, follower: Follower | None) -> None:
+def _add_venue(
+    engine: BacktestEngine, run: EngineInput, prices: PriceModel | None, follower: Follower | None, *, charged: bool
+) -> None:
+    currency = ensure_currency(run.specs.quote_asset)
+    charges = follower.charges if follower else ChargeModel(run.fees, currency) if charged else None
+    if charges and prices:
+        charges.makers = prices.makers
     add_venue(
         engine,
         balance=run.balance,
-        currency=ensure_currency(run.specs.quote_asset),
+        currency=currency,
         leverage=run.sizing.leverage,
         fees=run.fees,
         prices=prices,
-        charges=follower.charges if follower else None,
+        charges=charges,
     )
 
 

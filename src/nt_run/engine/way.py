@@ -26,7 +26,8 @@ class OrderWatch:
     """A gate (`nt_run.engine.refuse.Gate`) that refuses nothing; it says which kinds of orders it saw.
 
     `hurries` is an order that fills at once as far as it does, or whole or not at all. `triggers` is a limit order with
-    a trigger, which the engine itself fills at an extreme of the bar that triggers it. `rests` is one that waits
+    a trigger, which the engine itself fills at an extreme of the bar that triggers it, and as a taker however long it
+    rested then. `rests` is one that waits
     for a price and may open a position by then.
     """
 
@@ -43,13 +44,15 @@ class OrderWatch:
 class Way:
     """What one run is done with.
 
-    `priced` asks a price model about each fill, `asks` is about the margin of each order that waited, `followed`
-    lets a liquidator follow the position, and with `twins` orders are not matched on the strategy's own bars, of whose
-    volume they get a quarter at most. All of them cost time, and most runs are the same without.
+    `priced` asks a price model about each fill, `charged` asks what it costs, `asks` is about the margin of each
+    order that waited, `followed` lets a liquidator follow the position, and with `twins` orders are not matched on
+    the strategy's own bars, of whose volume they get a quarter at most. All of them cost time, and most runs are the
+    same without.
     """
 
     def __init__(self, execution: Execution) -> None:
         self.priced = not execution.plain
+        self.charged = False
         self.asks = self.followed = self.twins = False
         self.watch = OrderWatch()
         self._clearance: Clearance | None = None
@@ -84,8 +87,8 @@ class Way:
             position: What is held then, signed.
             unasked: The ids of orders for which no margin was asked when they were sent.
         """
-        if self.watch.triggers and not self.priced:
-            self.priced = True
+        if self.watch.triggers and not self.charged:
+            self.priced = self.charged = True
             return True
         if not self.twins and (self.watch.hurries or orders.in_parts):
             self.twins = True

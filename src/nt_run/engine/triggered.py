@@ -1,0 +1,36 @@
+"""What an order's events tell about its trigger and its limit."""
+
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model import OrderSide, OrderTriggered
+
+
+def is_beyond_limit(order: Any, price: Decimal) -> bool:  # noqa: ANN401 - the engine's order types share no base
+    """Return whether a limit order may not fill at a price."""
+    limit: Decimal = order.price.as_decimal()
+    return price > limit if order.side == OrderSide.BUY else price < limit
+
+
+def triggered_since(order: Any) -> int:  # noqa: ANN401 - as above
+    """Return since when (ns) an order has had its trigger: the engine also changes quantities, of reduce-only ones."""
+    since, trigger = 0, None
+    for event in order.events():
+        told = getattr(event, "trigger_price", None)
+        if told is not None and told != trigger:
+            since, trigger = event.ts_event, told
+    return since
+
+
+def repriced(order: Any) -> Any | None:  # noqa: ANN401 - as above
+    """Return the event that last gave an order another limit after it was triggered, `None` if there is none.
+
+    Where the new limit was marketable at once, that event has no trigger price; else it has the old one again.
+    """
+    price, triggered, last = None, False, None
+    for event in order.events():
+        triggered = triggered or isinstance(event, OrderTriggered)
+        told = getattr(event, "price", None)
+        if told is not None and told != price:
+            price, last = told, event if triggered else None
+    return last
