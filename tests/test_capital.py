@@ -97,12 +97,12 @@ def test_a_run_with_the_balance_found_loses_nothing_and_one_with_a_little_less_d
     assert int(found["balance"]) - int(found["below"]) <= 2
     assert lost(config, found["balance"], cache) == 0
     assert lost(config, found["below"], cache) == found["lost_below"]["count"] > 0
-    assert found["limited_by"] == "MIN_NOTIONAL"
+    assert found["limited_by"] == "LOT_SIZE"
     assert found["runs"] == len(found["tried"]) < 25
     assert not (cache / "runs").exists()
     print_capital(found)
     shown = capsys.readouterr().out
-    for text in ("SYNTHETIC", "ema_cross fast=10 slow=21", f"{int(found['balance']):,} USDT", "MIN_NOTIONAL", "runs"):
+    for text in ("SYNTHETIC", "ema_cross fast=10 slow=21", f"{int(found['balance']):,} USDT", "LOT_SIZE", "runs"):
         assert text in shown
 
 

@@ -125,6 +125,7 @@ def test_every_reason_belongs_to_a_filter() -> None:
     assert all(refused_by(reason) in filters.FILTERS for reason in own if reason != filters.MODIFICATION)
     assert refused_by(filters.MODIFICATION + filters.OFF_TICK) == "PRICE_FILTER"
     assert refused_by("sizing: below min notional 50 USDT") == "MIN_NOTIONAL"
+    assert refused_by("sizing: below min quantity 0.001 BTC") == "LOT_SIZE"
     assert [refused_by(reason) for reason in (filters.TOO_LARGE, filters.TOO_SMALL)] == ["LOT_SIZE"] * 2
     market = (filters.MARKET_TOO_LARGE, filters.MODIFICATION + filters.MARKET_TOO_SMALL)
     assert [refused_by(reason) for reason in market] == ["MARKET_LOT_SIZE"] * 2

@@ -425,10 +425,11 @@ def test_the_ledger_says_what_the_filters_did_and_what_was_lost(
     # At 89,860 half a step of 0.001 BTC is 44.93 USDT, 2 % of 2,247. Fees take the account below that on the way, and
     # from then on 2 % rounds down to nothing.
     small = backtest(demo(**{"account.balance": "2260"}), cache_dir=cache, save=False).summary
-    refused = small["denied"]["sizing: below min notional 50 USDT"]
+    refused = small["denied"]["sizing: below min quantity 0.001 BTC"]
     assert refused > 0
-    assert small["filters"]["by_filter"]["MIN_NOTIONAL"] == {"rounded": 0, "capped": 0, "refused": refused}
+    assert small["filters"]["by_filter"]["LOT_SIZE"]["refused"] == refused
     assert small["filters"]["by_filter"]["LOT_SIZE"]["rounded"] > 0
+    assert small["filters"]["by_filter"]["MIN_NOTIONAL"] == {"rounded": 0, "capped": 0, "refused": 0}
     assert small["filters"]["lost"]["count"] == refused
     print_run(small)
     assert f"market ({refused} signals lost, the first 06-0" in capsys.readouterr().out

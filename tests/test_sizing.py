@@ -73,6 +73,28 @@ def test_too_small_names_the_balance_and_the_fraction_that_would_do() -> None:
     assert caught.value.exit_code == 4
 
 
+def test_what_is_less_than_a_step_is_below_the_smallest_quantity_and_not_below_min_notional() -> None:
+    # 2,000 × 0.02 = 40 USDT, eight times a min notional of 5; at 94,445.1 they are 0.000423… BTC, not half a step.
+    filters = [
+        item | {"notional": "5"} if item["filterType"] == "MIN_NOTIONAL" else item for item in symbol_entry()["filters"]
+    ]
+    small = parse_symbol_specs(symbol_entry(filters=filters), as_of_ms=0, source="test")
+    with pytest.raises(BelowMinimumError) as caught:
+        size_position(SizingRules(), small, FEES, equity=D(2000), price=D("94445.1"))
+    assert caught.value.limit == "min quantity 0.001 BTC"
+    asked = "BTCUSDT: 40.00 USDT at 94445.1 are 0.0004235 BTC, which is 0.000 in steps of 0.001, below the exchange's"
+    assert str(caught.value).startswith(f"{asked} min quantity 0.001 BTC.\n")
+
+
+def test_what_the_least_quantity_does_not_make_up_for_is_below_min_notional() -> None:
+    # 0.001 BTC at 40,000 are 40 USDT, and the exchange wants 50: two steps.
+    with pytest.raises(
+        BelowMinimumError, match=r"0\.001 in steps of 0\.001, below the exchange's min notional 50"
+    ) as caught:
+        size_position(SizingRules(), BTC, FEES, equity=D(2000), price=D(40_000))
+    assert caught.value.limit == "min notional 50 USDT"
+
+
 def test_no_fraction_is_offered_when_the_account_cannot_carry_the_smallest_order() -> None:
     with pytest.raises(BelowMinimumError) as caught:
         size_position(SizingRules(), BTC, FEES, equity=D(100), price=D(119_500))

@@ -13,7 +13,7 @@ an error that says what would do.
 """
 
 from dataclasses import dataclass, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 from typing import Literal
 
 from nt_run.errors import SizingError
@@ -30,6 +30,7 @@ ESTIMATED: frozenset[Method] = frozenset({"volatility", "kelly"})
 
 _CENT = Decimal("0.01")
 _FRACTION_STEP = Decimal("0.000001")
+_DIGITS = Context(prec=4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,29 +84,33 @@ class Sized:
 class BelowMinimumError(SizingError):
     """The quantity is below what the exchange accepts, or what the account can carry.
 
-    `smallest_balance` (quote asset) and `smallest_fraction` would give an acceptable order at this price;
-    `smallest_fraction` is `None` where no fraction of this account would do.
+    `wanted` is what was asked for, which the step made `quantity`. `smallest_balance` (quote asset) and
+    `smallest_fraction` would give an acceptable order at this price; `smallest_fraction` is `None` where no fraction of
+    this account would do.
     """
 
     def __init__(
         self,
-        symbol: str,
+        specs: InstrumentSpecs,
+        wanted: Decimal,
         quantity: Decimal,
         price: Decimal,
         limit: str,
         balance: Decimal,
         fraction: Decimal | None,
     ) -> None:
-        self.symbol = symbol
+        self.symbol = specs.symbol
+        self.wanted = wanted
         self.quantity = quantity
         self.price = price
         self.limit = limit
         self.smallest_balance = balance
         self.smallest_fraction = fraction
+        asked = f"{wanted * price:.2f} {specs.quote_asset} at {price:f} are {_DIGITS.plus(wanted):f} {specs.base_asset}"
         remedy = f"--balance {balance}" + (f" or --risk {fraction}" if fraction is not None else "")
         super().__init__(
-            f"{symbol}: {quantity:f} at {price:f} is a position of {(quantity * price).normalize():f}, below the "
-            f"exchange's {limit}.\nThe smallest that would do: {remedy}."
+            f"{specs.symbol}: {asked}, which is {quantity:f} in steps of {_step(specs):f}, below the exchange's "
+            f"{limit}.\nThe smallest that would do: {remedy}."
         )
 
 
@@ -147,10 +152,10 @@ def size_position(
     capped_by = None
     for limit, name in _limits(rules, specs, fees, equity=equity, price=price):
         if quantity > limit:
-            quantity, capped_by = to_step(limit, _step(specs), ROUND_FLOOR), name
-    least = _least_quantity(specs, price)
-    if quantity < least:
-        raise _below_minimum(rules, specs, fees, equity=equity, price=price, unit=unit, quantity=quantity)
+            quantity, wanted, capped_by = to_step(limit, _step(specs), ROUND_FLOOR), limit, name
+    if quantity < _least_quantity(specs, price):
+        told = {"equity": equity, "price": price, "unit": unit, "wanted": wanted, "quantity": quantity}
+        raise _below_minimum(rules, specs, fees, **told)
     return Sized(
         quantity=quantity,
         price=price,
@@ -243,9 +248,13 @@ def _step(specs: InstrumentSpecs) -> Decimal:
     return max(specs.step_size, specs.market_step_size)
 
 
-def _least_quantity(specs: InstrumentSpecs, price: Decimal) -> Decimal:
-    needed = max(specs.min_quantity, specs.market_min_quantity, specs.min_notional / price)
+def _least_lot(specs: InstrumentSpecs) -> Decimal:
+    needed = max(specs.min_quantity, specs.market_min_quantity, _step(specs))
     return to_step(needed, _step(specs), ROUND_CEILING)
+
+
+def _least_quantity(specs: InstrumentSpecs, price: Decimal) -> Decimal:
+    return max(_least_lot(specs), to_step(specs.min_notional / price, _step(specs), ROUND_CEILING))
 
 
 def _below_minimum(
@@ -256,6 +265,7 @@ def _below_minimum(
     equity: Decimal,
     price: Decimal,
     unit: Decimal,
+    wanted: Decimal,
     quantity: Decimal,
 ) -> BelowMinimumError:
     least = _least_quantity(specs, price)
@@ -268,6 +278,8 @@ def _below_minimum(
     # Kelly's share follows from the trades, not from --risk.
     feasible = carried <= equity and fraction <= most and rules.method != "kelly"
     limit = f"min notional {specs.min_notional:f} {specs.quote_asset}"
-    if quantity * price >= specs.min_notional:
+    # Where the smallest order there is satisfies min notional, that is not what refuses.
+    if least == _least_lot(specs):
         limit = f"min quantity {least:f} {specs.base_asset}"
-    return BelowMinimumError(specs.symbol, quantity, price, limit, balance, fraction.normalize() if feasible else None)
+    smallest = fraction.normalize() if feasible else None
+    return BelowMinimumError(specs, wanted, quantity, price, limit, balance, smallest)
