@@ -98,9 +98,15 @@ def test_a_limit_moved_to_the_market_takes_as_well(run: Run, make_klines: Make) 
         assert told(fills, klines) == [(2, D(reference), D(reference) + D("0.2"), TAKER)]
 
 
-def test_a_marketable_limit_at_the_last_bar_rests_with_next_open(run: Run, make_klines: Make) -> None:
-    output = run(make_klines(STEADY * 2), {1: [send("limit", BUY, "105")]}, execution=slipping("next-open"))
-    assert (output.fills, [order.ended for order in output.resting]) == ([], ["open"])
+def test_a_marketable_limit_at_the_last_bar_rests_with_next_open(run: Run, make_klines: Make, kit: Any) -> None:
+    class Cancels(kit.Scripted):
+        def on_stop(self) -> None:
+            self.cancel_all_orders(self.own["instrument_id"])
+
+    script = {1: [send("limit", BUY, "105")]}
+    for cls, ended in ((kit.Scripted, "open"), (Cancels, "cancelled")):
+        output = run(make_klines(STEADY * 2), kit.Source(cls, {"script": script}), execution=slipping("next-open"))
+        assert (output.fills, output.denials, [order.ended for order in output.resting]) == ([], [], [ended])
 
 
 @pytest.mark.parametrize("force", [TimeInForce.IOC, TimeInForce.FOK])

@@ -183,6 +183,7 @@ class PriceModel(FillModel):
         else:
             reference = market.as_decimal() if self._execution.fill == "close" else self._next_open(order)
         if reference is None or is_beyond_limit(order, reference):
+            self._reasons.pop(order_id, None)  # it rests, and was not refused
             self._waiting[order_id] = self._now_ms()
             return self._empty_book()
         self.makers.discard(order_id)
