@@ -182,14 +182,28 @@ def test_a_changed_bar_is_found_by_the_fingerprint(cache: Path, kept: Path) -> N
     assert found(kept, cache) == [("klines", "fingerprint")]
 
 
+def age(folder: Path, *paths: str) -> None:
+    """Take out of a report what an earlier version did not tell, parts named like `data.mark_fingerprint`."""
+    summary = json.loads((folder / "summary.json").read_text())
+    for path in paths:
+        *parents, last = path.split(".")
+        part = summary
+        for name in parents:
+            part = part[name]
+        del part[last]
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+
 def test_the_folder_of_an_earlier_version_is_audited_as_far_as_it_goes(cache: Path, kept: Path, tmp_path: Path) -> None:
-    for name in ("settlements.parquet", "SHA256SUMS"):
+    for name in ("settlements.parquet", "orders.parquet", "SHA256SUMS"):
         (kept / name).unlink()
+    age(kept, "margin", "filters", "ambiguity", "data.mark_fingerprint", "data.missing_settlements")
     change(kept, "funding", lambda frame: frame.drop("price_source"))
     assert audit(str(kept), cache)["sound"]
     alone = audit(str(kept), tmp_path / "elsewhere")
     assert alone["sound"]
     assert any("whether a settlement was left out" in words for words in alone["unchecked"])
+    assert "orders that rested: the folder, of an earlier version, has no orders.parquet" in alone["unchecked"]
     # The market data stands in for what the folder lacks.
     change(kept, "funding", lambda frame: frame[1:])
     assert ("funding", "payment") in found(kept, cache)

@@ -161,6 +161,27 @@ def test_a_missing_file_and_a_damaged_list_are_named(cache: Path, kept: Path) ->
     assert (wrong[0]["what"], wrong[0]["found"]) == ("nonsense", "no file")
 
 
+LOST = {"settlements": "funding", "orders": "orders", "marks": "margin", "detail_marks": "margin", "detail": "klines"}
+"""Files that only older folders or other runs lack, and what is held to each."""
+
+
+@pytest.mark.parametrize(("name", "where"), LOST.items(), ids=LOST)
+def test_a_file_that_its_report_proves_to_have_been_there_is_missed(
+    cache: Path, kept: Path, name: str, where: str
+) -> None:
+    file = f"{name}.parquet"
+    (kept / file).unlink()
+    lines = (kept / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (kept / "SHA256SUMS").write_text("".join(line for line in lines if line.split()[1] != file))
+    report = audit(str(kept), cache)
+    wrong = [each for each in report["violations"] if each["check"] == where]
+    if name == "detail":
+        assert wrong[0]["what"] == "finer klines"
+    else:
+        assert (wrong[0]["what"], wrong[0]["expected"], wrong[0]["found"]) == (file, "kept with the run", "no file")
+    assert not any("earlier version" in words for words in report["unchecked"])
+
+
 def test_an_emptied_list_of_checksums_hides_nothing(cache: Path, kept: Path) -> None:
     written = {path.name for path in kept.iterdir()} - {"SHA256SUMS"}
     (kept / "SHA256SUMS").write_text("")

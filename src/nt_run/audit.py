@@ -4,7 +4,7 @@ Nothing is taken from the engine or from the books that made the run (a contract
 that of `replay`, `comparison`, `compliance`, `working_orders`, `solvency`, `restatement` and `reckoning`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from nt_run.comparison import TOLERANCE, Compared, compare_equity, compare_total
 from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
 from nt_run.errors import ResultsError
 from nt_run.klines import Klines
+from nt_run.lacking import account_for
 from nt_run.memory import collector_paused
 from nt_run.model import (
     MS,
@@ -55,12 +56,13 @@ def audit_run(run: Run, published: Published) -> dict[str, Any]:
     """Audit a run, kept or not, and hold it against what is known from elsewhere than the run."""
     balance = run.config.account.balance
     fills, payments = read_fills(run.fills), read_payments(run.funding)
-    settlements, unchecked = _due(run, payments, published.settlements)
+    settlements, due = _due(run, payments, published.settlements)
     account = replay(fills, payments, balance)
     trades = compare_trades(account, trade_rows(run.trades))
     equity = compare_equity(account, run.klines, run.equity, balance)
     totals = compare_totals(account, _stated(run.summary), balance=balance, last_close=_last_close(run.klines))
     funding = [
+        *due.violations,
         *check_settlements(settlements, published.settlements, run.klines),
         *check_funding(settlements, payments, fills),
     ]
@@ -68,7 +70,7 @@ def audit_run(run: Run, published: Published) -> dict[str, Any]:
         "klines": audit_klines(run),
         "fills": Audited(check_fills(fills, run.klines, _rules(run), run.detail, read_limits(run.orders)), len(fills)),
         "orders": audit_orders(run, fills),
-        "funding": Audited(funding, len(settlements), unchecked),
+        "funding": Audited(funding, len(settlements), due.unchecked),
         "margin": audit_margin(run, fills, payments, published),
         "trades": Audited(trades.violations, len(account.trades)),
         "equity": Audited(equity.violations, run.equity.height),
@@ -107,30 +109,33 @@ def _counted(name: str, part: Audited) -> dict[str, Any]:
 
 def _due(
     run: Run, payments: Sequence[FundingPayment], published: Sequence[FundingRate] | None
-) -> tuple[list[Settlement], list[str]]:
+) -> tuple[list[Settlement], Audited]:
     """Return the settlements of the run's range, from the best source there is, and what cannot be checked."""
     unchecked = [] if run.config.funding else ["funding, which was left out on request"]
     if published is None:
         unchecked.append("whether the exchange had other settlements: the cache does not have those of this range")
     if run.settlements is not None:
-        return read_settlements(run.settlements), unchecked
+        return read_settlements(run.settlements), Audited([], 0, unchecked)
+    known = [
+        Settlement(time_ns=time_ns, rate=rate, price=price, price_source="mark_price")
+        for time_ns, rate, price in _known(payments, published)
+    ]
+    what = "whether a settlement was left out" if published is None else "settlement prices without a mark price"
+    lacking = account_for(run, "settlements", "funding", what)
+    return known, Audited(lacking.violations, 0, [*unchecked, *lacking.unchecked])
+
+
+def _known(
+    payments: Sequence[FundingPayment], published: Sequence[FundingRate] | None
+) -> Iterator[tuple[int, Decimal, Decimal]]:
+    """Yield time (ns), rate and price of the settlements where the folder lacks them: published ones, or those paid."""
+    if published is None:
+        yield from ((paid.time_ns, paid.rate, paid.price) for paid in payments)
+        return
     prices = {payment.time_ns: payment.price for payment in payments}
-    if published is not None:
-        unchecked.append("settlement prices without a mark price: the folder, of an earlier version, does not say them")
-        return [
-            Settlement(
-                time_ns=rate.slot_ms * MS,
-                rate=rate.rate,
-                price=prices.get(rate.slot_ms * MS, rate.mark_price or Decimal(0)),
-                price_source="mark_price",
-            )
-            for rate in published
-        ], unchecked
-    unchecked.append("whether a settlement was left out: the folder, of an earlier version, has only what was charged")
-    return [
-        Settlement(time_ns=paid.time_ns, rate=paid.rate, price=paid.price, price_source="mark_price")
-        for paid in payments
-    ], unchecked
+    for rate in published:
+        time_ns = rate.slot_ms * MS
+        yield time_ns, rate.rate, prices.get(time_ns, rate.mark_price or Decimal(0))
 
 
 def _rules(run: Run) -> Rules:

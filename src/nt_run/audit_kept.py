@@ -9,6 +9,7 @@ import polars as pl
 from nt_run.checksums import SUMS, find_changed
 from nt_run.data.content import fingerprint
 from nt_run.klines import find_gaps, find_zero_volume_runs
+from nt_run.lacking import account_for
 from nt_run.liquidation import MARK_KLINES
 from nt_run.matching import disagreement, match_bars, replaced
 from nt_run.model import MS, Audited, Fill, TimeRange, Violation, format_iso, parse_time
@@ -48,7 +49,7 @@ def _check_detail(run: Run) -> list[Violation]:
 def audit_orders(run: Run, fills: Sequence[Fill]) -> Audited:
     """Hold the orders that rested against their fills, the bars that came to their prices, and the ambiguous bars."""
     if run.orders is None:
-        return Audited([], 0, ["orders that rested: the folder, of an earlier version, does not have them"])
+        return account_for(run, "orders", "orders", "orders that rested")
     tick, step = (Decimal(run.specs[name]) for name in ("tick_size", "step_size"))
     orders, bars = read_orders(run.orders), match_bars(run.klines, run.detail)
     ambiguous = check_ambiguous(run.summary.get("ambiguity"), fills, orders, bars)
@@ -135,8 +136,9 @@ def _detailed(run: Run) -> dict[str, Any]:
     interval = run.config.execution.detail
     if run.detail is None or interval is None:
         return {}
-    bars = int(replaced(run.klines, run.detail).sum())
-    return {"ambiguity": {"detail": {"interval": interval, "bars": bars, "klines": len(run.detail)}}}
+    bars, marks = int(replaced(run.klines, run.detail).sum()), run.detail_marks
+    said = {"interval": interval, "bars": bars, "klines": len(run.detail)}
+    return {"ambiguity": {"detail": said | ({} if marks is None else {"mark_klines": marks.frame.height})}}
 
 
 def _loaded(run: Run) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from nt_run.allowance import check_sizes, count_beyond, lives_of
 from nt_run.held import Course, MarginTerms, follow
 from nt_run.klines import Klines
+from nt_run.lacking import account_for, is_lost
 from nt_run.liquidation import MARK_KLINES, NOT_REACHABLE, brackets_object
 from nt_run.matching import MarkExtremes, match_bars
 from nt_run.model import MS, Audited, Fill, FundingPayment, Violation, parse_time
@@ -37,10 +38,10 @@ def audit_margin(run: Run, fills: Sequence[Fill], payments: Sequence[FundingPaym
     check = SolvencyCheck(course, bars, terms, next_open=next_open)
     violations = [*check_tiers(terms.tiers), *check.forced(), *check_listed(course, run.summary["liquidations"])]
     unchecked: list[str] = []
-    if source == MARK_KLINES and run.marks is None:
-        unchecked.append(
-            "which bars reached a liquidation price: the folder, of an earlier version, has no mark prices"
-        )
+    if run.marks is None and (source == MARK_KLINES or is_lost(run.summary, "marks")):
+        lacking = account_for(run, "marks", CHECK, "which bars reached a liquidation price")
+        violations += lacking.violations
+        unchecked += lacking.unchecked
     else:
         violations += [*check.undue(), *check.missed(), *_check_ambiguity(run, check)]
     for found, words in (
@@ -56,7 +57,7 @@ def audit_margin(run: Run, fills: Sequence[Fill], payments: Sequence[FundingPaym
 def _check_orders(run: Run, course: Course, terms: MarginTerms) -> tuple[list[Violation], list[str]]:
     """Hold positions against the leverage brackets, and stops against the price of liquidation."""
     if run.orders is None:
-        return [], ["positions against the leverage brackets: the folder, of an earlier version, has no orders"]
+        return [], ["positions against the leverage brackets: the folder has no orders"]
     orders, bars, margin = read_orders(run.orders), match_bars(run.klines), run.summary["margin"]
     most = max(
         Decimal(row["cap"] or "Infinity")
@@ -89,6 +90,8 @@ def _check_marks(run: Run, published: Published) -> tuple[list[Violation], list[
     """Hold the mark prices of a run, those of finer bars too, against the market data, as far as both have them."""
     violations: list[Violation] = []
     unchecked: list[str] = []
+    if run.detail_marks is None and is_lost(run.summary, "detail_marks"):
+        violations += account_for(run, "detail_marks", CHECK, "finer mark prices").violations
     for ours, theirs, bars, which in (
         (run.marks, published.marks, run.klines, "mark price"),
         (run.detail_marks, published.detail_marks, run.detail, "finer mark price"),

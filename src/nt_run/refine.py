@@ -96,6 +96,7 @@ class Detail:
     def as_object(self) -> dict[str, Any]:
         """Return what was looked at as one object, with what is certified about the finer klines."""
         rows = 0 if self.klines is None else len(self.klines)
+        marks = None if self.klines is None else mark_extremes(self.marks, self.klines.open_times())
         total = sum(self.shares.values())
         return {
             "interval": self.interval.name,
@@ -104,6 +105,7 @@ class Detail:
             "bars": len(self.bars),
             "refused": [{"bar": str(bar), "why": wrong} for bar, wrong in sorted(self.refused.items())],
             "klines": rows,
+            "mark_klines": 0 if marks is None else marks.frame.height,
             "sources": {name: rows / total for name, rows in sorted(self.shares.items())},
             "fingerprint": None if self.klines is None else fingerprint(self.klines, {}),
         }
