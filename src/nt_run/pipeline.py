@@ -28,6 +28,7 @@ from nt_run.frames import fills_frame, funding_frame, orders_frame, plots_frame,
 from nt_run.holes import find_crossings
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.klines import Klines
+from nt_run.left_resting import left_warnings
 from nt_run.liquidation import margin_object
 from nt_run.matching import mark_extremes
 from nt_run.memory import collector_paused
@@ -105,7 +106,11 @@ def _close(config: RunConfig, inputs: Inputs, strategy: StrategySpec, refined: R
     facts = replace(
         facts,
         ambiguity=refined.as_object(books.net, config.account.balance),
-        warnings=[*facts.warnings, *refined.warnings],
+        warnings=[
+            *facts.warnings,
+            *refined.warnings,
+            *left_warnings(output.resting, output.fills, klines, refined.fine),
+        ],
     )
     watch.lap("books")
     specs = specs_object(inputs.specs.specs, config.trading_fees()) | inputs.specs.origin()

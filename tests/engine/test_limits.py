@@ -15,6 +15,7 @@ from nt_run.engine.filters import NOT_SIMULATED
 from nt_run.engine.run import EngineOutput
 from nt_run.execution import Execution, FillTime, Slippage
 from nt_run.klines import Klines
+from nt_run.left_resting import left_warnings
 from nt_run.matching import match_bars
 from nt_run.model import Fill, Liquidity, Violation
 from nt_run.specs import InstrumentSpecs
@@ -200,6 +201,27 @@ def test_a_triggered_limit_that_rests_makes_at_its_own_price(
         # One coin at 0.02 %, in the engine's account as well: bought at the limit, worth the last close.
         assert output.fills[0].fee == D(limit) * D("0.0002")
         assert (output.balance, output.open_pnl) == (100_000 - D(limit) * D("0.0002"), 100 - D(limit))
+
+
+@pytest.mark.parametrize(
+    ("prices", "bar", "left"),
+    [
+        # The bar goes through trigger and limit to 90 and closes below both: an exchange fills it on the way.
+        (("94", "95"), (99, 99, 90, 91), True),
+        # It comes back to the limit: the order takes at its trigger.
+        (("94", "95"), (99, 99, 90, 94), False),
+        # It opens below the limit, or the limit is above the trigger: the order rests on an exchange as well.
+        (("94", "95"), (93, "93.5", 90, 91), False),
+        (("96", "95"), ("95.5", "95.9", 90, 91), False),
+    ],
+)
+def test_a_sale_that_a_bar_went_through_is_told(
+    prices: tuple[str, str], bar: tuple[Any, ...], left: bool, run: Run, make_klines: Make
+) -> None:
+    klines = make_klines([*STEADY * 2, (*bar, 40), *STEADY * 2])
+    output = run(klines, {1: [send("stop_limit", SELL, *prices)]})
+    told = left_warnings(output.resting, output.fills, klines, None)
+    assert [text.partition(" triggered")[0] for text in told] == ["1 stop-limit order was"] * left
 
 
 def move(limit: str) -> Callable[[Any, Any], None]:
