@@ -309,3 +309,31 @@ def test_what_is_closed_takes_its_share_of_the_margin_and_the_funding(run: Run, 
         sizing = SizingRules(leverage=D(10))
         output = run(klines, script, balance=SMALL, sizing=sizing, funding=[kit.rate("0.02", "100")])
         assert len(output.fills) == count
+
+
+@pytest.mark.parametrize(
+    ("before", "more", "passes"),
+    [
+        # 10,000 at 10 x, with fees of 0.05 a piece: 9,975 − 5,000, 9,970 − 6,000, 9,970 − 4,000 (100 were closed).
+        ([], "497.5", True),
+        ([], "497.6", False),
+        (["buy"], "397", True),
+        (["buy"], "397.1", False),
+        (["sell"], "597", True),
+        (["sell"], "597.1", False),
+    ],
+)
+def test_an_order_sent_as_another_fills_meets_the_account_behind_that_fill(
+    before: list[str], more: str, passes: bool, run: Run, make_klines: Make, kit: Any
+) -> None:
+    class Pyramid(kit.Scripted):
+        def on_order_filled(self, event: Any) -> None:
+            if event.last_qty.as_decimal() == 500:
+                kit.buy(more)(self, None)
+
+    script = {0: [getattr(kit, side)("100") for side in before], 2: [kit.buy("500")]}
+    source = kit.Source(Pyramid, {"script": script})
+    klines = make_klines([(100, 100, 100, 100, 40_000)] * 6)
+    output = run(klines, source, balance=SMALL, sizing=SizingRules(leverage=D(10)))
+    assert [fill.quantity for fill in output.fills][len(before) :] == [D(500), D(more)][: 1 + passes]
+    assert len(output.denials) == 1 - passes
