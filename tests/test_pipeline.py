@@ -20,7 +20,7 @@ from nt_run.published import Published
 from nt_run.report import print_run
 from nt_run.results import Run, load_run
 from nt_run.summary import FIGURES, figures
-from recorded_market import recorded, recorded_funding
+from recorded_market import recorded, recorded_funding, recorded_hours
 
 WEEK = {"start": "2026-06-01", "end": "2026-06-03"}
 
@@ -238,6 +238,26 @@ def test_seven_years_of_hours_run_across_the_tick_change(
     assert_books_balance(run)
     assert audit_run(run, Published())["violations"] == []
     assert fills_lie_in_their_bars(run)
+
+
+def test_orders_on_the_finer_steps_of_old_data_are_audited_clean(
+    recordings: Path, recorded_exchange_info: dict[str, Any], tmp_path: Path
+) -> None:
+    # BTCUSDT moved in 0.01 until 2022, and stops and targets do with it, though the rules of today say 0.10.
+    with DemoExchange(market=recorded_hours(recordings), exchange_info=recorded_exchange_info) as exchange:
+        given = {
+            "exchange.rest_url": exchange.rest_url,
+            "exchange.archive_url": exchange.archive_url,
+            "exchange.archive_list_url": exchange.archive_list_url,
+            "interval": "4h",
+            "start": "2020-02-20",
+            "end": "2020-03-20",
+            "strategy.name": "donchian_breakout",
+        }
+        run = backtest(load_config(None, given), cache_dir=tmp_path, save=False)
+    assert run.orders is not None
+    assert any(price % Decimal("0.1") for price in run.orders["trigger"].drop_nulls())
+    assert audit_run(run, Published())["violations"] == []
 
 
 def test_rules_of_the_range_make_an_old_run_exact(

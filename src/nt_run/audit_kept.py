@@ -7,6 +7,7 @@ from typing import Any, cast
 import polars as pl
 
 from nt_run.checksums import SUMS, find_changed
+from nt_run.compliance import price_step
 from nt_run.data.content import fingerprint
 from nt_run.klines import find_gaps, find_zero_volume_runs
 from nt_run.lacking import account_for
@@ -53,7 +54,8 @@ def audit_orders(run: Run, fills: Sequence[Fill]) -> Audited:
     tick, step = (Decimal(run.specs[name]) for name in ("tick_size", "step_size"))
     orders, bars = read_orders(run.orders), match_bars(run.klines, run.detail)
     ambiguous = check_ambiguous(run.summary.get("ambiguity"), fills, orders, bars)
-    return Audited([*check_orders(orders, fills, bars, tick=tick, step=step), *ambiguous], len(orders))
+    unit = price_step(run.klines, run.detail, tick)
+    return Audited([*check_orders(orders, fills, bars, tick=unit, step=step), *ambiguous], len(orders))
 
 
 def audit_files(run: Run) -> Audited:

@@ -111,8 +111,9 @@ def check_fills(
     return violations
 
 
-type _Wrong = Iterator[tuple[str, str, str]]
-"""What, expected, found."""
+def price_step(klines: Klines, detail: Klines | None, tick: Decimal) -> Decimal:
+    """Return the tick size; where the klines are finer, as before a tick change, one unit of their last decimal."""
+    return min(_increment(part, tick) for part in (klines, detail) if part is not None)
 
 
 def price_step(klines: Klines, detail: Klines | None, tick: Decimal) -> Decimal:
@@ -121,11 +122,14 @@ def price_step(klines: Klines, detail: Klines | None, tick: Decimal) -> Decimal:
 
 
 def _increment(klines: Klines, tick: Decimal) -> Decimal:
-    """The tick size; where the klines are finer, as before a tick change, one unit of their last decimal."""
     digits = max(klines.exponents.price, decimals(tick))
     whole, unit = int(tick.scaleb(digits)), 10 ** (digits - klines.exponents.price)
     off = any(np.any(klines.frame[name].to_numpy() * unit % whole) for name in PRICES)
     return Decimal(1).scaleb(-max(tight_exponents(klines).price, decimals(tick))) if off else tick
+
+
+type _Wrong = Iterator[tuple[str, str, str]]
+"""What, expected, found."""
 
 
 def _wrong_price(fill: Fill, bars: _Bars, bar: int, execution: Execution, limit: Limit | None) -> _Wrong:
