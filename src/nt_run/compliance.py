@@ -112,11 +112,6 @@ def check_fills(
 
 
 def price_step(klines: Klines, detail: Klines | None, tick: Decimal) -> Decimal:
-    """Return the tick size; where the klines are finer, as before a tick change, one unit of their last decimal."""
-    return min(_increment(part, tick) for part in (klines, detail) if part is not None)
-
-
-def price_step(klines: Klines, detail: Klines | None, tick: Decimal) -> Decimal:
     """Return what the prices of a run are multiples of: the tick size, or the own step of klines that are finer."""
     return min(_increment(part, tick) for part in (klines, detail) if part is not None)
 

@@ -234,7 +234,9 @@ def _warnings(
     remarks = [*exchange_warning(config), *inputs.warnings, *funding_warnings(funding)]
     ruined = equity.filter(pl.col("equity") < -_CENT)["time"]
     if len(ruined):
-        remarks.append(f"Equity was below zero from {ruined[0]:%Y-%m-%d %H:%M} UTC on: between two bars, or by fees.")
+        when = f"{ruined[0]:%Y-%m-%d %H:%M} UTC on"
+        why = "between two bars, by fees, or where mark prices spared what last prices did not"
+        remarks.append(f"Equity was below zero from {when}: {why}.")
     if not output.fills:
         remarks.append("No order was filled. Do the strategy's indicators need more bars than the range has?")
     specs = inputs.specs.specs

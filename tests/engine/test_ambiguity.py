@@ -144,18 +144,15 @@ def test_a_target_of_a_part_only_takes_its_part(find: Any, make_klines: Make, ki
 def test_a_limit_entry_and_its_exits_in_one_bar_may_end_in_any_way(find: Any, make_klines: Make) -> None:
     klines = make_klines([*STEADY * 2, BOTH, *STEADY])
     (one,) = find(klines, {1: [bracket("105", "95", entry="98")]})
-    # The engine is at 94 when it has bought at 98, and refuses a stop above; the position is open at the end, at 100.
-    # The stop: 10 × (95 − 100) − 0.475. The target, if the high came after the entry: 10 × (105 − 100) − 0.21.
-    assert (one.entry, one.chosen, one.worst, one.best) == (98, "open", D("-50.475"), D("49.79"))
+    # Bought at 98 on the way down, which went on to 94: sold at 95, for 10 × 95 − 0.475. The target, if the high came
+    # after the entry, and the low after that: 10 × 105 − 0.21.
+    assert (one.entry, one.chosen, one.worst, one.best) == (98, "stop", 0, D("100.265"))
 
 
-def test_an_entry_whose_stop_must_have_been_hit_is_listed_though_the_engine_kept_it(
-    find: Any, make_klines: Make
-) -> None:
+def test_an_entry_whose_stop_must_have_been_hit_leaves_no_doubt(find: Any, make_klines: Make) -> None:
+    # Down to 94 it went through 98 and then through 95.
     klines = make_klines([*STEADY * 2, (100, 101, 94, 97, 40), (97, 99, 96, 98, 40)])
-    (one,) = find(klines, {1: [bracket("105", "95", entry="98")]})
-    # Open at the end, at 98; down to 94 it went through 98 and then through 95: 10 × (95 − 98) − 0.475
-    assert (one.stop, one.target, one.chosen, one.worst, one.best) == (95, None, "open", D("-30.475"), 0)
+    assert find(klines, {1: [bracket("105", "95", entry="98")]}) == []
 
 
 def test_an_entry_that_saw_its_target_before_or_after_is_ambiguous_unless_the_close_tells(

@@ -333,13 +333,14 @@ def test_with_stops_leverage_funding_and_gaps_every_figure_of_a_run_holds(
     assert second_opinion(output, klines, world, execution) == []
     assert wrong_margin(output, klines, marks, account, world) == []
     curve = equity_curve(klines, output.fills, output.payments, BALANCE)
-    if account.mode == "isolated":
+    # Marks of a market of their own may spare a position that the last prices take beyond its margin.
+    if account.mode == "isolated" and not account.marked:
         equity = curve["equity"].to_numpy()
         if account.execution.fill == "next-open":
             # What met the open behind the gap is booked at the close before it, and valued there at that close.
             equity = np.delete(equity, BARS // 2 - 1)
         assert equity.min() > -1e-6
-    assert output.balance > -Decimal("1e-6")
+    assert account.marked or output.balance > -Decimal("1e-6")
 
     trades = build_trades(output.fills, output.payments)
     planned = Planned(taker=world.fees.taker, tick=world.specs.tick_size, slippage=execution.slippage)

@@ -79,6 +79,8 @@ class OrderCollector:
         self._denials: list[tuple[int, int, Denial]] = []
         self._resting: list[tuple[int, int, RestingOrder]] = []
         self._taken: set[str] = set()
+        self.rejected: set[str] = set()
+        """The ids of orders the engine's exchange rejected."""
         self.in_parts = False
         """Whether an order filled in parts, or a market order not at all."""
 
@@ -111,7 +113,7 @@ class OrderCollector:
         for order_id in closed:
             if order_id.value not in self._taken:
                 self._taken.add(order_id.value)
-                self._take(cache.order(order_id))
+                self._take(cache, cache.order(order_id))
         if not self.in_parts and cache.orders_open_count():
             open_orders: Any = cache.orders_open()
             self.in_parts = any(order.filled_qty.as_decimal() for order in open_orders)
@@ -123,7 +125,7 @@ class OrderCollector:
         # One by one: a list of all orders is a copy of them all, with their events.
         for order_id in cache.client_order_ids():
             if order_id.value not in self._taken:
-                self._take(cache.order(order_id))
+                self._take(cache, cache.order(order_id))
         # The cache has no order of its own; trade ids and order ids count up.
         self._fills.sort(key=lambda item: item[:2])
         self._denials.sort(key=lambda item: item[:2])
@@ -139,14 +141,15 @@ class OrderCollector:
         """Orders that rested, by the time from which they did. Complete after `finish`."""
         return [item[2] for item in sorted(self._resting, key=lambda item: item[:2])]
 
-    def _take(self, order: Any) -> None:  # noqa: ANN401 - the engine's order types share no base
+    def _take(self, cache: Cache, order: Any) -> None:  # noqa: ANN401 - the engine's order types share no base
         if self._sent is not None:
             number = _number(order.client_order_id.value)
             self._sent += [(asked.time_ns, number, asked) for asked in sent_orders(order)]
         if may_rest(order):
             number = _number(order.client_order_id.value)
             refused = order.client_order_id.value in self._refusals.reasons
-            self._resting += [(each.since_ns, number, each) for each in lifetimes(order, refused=refused)]
+            lives = lifetimes(order, refused=refused, born=_is_born(cache, order))
+            self._resting += [(each.since_ns, number, each) for each in lives]
         last = order.last_event
         whole = _is_whole(order, last)
         self.in_parts = self.in_parts or not (whole or self._is_unfilled(order, last))
@@ -154,7 +157,10 @@ class OrderCollector:
         for event in events:
             if isinstance(event, OrderFilled):
                 self._fills.append((event.ts_event, _number(event.trade_id.value), self._fill(event)))
-            elif reason := self._reason(order, event, last):
+                continue
+            if isinstance(event, OrderRejected):
+                self.rejected.add(event.client_order_id.value)
+            if reason := self._reason(order, event, last):
                 denial = Denial(time_ns=event.ts_event, reason=reason, entry=not order.is_reduce_only)
                 self._denials.append((event.ts_event, _number(event.client_order_id.value), denial))
 
@@ -270,6 +276,14 @@ def _not_at_once(order: Any, event: object) -> str | None:  # noqa: ANN401 - the
         return None
     announced = any(isinstance(each, OrderPendingCancel) for each in order.events())
     return None if announced else force
+
+
+def _is_born(cache: Cache, order: Any) -> bool:  # noqa: ANN401 - the engine's order types share no base
+    """Return whether the entry of an order has filled, where it never was accepted."""
+    if order.parent_order_id is None or order.ts_accepted is not None:
+        return False
+    parent = cache.order(order.parent_order_id)
+    return parent is not None and bool(parent.filled_qty.as_decimal())
 
 
 def _is_whole(order: Any, event: Any) -> bool:  # noqa: ANN401 - the engine's order types share no base

@@ -1,6 +1,6 @@
 """The engine's events of one order → the stretches in which it rested."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -30,12 +30,13 @@ def may_rest(order: Any) -> bool:  # noqa: ANN401 - the engine's order types sha
     return order.order_type not in _NEVER_REST
 
 
-def lifetimes(order: Any, *, refused: bool = False) -> list[RestingOrder]:  # noqa: ANN401 - as above
+def lifetimes(order: Any, *, refused: bool = False, born: bool = False) -> list[RestingOrder]:  # noqa: ANN401 - as above
     """Return the stretches in which an order rested, in time order; empty if it never reached the market.
 
     One that was `refused` when it was triggered ends in being cancelled, and is told as what it is.
 
-    A rejected order has one of no length: a stop that the market had crossed by the time its entry filled.
+    A rejected order has one of no length: a stop that the market had crossed by the time its entry filled. So has one
+    that was `born`: its entry filled, and so did its sibling before the engine accepted it.
     """
     made: list[RestingOrder] = []
     fields: dict[str, Any] = {
@@ -45,7 +46,7 @@ def lifetimes(order: Any, *, refused: bool = False) -> list[RestingOrder]:  # no
         "trailing": _trailing(order),
     }
     since: int | None = None
-    filled, triggered = Decimal(0), False
+    filled = Decimal(0)
     events: Iterable[Any] = order.events()
     for event in events:
         kind, time_ns = type(event).__name__, event.ts_event
@@ -55,24 +56,33 @@ def lifetimes(order: Any, *, refused: bool = False) -> list[RestingOrder]:  # no
             since = time_ns
         elif kind == "OrderFilled":
             filled += event.last_qty.as_decimal()
+            if since is None and fields["trigger"] is not None:
+                # The engine accepts no stop that fills as it comes to be.
+                since = time_ns
             if since is not None and filled >= fields["quantity"]:
                 made.append(RestingOrder(**fields, since_ns=since, until_ns=time_ns, ended="filled"))
                 since = None
-        elif (ended := _ENDS.get(kind)) and (since is not None or ended == "rejected"):
+        elif (ended := _ENDS.get(kind)) and (since is not None or born or ended == "rejected"):
             began = time_ns if since is None else since
-            told = "refused" if refused and ended == "cancelled" else ended
-            made.append(RestingOrder(**fields, since_ns=began, until_ns=time_ns, ended=told))
+            ended = "refused" if refused and ended == "cancelled" else ended
+            made.append(RestingOrder(**fields, since_ns=began, until_ns=time_ns, ended=ended))
             since = time_ns if ended in _GOES_ON else None
             fields["sent_ns"] = time_ns
-        if kind == "OrderUpdated":
-            fields |= {name: value for name, value in _terms(event).items() if value is not None}
-        triggered = triggered or kind == "OrderTriggered"
-        if triggered:
-            # The engine tells its old trigger again with each later change.
-            fields["trigger"] = None
+        fields |= _changes(kind, event, fields)
     if since is not None:
         made.append(RestingOrder(**fields, since_ns=since, until_ns=None, ended="open"))
     return made
+
+
+def _changes(kind: str, event: Any, fields: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - as above
+    """Return what an event changes of an order's terms."""
+    if kind == "OrderTriggered":
+        return {"trigger": None}
+    if kind != "OrderUpdated":
+        return {}
+    # The engine tells the old trigger of a triggered order again with each later change.
+    told = {name: value for name, value in _terms(event).items() if fields[name] is not None}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _trailing(order: Any) -> Trailing | None:  # noqa: ANN401 - as above

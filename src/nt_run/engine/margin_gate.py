@@ -31,7 +31,7 @@ class MarginGate:
     A market order counts at the last close of the bars of `bar_type`, any other at its own price. Initial margin is
     notional ÷ `leverage`, at which the brackets allow a position of at most `most` (quote asset; `None` for any). With
     `cross` open profit and loss count towards what is free; an isolated position keeps the margin it was opened with.
-    `taker` is the fee of market orders, a fraction of notional. `unasked` has the ids of orders that passed because
+    `taker` is the fee of market orders, a fraction of notional. `unasked` gets the ids of orders that passed because
     they only closed when they were sent.
     """
 
@@ -44,9 +44,10 @@ class MarginGate:
         leverage: Decimal,
         most: Decimal | None,
         taker: Decimal,
-        cross: bool = False,
+        cross: bool,
+        unasked: set[str],
     ) -> None:
-        self.unasked: set[str] = set()
+        self.unasked = unasked
         self._leverage, self._most, self._taker, self._cross = leverage, most, taker, cross
         self._bar_type, self._moment = bar_type, moment
         self._currency = ensure_currency(specs.quote_asset)

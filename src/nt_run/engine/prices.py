@@ -7,9 +7,9 @@ rests on.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from nautilus_trader.common import Clock
 from nautilus_trader.execution import FillModel
@@ -25,48 +25,22 @@ from nautilus_trader.model import (
     Quantity,
 )
 
-from nt_run.engine.triggered import is_beyond_limit, repriced, triggered_since
+from nt_run.engine.foreseen import AsksMargin, Foreseen
+from nt_run.engine.inside import Origin
+from nt_run.engine.triggered import is_beyond_limit, repriced, rises, side_of, triggered_since
 from nt_run.execution import Execution
 from nt_run.matching import MatchBars
-from nt_run.model import MS, Side
+from nt_run.model import MS
 
+CROSSED = "stop price already crossed by the market"
 NO_NEXT_OPEN = "no next open: sent at the close of the last bar"
 GONE_BY_OPEN = "liquidated: the position it was for is gone by the next open"
 _MARKET = {OrderType.MARKET, OrderType.MARKET_TO_LIMIT}
 TRIGGERED_MARKETS = {OrderType.STOP_MARKET, OrderType.MARKET_IF_TOUCHED, OrderType.TRAILING_STOP_MARKET}
 TRIGGERED_LIMITS = {OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED, OrderType.TRAILING_STOP_LIMIT}
 _LIMITS = {OrderType.LIMIT, *TRIGGERED_LIMITS}
-_TOUCHED = {OrderType.MARKET_IF_TOUCHED, OrderType.LIMIT_IF_TOUCHED}
 _LEVEL = 10**12
 """Quantity of the book's one level in base units: more than any position."""
-
-
-class AsksMargin(Protocol):
-    """Knows whether the account has the margin for what an order opens."""
-
-    def refuses(self, order: Any, price: Decimal) -> bool:  # noqa: ANN401 - the engine's orders
-        """Tell it of an order that fills at about `price`."""
-        ...
-
-
-class Foreseen(Protocol):
-    """Knows whether the open position is liquidated before an order is reached."""
-
-    def comes_first(self, order: Any, opened: Decimal, now_ns: int) -> bool:  # noqa: ANN401 - the engine's orders
-        """Tell it of a resting order, in the bar that ends at `now_ns` and opened at `opened`."""
-        ...
-
-    def is_gone_by_open(self, row: int, opened: Decimal, now_ns: int) -> bool:
-        """Tell it of the open of a bar to come."""
-        ...
-
-    def comes_ahead(self, row: int, opened: Decimal, now_ns: int, send: Callable[[], object]) -> bool:
-        """Liquidate ahead of an order that would meet that open; `send` is called once it is done."""
-        ...
-
-    def takes_all(self, side: Side, price: Decimal) -> bool:
-        """Tell whether nothing of the position's margin is left at a price."""
-        ...
 
 
 class PriceModel(FillModel):
@@ -101,6 +75,8 @@ class PriceModel(FillModel):
         self._read_clock: Callable[[], int] | None = None
         self.liquidation: Foreseen | None = None
         """An order that the liquidation of the position comes before never fills."""
+        self.inside: Mapping[str, Origin] | None = None
+        """The entries of stops that may come to be inside a bar; `None` where the engine rejects those."""
         self.margin: AsksMargin | None = None
         """What is asked about each order that waited."""
 
@@ -150,17 +126,26 @@ class PriceModel(FillModel):
         order_id = _order.client_order_id.value
         if (forced := self._forced.pop(order_id, None)) is not None:
             return self._book(forced)
-        if self.liquidation is not None and self._is_too_late(_order, self.liquidation):
-            # It rests on, and is cancelled as the position is closed.
-            return self._empty_book()
-        if self.margin is not None and self._lacks_margin(_order, self.margin):
+        new = _order.order_type in TRIGGERED_MARKETS and self.inside is not None and self._is_new(_order)
+        if self._is_refused(_order, new=new):
             return self._empty_book()
         if _order.order_type in _LIMITS:
             return self._limit_book(_order, _best_bid)
+        if new:
+            return self._book(self._slipped(_order, self._met_inside(_order)))
         reference = None if self._execution.plain else self._reference(_order, _best_bid)
         if reference is not None:
             return self._book(self._slipped(_order, reference))
         return self._empty_book() if order_id in self._reasons else None
+
+    def _is_refused(self, order: Any, *, new: bool) -> bool:  # noqa: ANN401 - as above
+        if self.liquidation is not None and self._is_too_late(order, self.liquidation):
+            # It rests on, and is cancelled as the position is closed.
+            return True
+        if new and self._is_crossed(order):
+            self._reasons[order.client_order_id.value] = CROSSED
+            return True
+        return self.margin is not None and self._lacks_margin(order, self.margin)
 
     def _limit_book(self, order: Any, market: Price | None) -> OrderBook | None:  # noqa: ANN401 - as above
         """Return the book of a limit order: its own price if it rested, else that of a taker with a limit.
@@ -204,7 +189,7 @@ class PriceModel(FillModel):
         Such a position came to be behind the same gap, and never stood through it. Otherwise the price is the order's.
         """
         row, price = self._row_from(self._now_ms()) - 1, order.price.as_decimal()
-        if self.liquidation is None or row < 0 or not self.liquidation.takes_all(_side(order), price):
+        if self.liquidation is None or row < 0 or not self.liquidation.takes_all(side_of(order), price):
             return None
         opened = self._bars.price("open", row)
         if is_beyond_limit(order, opened) or opened == price:
@@ -217,7 +202,7 @@ class PriceModel(FillModel):
 
         The reference is kept for the books.
         """
-        side = _side(order)
+        side = side_of(order)
         self.references[order.client_order_id.value] = reference
         paid = self._execution.slippage.worse(reference, side, tick=self._tick, grid=self._grid)
         return order.price.as_decimal() if order.order_type in _LIMITS and is_beyond_limit(order, paid) else paid
@@ -228,6 +213,24 @@ class PriceModel(FillModel):
         now_ms = self._now_ms()
         row = self._row_from(now_ms) - 1
         return row >= 0 and foreseen.comes_first(order, self._bars.price("open", row), now_ms * MS)
+
+    def _is_new(self, order: Any) -> bool:  # noqa: ANN401 - as above
+        """Tell whether an order came to be at the end of the bar, or inside it."""
+        return order.ts_accepted is None or order.ts_accepted >= self._now_ms() * MS
+
+    def _is_crossed(self, order: Any) -> bool:  # noqa: ANN401 - as above
+        """Tell whether the market was beyond a new stop from the beginning."""
+        origin, trigger = (self.inside or {}).get(order.client_order_id.value), order.trigger_price.as_decimal()
+        return origin is None or (trigger <= origin.price if rises(order) else trigger >= origin.price)
+
+    def _met_inside(self, order: Any) -> Decimal:  # noqa: ANN401 - as above
+        """Return where a new stop is triggered: behind a gap that jumped over its entry, too, at the open."""
+        origin, trigger = (self.inside or {}).get(order.client_order_id.value), order.trigger_price.as_decimal()
+        row = self._row_from(self._now_ms()) - 1
+        if origin is None or not origin.better or row < 0:
+            return trigger
+        opened = self._bars.price("open", row)
+        return max(opened, trigger) if rises(order) else min(opened, trigger)
 
     def _lacks_margin(self, order: Any, margin: AsksMargin) -> bool:  # noqa: ANN401 - as above
         if order.order_type in _LIMITS:
@@ -270,8 +273,7 @@ class PriceModel(FillModel):
         if inside or row < 0:
             return trigger
         opened = self._bars.price("open", row)
-        rises = (order.side == OrderSide.BUY) != (order.order_type in _TOUCHED)
-        return max(opened, trigger) if rises else min(opened, trigger)
+        return max(opened, trigger) if rises(order) else min(opened, trigger)
 
     def _row_from(self, time_ms: int) -> int:
         # For one time, faster than numpy's own search.
@@ -294,7 +296,3 @@ class PriceModel(FillModel):
         book.add(BookOrder(OrderSide.SELL, level, self._size, 1), 0, 0, 0)
         book.add(BookOrder(OrderSide.BUY, level, self._size, 2), 0, 0, 0)
         return book
-
-
-def _side(order: Any) -> Side:  # noqa: ANN401 - the engine's order types share no base
-    return Side.BUY if order.side == OrderSide.BUY else Side.SELL

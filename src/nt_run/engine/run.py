@@ -3,7 +3,6 @@
 The engine wants to be created, run and disposed of on one thread, and one at a time.
 """
 
-from collections.abc import Container
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, cast
@@ -31,7 +30,7 @@ from nt_run.engine.refuse import Refusals
 from nt_run.engine.sizer import EntrySizer, check_atr
 from nt_run.engine.source import build_strategy
 from nt_run.engine.venue import VENUE, add_venue, open_engine
-from nt_run.engine.way import OrderWatch, Way
+from nt_run.engine.way import Way
 from nt_run.klines import Klines
 from nt_run.matching import match_bars
 from nt_run.protection import ProtectionUse
@@ -66,10 +65,10 @@ def _run_once(run: EngineInput, way: Way) -> EngineOutput | None:
         run.strategy, run.params, run.history or run.klines, run.sizing.method, sizer, instrument, bar_type
     )
     protector = Protector(run.protection, run.specs, instrument, run.klines.interval, run.balance)
-    refusals, margin = _make_refusals(run, instrument, bar_type, protector, way.watch)
     plan = FundingPlan(run.funding, run.klines)
     follower = way.begin(run, instrument, plan)
-    prices = _make_prices(run, instrument, refusals) if way.priced else None
+    refusals, margin = _make_refusals(run, instrument, bar_type, protector, way)
+    prices = _make_prices(run, instrument, refusals, way) if way.priced else None
     sources = prices and prices.references, follower and follower.charges.plain, prices and prices.makers
     orders = OrderCollector(refusals, *sources, keep_sent=run.keep_sent)
     late = FillGate(margin, instrument, refusals.reasons) if way.asks else None
@@ -77,13 +76,13 @@ def _run_once(run: EngineInput, way: Way) -> EngineOutput | None:
     guard = Guard(bar_type, together(*hooks, orders.hooks()))
     try:
         with guard.interruptible(), open_engine() as engine:
-            _add_venue(engine, run, prices, follower, charged=way.charged)
+            _add_venue(engine, run, prices, follower, way)
             engine.add_instrument(instrument)
             refusals.install(strategy, prices and prices.waits)
             guard.install(strategy)
             engine.add_strategy(strategy)
             _start(engine, strategy, prices, follower, late, guard)
-            if not _feed(engine, run, instrument, plan, guard, orders, way, margin.unasked):
+            if not _feed(engine, run, instrument, plan, guard, orders, way):
                 return None
             guard.raise_kept(run.strategy.name)
             output = _collect(engine, run, instrument, plan, guard, sizer, orders, protector.watch.uses)
@@ -121,7 +120,6 @@ def _feed(
     guard: Guard,
     orders: OrderCollector,
     way: Way,
-    unasked: Container[str],
 ) -> bool:
     """Run the engine over the market chunk by chunk, which takes less time and memory than all at once.
 
@@ -138,7 +136,7 @@ def _feed(
         orders.take_closed(engine.cache, fed_until)
         held: Decimal = cast("Any", engine.portfolio).net_position(instrument.id)
         # What the strategy raised where the run goes another way says nothing; Ctrl-C always does.
-        return not isinstance(guard.error, KeyboardInterrupt) and way.is_wrong(orders, fed_until, held, unasked)
+        return not isinstance(guard.error, KeyboardInterrupt) and way.is_wrong(orders, fed_until, held)
 
     for shown, matched in make_bar_pairs(run.klines, instrument, run.fine, twins=way.twins):
         if matched:
@@ -208,26 +206,28 @@ def _make_sizer(run: EngineInput, instrument: CryptoPerpetual, estimator: Estima
     )
 
 
-def _make_prices(run: EngineInput, instrument: CryptoPerpetual, refusals: Refusals) -> PriceModel:
+def _make_prices(run: EngineInput, instrument: CryptoPerpetual, refusals: Refusals, way: Way) -> PriceModel:
     bars, tick = match_bars(run.klines, run.fine), run.specs.tick_size
-    return PriceModel(bars, instrument, run.execution, tick=tick, reasons=refusals.reasons)
+    prices = PriceModel(bars, instrument, run.execution, tick=tick, reasons=refusals.reasons)
+    prices.inside = way.stops.origins if way.inside else None
+    return prices
 
 
 def _make_refusals(
-    run: EngineInput, instrument: CryptoPerpetual, bar_type: BarType, protector: Protector, watch: OrderWatch
+    run: EngineInput, instrument: CryptoPerpetual, bar_type: BarType, protector: Protector, way: Way
 ) -> tuple[Refusals, MarginGate]:
     moment, sizing, taker = Moment(), run.sizing, run.fees.taker
     filters = FilterGate(run.specs, instrument, bar_type, moment, _price(run.klines, "open", 0))
     terms: dict[str, Any] = {"leverage": sizing.leverage, "most": sizing.max_notional, "taker": taker}
-    margin = MarginGate(run.specs, bar_type, moment, **terms, cross=run.cross)
-    return Refusals([*protector.gates, *run.gates, filters, margin, watch], moment), margin
+    margin = MarginGate(run.specs, bar_type, moment, **terms, cross=run.cross, unasked=way.unasked)
+    return Refusals([*protector.gates, *run.gates, filters, margin, *way.watches], moment), margin
 
 
 def _add_venue(
-    engine: BacktestEngine, run: EngineInput, prices: PriceModel | None, follower: Follower | None, *, charged: bool
+    engine: BacktestEngine, run: EngineInput, prices: PriceModel | None, follower: Follower | None, way: Way
 ) -> None:
     currency = ensure_currency(run.specs.quote_asset)
-    charges = follower.charges if follower else ChargeModel(run.fees, currency) if charged else None
+    charges = follower.charges if follower else ChargeModel(run.fees, currency) if way.charged else None
     if charges and prices:
         charges.makers = prices.makers
     add_venue(
@@ -238,6 +238,7 @@ def _add_venue(
         fees=run.fees,
         prices=prices,
         charges=charges,
+        crossed=way.inside,
     )
 
 

@@ -1,9 +1,23 @@
-"""What an order's events tell about its trigger and its limit."""
+"""What an order and its events tell about its side, its trigger and its limit."""
 
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model import OrderSide, OrderTriggered
+from nautilus_trader.model import OrderSide, OrderTriggered, OrderType
+
+from nt_run.model import Side
+
+_TOUCHED = {OrderType.MARKET_IF_TOUCHED, OrderType.LIMIT_IF_TOUCHED}
+
+
+def side_of(order: Any) -> Side:  # noqa: ANN401 - the engine's order types share no base
+    """Return on which side an order is."""
+    return Side.BUY if order.side == OrderSide.BUY else Side.SELL
+
+
+def rises(order: Any) -> bool:  # noqa: ANN401 - as above
+    """Return whether an order with a trigger waits for a rising price."""
+    return (order.side == OrderSide.BUY) != (order.order_type in _TOUCHED)
 
 
 def is_beyond_limit(order: Any, price: Decimal) -> bool:  # noqa: ANN401 - the engine's order types share no base

@@ -76,12 +76,13 @@ def add_venue(
     fees: Fees,
     prices: FillModel | None = None,
     charges: FeeModel | None = None,
+    crossed: bool = False,
 ) -> None:
     """Add the exchange: one-way positions, one cross account in the quote asset, `leverage` for everything.
 
     Orders and open positions tie up notional ÷ leverage (`build_instrument` sets both margin rates to 1). Inside a
     bar the price is taken to run open, high, low, close. `prices` decides the price of taker fills,
-    `charges` what they cost instead of `fees`.
+    `charges` what they cost instead of `fees`. Stops that the market has crossed are rejected unless `crossed`.
     """
     engine.add_venue(
         VENUE,
@@ -92,4 +93,5 @@ def add_venue(
         margin_model=LeveragedMarginModel(),
         fill_model=prices,
         fee_model=MakerTakerFeeModel(fees.maker, fees.taker) if charges is None else charges,
+        reject_stop_orders=not crossed,
     )

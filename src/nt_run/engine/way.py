@@ -1,6 +1,5 @@
 """How a run is done: at first without what few runs need, and again with it where this one turns out to."""
 
-from collections.abc import Container
 from decimal import Decimal
 from typing import Any
 
@@ -10,9 +9,11 @@ from nt_run.engine.clearance import Clearance
 from nt_run.engine.collect import OrderCollector
 from nt_run.engine.follower import Follower
 from nt_run.engine.funding import FundingPlan
+from nt_run.engine.inside import InsideStops
 from nt_run.engine.job import EngineInput
 from nt_run.engine.overreach import Overreach
 from nt_run.engine.prices import TRIGGERED_LIMITS
+from nt_run.engine.refuse import Gate
 from nt_run.execution import Execution
 from nt_run.klines import Klines
 from nt_run.liquidation import match_extremes
@@ -45,23 +46,32 @@ class Way:
     """What one run is done with.
 
     `priced` asks a price model about each fill, `charged` asks what it costs, `asks` is about the margin of each
-    order that waited, `followed` lets a liquidator follow the position, and with `twins` orders are not matched on
-    the strategy's own bars, of whose volume they get a quarter at most. All of them cost time, and most runs are the
-    same without.
+    order that waited, `inside` lets stops stand that come to be inside a bar, `followed` lets a liquidator follow the
+    position, and with `twins` orders are not matched on the strategy's own bars, of whose volume they get a quarter at
+    most. All of them cost time, and most runs are the same without.
     """
 
     def __init__(self, execution: Execution) -> None:
         self.priced = not execution.plain
         self.charged = False
-        self.asks = self.followed = self.twins = False
+        self.asks = self.inside = self.followed = self.twins = False
         self.watch = OrderWatch()
+        self.unasked: set[str] = set()
+        """The ids of orders for which no margin was asked when they were sent."""
         self._clearance: Clearance | None = None
         self._overreach: Overreach | None = None
         self._seen = 0
 
+    @property
+    def watches(self) -> list[Gate]:
+        """What looks at each order that may pass."""
+        return [self.watch, self.stops]
+
     def begin(self, run: EngineInput, instrument: CryptoPerpetual, plan: FundingPlan) -> Follower | None:
         """Begin the run, and return what liquidates, if this is the way; else find out whether something should."""
         self._clearance, self._seen = None, 0
+        self.unasked.clear()
+        self.stops = InsideStops()
         self.twins = self.twins or run.fine is not None or _has_quiet_bars(run.klines, instrument)
         account: dict[str, Any] = {
             "leverage": run.sizing.leverage,
@@ -78,32 +88,36 @@ class Way:
         self._clearance = Clearance(run.margin, extremes, **account)
         return None
 
-    def is_wrong(self, orders: OrderCollector, until_ns: int, position: Decimal, unasked: Container[str]) -> bool:
+    def is_wrong(self, orders: OrderCollector, until_ns: int, position: Decimal) -> bool:
         """Tell whether the run must be done again, in another way, by what it has come to.
 
         Args:
             orders: What was filled.
             until_ns: The end of the last bar.
             position: What is held then, signed.
-            unasked: The ids of orders for which no margin was asked when they were sent.
         """
-        if self.watch.triggers and not self.charged:
+        if not self.inside and self.stops.origins.keys() & orders.rejected:
+            self.priced = self.inside = True
+        elif self.watch.triggers and not self.charged:
             self.priced = self.charged = True
-            return True
-        if not self.twins and (self.watch.hurries or orders.in_parts):
+        elif not self.twins and (self.watch.hurries or orders.in_parts):
             self.twins = True
-            return True
-        if self._overreach is not None and self.watch.rests and self._overreach.finds(orders.fills_after, unasked):
+        elif (
+            self.watch.rests and self._overreach is not None and self._overreach.finds(orders.fills_after, self.unasked)
+        ):
             self.priced = self.asks = True
-            return True
-        if self._clearance is None:
+        elif not self._is_clear(orders, until_ns, position):
+            self.priced = self.followed = self.twins = True
+        else:
             return False
+        return True
+
+    def _is_clear(self, orders: OrderCollector, until_ns: int, position: Decimal) -> bool:
+        if self._clearance is None:
+            return True
         fills = orders.fills_after(self._seen)
         self._seen += len(fills)
-        if self._clearance.holds(fills, until_ns, position):
-            return False
-        self.priced = self.followed = self.twins = True
-        return True
+        return self._clearance.holds(fills, until_ns, position)
 
 
 def _has_quiet_bars(klines: Klines, instrument: CryptoPerpetual) -> bool:
