@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nt_run.capital import MOST, Trial, Trials, find_capital, search
+from nt_run.balances import MOST, NoBalanceError, Trial, Trials, search
+from nt_run.capital import find_capital
 from nt_run.capital_report import print_capital
 from nt_run.config import RunConfig, load_config
 from nt_run.errors import CapitalError, UsageError
@@ -43,9 +44,23 @@ class Mine(Strategy):
 """
 
 
-def trial(balance: int, needed: float, at_least: int = 0) -> Trial:
+ADDS = ORDERS.replace("instrument_id: InstrumentId", "sizer: object\n    instrument_id: InstrumentId").replace(
+    """            amount = Quantity.from_str(self.own.amount)
+            side = OrderSide.BUY if self.bars % 1000 else OrderSide.SELL
+            self.submit_order(self.order_factory.market(self.own.instrument_id, side, amount))
+""",
+    """            self.close_all_positions(self.own.instrument_id)
+        elif self.bars % 500 in (100, 200) and (amount := self.own.sizer.quantity(bar.close)):
+            self.submit_order(self.order_factory.market(self.own.instrument_id, OrderSide.BUY, amount))
+""",
+)
+"""Two entries, and what closes both in one order."""
+
+
+def trial(balance: int, needed: float, at_least: int = 0, most: float = float("inf")) -> Trial:
     lost = (Denial(time_ns=0, reason="sizing: below min notional 5 USDT"),) if balance < needed else ()
-    return Trial(balance=balance, sent=1, lost=lost, others={}, capped={}, at_least=at_least if lost else 0)
+    cut = {"MARKET_LOT_SIZE": 2} if balance > most else {}
+    return Trial(balance=balance, sent=1, lost=lost, cut=cut, at_least=at_least if lost else 0)
 
 
 @given(needed=st.integers(1, MOST), start=st.integers(1, MOST), hint=st.floats(0, 3))
@@ -61,6 +76,39 @@ def test_the_balance_found_is_the_smallest_to_a_thousandth(needed: int, start: i
         assert below in trials.done
         assert enough - below <= max(1, enough // 1000)
     assert len(trials.done) < 60
+
+
+@given(needed=st.integers(1, MOST), room=st.floats(-0.9, 3), start=st.integers(1, MOST))
+def test_a_balance_at_which_entries_are_cut_is_never_the_answer(needed: int, room: float, start: int) -> None:
+    most = int(needed * (1 + room))
+    trials = Trials(lambda balance: trial(balance, needed, most=most))
+    try:
+        below, enough = search(trials, start)
+    except NoBalanceError as error:
+        # Nothing fits, or what does lies between two balances that are next to each other.
+        assert most <= needed * 1.002
+        assert error.above.balance > most
+        assert error.below is None or error.below.balance < needed
+        assert error.outgrown == {"MARKET_LOT_SIZE": 2}
+    else:
+        assert needed <= enough <= most
+        assert below is None or below < needed
+    assert len(trials.done) < 80
+
+
+def test_what_is_too_large_in_the_smallest_account_is_not_blamed_on_the_balance() -> None:
+    market, limit = "quantity above the largest market order", "quantity above the largest"
+
+    def run(balance: int) -> Trial:
+        if balance < 50:
+            return trial(balance, 50, at_least=50)
+        counts = {market: 5} if balance < 1000 else {market: 7, limit: 1}
+        return Trial(balance=balance, sent=9, too_large=counts)
+
+    trials = Trials(run)
+    assert trials.outgrown(trials(5000)) == {market: 2, limit: 1}
+    assert trials.fits(trials(60))
+    assert search(Trials(run), 5000) == (49, 50)
 
 
 def test_an_account_that_nothing_helps_is_known_after_a_few_runs() -> None:
@@ -138,6 +186,59 @@ def test_what_no_balance_mends_is_listed_and_not_searched_for(
     assert (found["balance"], found["below"], found["limited_by"]) == ("1", None, None)
     print_capital(found)
     assert "5 x quantity above the largest market order" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def adds(tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("adds") / "adds.py"
+    file.write_text(ADDS)
+    return str(file)
+
+
+def test_where_margin_is_short_until_orders_are_too_large_there_is_no_balance(cache: Path, adds: str) -> None:
+    # Twice 60 % never fit into the account, six times in 2,880 minutes. 60 % of 18 million are the 120 BTC of the
+    # largest market order at 90,000: from there on entries are cut.
+    with pytest.raises(NoBalanceError) as caught:
+        find_capital(demo(**{"strategy.name": adds, "sizing.fraction": "0.6"}), cache_dir=cache)
+    below, above = caught.value.below, caught.value.above
+    assert below is not None
+    assert {denial.reason for denial in below.lost} == {"initial margin exceeds free balance"}
+    assert 15_000_000 < below.balance < above.balance < 20_000_000
+    assert caught.value.exit_code == 4
+    assert "signals are lost (6, the first 2026-06-01 " in str(caught.value)
+    assert "or more orders are too large for the exchange (" in str(caught.value)
+    assert "Less --risk or more --leverage" in str(caught.value)
+
+
+def test_an_account_too_large_is_told_and_never_said_to_be_refused_whatever_the_balance(
+    cache: Path, adds: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = demo(**{"strategy.name": adds, "sizing.fraction": "0.4", "account.balance": "100000000"})
+    found = find_capital(config, cache_dir=cache)
+    # Two entries of a step of 0.001 BTC each at some 90,000 are 180 USDT.
+    assert 170 < int(found["balance"]) < 195
+    assert (found["refused_anyway"], found["capped"]) == ({}, {})
+    assert int(found["too_large"]["balance"]) > 10_000_000
+    assert found["too_large"]["orders"].keys() <= {"MARKET_LOT_SIZE", "quantity above the largest market order"}
+    print_capital(found)
+    shown = capsys.readouterr().out
+    assert "Too large" in shown
+    assert "Refused whatever the balance" not in shown
+
+
+def test_a_balance_that_takes_twice_what_was_asked_says_so(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = find_capital(demo(), cache_dir=cache)
+    position = found["position"]
+    # 0.0005 BTC are rounded up to 0.001: up to 4 %, and a little less where equity grew.
+    assert position["asked_share"] == 0.02
+    assert 0.035 < position["actual_share"] < 0.0401
+    # Five steps of 0.001 BTC at some 90,000 are 450 USDT, 2 % of 22,500.
+    assert 21_000 < int(position["near_from"]) < 24_000
+    print_capital(found)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"Takes up to {position['actual_share']:.2%}".replace("%", " %") in shown
+    assert "asked 2.00 %: rounded to the step" in shown
+    assert "the first with 10,000 USDT" in shown
 
 
 def test_a_strategy_that_sends_nothing_is_told_so(cache: Path, mine: str) -> None:

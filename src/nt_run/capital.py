@@ -3,8 +3,6 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from functools import partial
 from pathlib import Path
@@ -12,37 +10,19 @@ from typing import Any
 
 import msgspec
 
+from nt_run.balances import Position, Trial, Trials, search
 from nt_run.config import RunConfig
 from nt_run.engine.job import EngineOutput
-from nt_run.errors import CapitalError, UsageError
-from nt_run.filters import filter_ledger, needs_capital, refused_by
+from nt_run.filters import capped_by, is_too_large, needs_capital, refused_by
 from nt_run.inputs import CACHE, Inputs, load_inputs, open_market
 from nt_run.model import MS, Denial, format_iso
 from nt_run.pipeline import default_params
 from nt_run.progress import ProgressDisplay
 from nt_run.running import run_market
-from nt_run.sizing import BelowMinimumError
+from nt_run.sizing import BelowMinimumError, near_asked
+from nt_run.specs import InstrumentSpecs
 from nt_run.strategies.resolver import check_params, resolve_strategy
 from nt_run.summary import exchange_warning
-
-MOST = 10**12
-"""The largest balance that is tried, in the quote asset."""
-_PARTS = 1000
-"""The answer is exact to one part in so many, or to one unit of the quote asset."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One run: what it lost that a larger balance might have kept (`lost`), and what no balance mends (`others`)."""
-
-    balance: int
-    sent: int
-    """Orders that were filled or refused."""
-    lost: tuple[Denial, ...]
-    others: Mapping[str, int]
-    capped: Mapping[str, int]
-    at_least: int = 0
-    """The least that the sizer said would do for the first entry, if that was refused."""
 
 
 def find_capital(
@@ -52,7 +32,7 @@ def find_capital(
     offline: bool = False,
     progress: ProgressDisplay | None = None,
 ) -> dict[str, Any]:
-    """Return the smallest balance at which no signal is refused for its size or for want of margin, and what limits it.
+    """Return the smallest balance at which no signal is refused or cut for its size or for want of margin.
 
     The balance is a whole number of the quote asset. The run at that balance loses nothing, the run at `below` loses a
     signal, and the two are one unit or a thousandth apart. No run is kept.
@@ -65,6 +45,7 @@ def find_capital(
 
     Raises:
         CapitalError: No balance helps.
+        NoBalanceError: A balance that helps is too large for what the exchange takes.
         UsageError: The strategy sent no order that could have been lost.
         NtRunError: As for a backtest.
     """
@@ -82,9 +63,9 @@ def find_capital(
             _, done = run_market(_with_balance(config, balance), inputs, strategy, params, progress, reopen)
         except BelowMinimumError as exc:
             return _refused_at_once(balance, inputs, exc)
-        return _trial(balance, done.output)
+        return _trial(balance, done.output, inputs.specs.specs)
 
-    trials = Trials(run, progress)
+    trials = Trials(run, partial(progress.step, "runs"))
     below, enough = search(trials, math.ceil(config.account.balance))
     return {
         "symbol": config.symbol,
@@ -106,85 +87,28 @@ def _with_balance(config: RunConfig, balance: int) -> RunConfig:
     return msgspec.structs.replace(config, account=msgspec.structs.replace(config.account, balance=Decimal(balance)))
 
 
-class Trials:
-    """Runs at balances, each one once. `done` holds them in the order in which they were made."""
-
-    def __init__(self, run: Callable[[int], Trial], progress: ProgressDisplay | None = None) -> None:
-        self.done: dict[int, Trial] = {}
-        self._run = run
-        self._progress = progress
-
-    def __call__(self, balance: int, left: int = 0) -> Trial:
-        """Return the run at `balance`; `left` is about how many more will be asked for."""
-        if balance not in self.done:
-            if self._progress is not None:
-                self._progress.step("runs", len(self.done), len(self.done) + 1 + left)
-            self.done[balance] = self._run(balance)
-        return self.done[balance]
-
-
-def search(trials: Trials, start: int) -> tuple[int | None, int]:
-    """Return the largest balance found to lose a signal and the smallest found to lose none, next to each other.
-
-    The first is `None` where one unit of the quote asset is enough. Steps away from `start` grow as their own squares,
-    so that a balance out of all proportion, or none, is known after a few runs.
-
-    Raises:
-        CapitalError: Signals are lost whatever the balance.
-        UsageError: There are none.
-    """
-    enough = _enough_from(trials, start)
-    below, factor = max((balance for balance in trials.done if balance < enough), default=0), 2
-    while not below and enough > 1:
-        balance = max(enough // factor, 1)
-        if trials(balance, left=_halvings(balance, enough)).lost:
-            below = balance
-        else:
-            enough, factor = balance, factor * factor
-    while below and enough - below > max(1, enough // _PARTS):
-        balance = math.isqrt(below * enough) if enough > 4 * below else (below + enough) // 2
-        if trials(balance, left=_halvings(below, enough)).lost:
-            below = balance
-        else:
-            enough = balance
-    return below or None, enough
-
-
-def _enough_from(trials: Trials, start: int) -> int:
-    balance, factor = max(start, 1), 2
-    while (trial := trials(balance, left=10)).lost:
-        if balance >= MOST:
-            raise CapitalError(MOST, trial.lost[0].reason, len(trial.lost))
-        if trial.at_least > balance:
-            balance = trial.at_least
-        else:
-            balance, factor = min(balance * factor, MOST), factor * factor
-    if not trial.sent:
-        raise UsageError("The strategy sent no order in this range, so any balance is enough. Choose a longer range.")
-    return balance
-
-
-def _halvings(below: int, enough: int) -> int:
-    return max(enough - below, 1).bit_length() - max(enough // _PARTS, 1).bit_length() + 1
-
-
 def _refused_at_once(balance: int, inputs: Inputs, error: BelowMinimumError) -> Trial:
     """The sizer ends a run whose very first entry is too small, wherever in the range that is."""
     at_least = int(error.smallest_balance.to_integral_value(ROUND_CEILING))
     first = Denial(time_ns=inputs.time_range.start_ms * MS, reason=f"sizing: below {error.limit}")
-    return Trial(balance=balance, sent=1, lost=(first,), others={}, capped={}, at_least=at_least)
+    return Trial(balance=balance, sent=1, lost=(first,), at_least=at_least)
 
 
-def _trial(balance: int, output: EngineOutput) -> Trial:
+def _trial(balance: int, output: EngineOutput, specs: InstrumentSpecs) -> Trial:
     lost = tuple(filter(_is_lost, output.denials))
-    others = Counter(denial.reason for denial in output.denials if not _is_lost(denial))
-    ledger = filter_ledger(output.sizing.rounded, output.sizing.capped, output.denials)["by_filter"]
+    left = Counter(denial.reason for denial in output.denials if not _is_lost(denial))
+    capped = {capped_by(limit): count for limit, count in sorted(output.sizing.capped.items())}
+    largest = output.sizing.largest
     return Trial(
         balance=balance,
         sent=len(output.fills) + len(output.denials),
         lost=lost,
-        others=dict(sorted(others.items())),
-        capped={name: counts["capped"] for name, counts in ledger.items() if counts["capped"]},
+        too_large={reason: count for reason, count in sorted(left.items()) if is_too_large(reason)},
+        cut={name: count for name, count in capped.items() if name != "margin"},
+        by_margin=capped.get("margin", 0),
+        others={reason: count for reason, count in sorted(left.items()) if not is_too_large(reason)},
+        position=largest
+        and Position(asked=largest.asked_share, taken=largest.actual_share, near_from=near_asked(largest, specs)),
     )
 
 
@@ -193,16 +117,42 @@ def _is_lost(denial: Denial) -> bool:
 
 
 def _found(trials: Trials, below: int | None, enough: int) -> dict[str, Any]:
-    limit = None if below is None else trials(below)
-    first = None if limit is None else limit.lost[0]
+    found, position = trials(enough), trials(enough).position
+    too_large = min(
+        (trial for trial in trials.done.copy().values() if trials.outgrown(trial)), key=_balance, default=None
+    )
     return {
         "balance": str(enough),
         "below": None if below is None else str(below),
-        "limited_by": None if first is None else refused_by(first.reason),
-        "lost_below": None
-        if limit is None or first is None
-        else {"count": len(limit.lost), "first": format_iso(first.time_ns // MS), "reason": first.reason},
-        "refused_anyway": dict(trials(enough).others),
-        "capped": dict(trials(enough).capped),
+        **_limit(trials, below),
+        "position": None
+        if position is None
+        else {
+            "asked_share": float(position.asked),
+            "actual_share": float(position.taken),
+            "near_from": str(math.ceil(position.near_from)),
+        },
+        "refused_anyway": dict(sorted({**found.others, **found.too_large}.items())),
+        "capped": {"margin": found.by_margin} if found.by_margin else {},
+        "too_large": None
+        if too_large is None
+        else {"balance": str(too_large.balance), "orders": trials.outgrown(too_large)},
         "tried": [{"balance": str(trial.balance), "lost": len(trial.lost)} for trial in trials.done.values()],
+    }
+
+
+def _balance(trial: Trial) -> int:
+    return trial.balance
+
+
+def _limit(trials: Trials, below: int | None) -> dict[str, Any]:
+    """What keeps the balance next below from being enough."""
+    if below is None:
+        return {"limited_by": None, "lost_below": None}
+    lost = trials(below).lost
+    reason = lost[0].reason if lost else next(iter(trials.outgrown(trials(below))))
+    first = format_iso(lost[0].time_ns // MS) if lost else None
+    return {
+        "limited_by": refused_by(reason) or reason,
+        "lost_below": {"count": len(lost), "first": first, "reason": reason},
     }

@@ -91,6 +91,8 @@ _FOR_WANT_OF_CAPITAL = (
     "sizing: below min quantity",
 )
 
+_TOO_LARGE = (TOO_LARGE, MARKET_TOO_LARGE, POSITION_TOO_LARGE, "quantity exceeds maximum")
+
 _CAPPED_BY = {
     "leverage": "margin",
     "bracket": "leverage bracket",
@@ -168,6 +170,16 @@ def needs_capital(reason: str) -> bool:
     return reason.startswith(_FOR_WANT_OF_CAPITAL)
 
 
+def is_too_large(reason: str) -> bool:
+    """Return whether an order was refused because it was larger than what the exchange takes, whoever sends it."""
+    return reason.removeprefix(MODIFICATION).startswith(_TOO_LARGE)
+
+
+def capped_by(limit: str) -> str:
+    """Return which of `FILTERS` it is that the sizer calls `limit` where it cut an entry."""
+    return _CAPPED_BY[limit]
+
+
 def filter_ledger(rounded: int, capped: Mapping[str, int], denials: Iterable[Denial]) -> dict[str, Any]:
     """Return what the filters did to the orders of a run, as one object.
 
@@ -183,7 +195,7 @@ def filter_ledger(rounded: int, capped: Mapping[str, int], denials: Iterable[Den
     ledger = {name: {"rounded": 0, "capped": 0, "refused": 0} for name in FILTERS}
     ledger["LOT_SIZE"]["rounded"] = rounded
     for limit, count in capped.items():
-        ledger[_CAPPED_BY[limit]]["capped"] += count
+        ledger[capped_by(limit)]["capped"] += count
     lost: list[Denial] = []
     for denial in denials:
         if (name := refused_by(denial.reason)) is not None:

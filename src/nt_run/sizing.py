@@ -168,6 +168,14 @@ def size_position(
     )
 
 
+def near_asked(sized: Sized, specs: InstrumentSpecs) -> Decimal:
+    """Return the equity from which on a size like this one, rounded to the nearest step, is at most a tenth above.
+
+    Half a step is a tenth of five: equity × share asked ÷ price ≥ 5 steps.
+    """
+    return 5 * _step(specs) * sized.price / sized.asked_share
+
+
 def to_step(quantity: Decimal, step: Decimal, rounding: str = ROUND_FLOOR) -> Decimal:
     """Return the multiple of `step` at or next to `quantity`, in the step's own decimals."""
     return ((quantity / step).to_integral_value(rounding) * step).quantize(step)
