@@ -33,13 +33,14 @@ BALANCE = D(100_000)
 FLAT = (100_000, 100_000, 100_000, 100_000, 1)
 
 
-def rest(kind: str, side: OrderSide, quantity: str, price: str) -> Callable[[Any, Any], None]:
-    """A reduce-only order that rests at the exchange: `stop_market` or `limit`."""
+def rest(kind: str, side: OrderSide, quantity: str, *prices: str) -> Callable[[Any, Any], None]:
+    """A reduce-only order that rests at the exchange: `stop_market`, `limit` or `stop_limit`, its trigger last."""
 
     def act(strategy: Any, _bar: object) -> None:
         make = getattr(strategy.order_factory, kind)
         instrument = strategy.own["instrument_id"]
-        order = make(instrument, side, strategy.amount(quantity), strategy.price(price), reduce_only=True)
+        levels = [strategy.price(price) for price in prices]
+        order = make(instrument, side, strategy.amount(quantity), *levels, reduce_only=True)
         strategy.submit_order(order)
 
     return act
@@ -94,6 +95,27 @@ def test_the_path_meets_the_high_first(run: Run, make_klines: Make, kit: Any) ->
     assert [fill.order_type for fill in output.fills] == ["market", "liquidation"]
     # 110,000 ÷ 1.004 = 109,561.75… → 109,561.8 (up)
     assert output.fills[1].price == D("109561.8")
+
+
+@pytest.mark.parametrize(
+    "bars",
+    [
+        # Triggered at 105,000 in the bar before, or on the way to the high.
+        [(104_000, 106_000, 104_000, 104_000, 1), (104_000, 111_000, 102_000, 104_000, 1)],
+        [(104_000, 111_000, 102_000, 104_000, 1)],
+    ],
+)
+def test_a_triggered_limit_is_met_at_its_limit_and_not_at_its_trigger(
+    bars: list[tuple[int, ...]], run: Run, make_klines: Make, kit: Any
+) -> None:
+    # A short of 1 BTC at 10 x: LP = 109,561.75, which the high is beyond; the limit of 103,000 comes after it.
+    script = {0: [kit.sell("1")], 1: [rest("stop_limit", OrderSide.BUY, "1", "103000", "105000")]}
+    output = run(make_klines([FLAT, FLAT, *bars, FLAT]), script, **followed(10))
+    assert [fill.order_type for fill in output.fills] == ["market", "liquidation"]
+    # Before the high, the limit is: the bar opens below the trigger, at the limit.
+    early = [(104_000, 106_000, 104_000, 104_000, 1), (103_000, 111_000, 102_000, 104_000, 1)]
+    output = run(make_klines([FLAT, FLAT, *early, FLAT]), script, **followed(10))
+    assert [(fill.order_type, fill.price) for fill in output.fills][1:] == [("stop_limit", D(103_000))]
 
 
 NEXT_OPEN = Execution(fill="next-open", slippage=Slippage())

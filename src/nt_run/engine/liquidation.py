@@ -24,6 +24,7 @@ from nt_run.engine.guard import Guard
 from nt_run.engine.instrument import ensure_currency
 from nt_run.engine.lookout import Lookout
 from nt_run.engine.sequel import Sequel
+from nt_run.engine.triggered import level
 from nt_run.engine.venue import VENUE
 from nt_run.engine.watcher import Watcher
 from nt_run.liquidation import Extremes, Liquidation, MarginPlan, closing_terms
@@ -110,7 +111,7 @@ class Liquidator:
         exact = self._crossed_in_matching(now_ns)
         if exact is None:
             return False
-        price: Decimal = (getattr(order, "trigger_price", None) or order.price).as_decimal()
+        price = level(order, now_ns)
         if self._position > 0:
             return opened <= exact or price < exact
         return opened >= exact or price > exact or price < opened
@@ -235,8 +236,7 @@ class Liquidator:
 
     def _note_threat(self, event: OrderFilled) -> None:
         """Remember an exit of the strategy's own in a bar that reaches the liquidation price."""
-        exact = self._crossed_in_matching(event.ts_event)
-        if exact is None:
+        if (exact := self._crossed_in_matching(event.ts_event)) is None:
             return
         price, _, charge = self._terms(exact, self._cash)
         order_id = event.client_order_id.value

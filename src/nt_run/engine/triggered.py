@@ -26,6 +26,19 @@ def is_beyond_limit(order: Any, price: Decimal) -> bool:  # noqa: ANN401 - the e
     return price > limit if order.side == OrderSide.BUY else price < limit
 
 
+def level(order: Any, now_ns: int) -> Decimal:  # noqa: ANN401 - as above
+    """Return the price that an order waits for in the bar that ends at `now_ns`.
+
+    That is its trigger, or the limit at which it rests since it was triggered.
+    """
+    trigger: Decimal | None = (stop := getattr(order, "trigger_price", None)) and stop.as_decimal()
+    if trigger is None:
+        return order.price.as_decimal()
+    since = order.ts_triggered if getattr(order, "price", None) is not None else None
+    rests = since is not None and (since < now_ns or is_beyond_limit(order, trigger))
+    return order.price.as_decimal() if rests else trigger
+
+
 def triggered_since(order: Any) -> int:  # noqa: ANN401 - as above
     """Return since when (ns) an order has had its trigger: the engine also changes quantities, of reduce-only ones."""
     since, trigger = 0, None
