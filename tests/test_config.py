@@ -143,6 +143,55 @@ def test_a_value_that_cannot_be_used_says_why(file: Path, key: str, value: objec
         load_config(file, {key: value})
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "account.balance",
+        "fees.maker",
+        "fees.taker",
+        "costs.slippage_bps",
+        "sizing.fraction",
+        "sizing.stop_distance",
+        "sizing.atr_multiple",
+        "sizing.kelly_start",
+        "sizing.kelly_cap",
+        "protection.max_drawdown",
+        "protection.max_daily_loss",
+        "days",
+        "min_completeness",
+    ],
+)
+def test_a_number_next_to_nothing_is_refused(key: str) -> None:
+    for text in ("1e-400", "1e-9", "1e-999999999999999999", "0.00100000000000000000000000000001"):
+        with pytest.raises(UsageError, match=f"^{key} must be at least 0.00000001 and have at most 28 decimals"):
+            load_config(None, {key: text})
+    load_config(None, {key: "1e-8"})
+
+
+def test_a_third_is_a_number() -> None:
+    third = Decimal(1) / 3
+    assert load_config(None, {"sizing.fraction": third}).sizing.fraction == third
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("account.leverage", "1.00000000000000000000000000001", "at most 28 decimals"),
+        ("sizing.atr_multiple", "1e300", "above 0 and at most 1000"),
+        ("sizing.fraction", "1e999999999%", "sizing.fraction: not a number"),
+        ("sizing.kelly_trades", 10**23, "sizing.kelly_trades must be at most 1,000,000,000"),
+        ("sizing.atr_period", 10**23, "sizing.atr_period must be at most 1,000,000,000"),
+        ("protection.cooldown", 10**23, "protection.cooldown must be at most 1,000,000,000"),
+        ("fees.vip", 10**23, "fees.vip must be from 0 to 9"),
+        ("end", "9999-12-31T23:59", "not a time within the years 1970 to 2999"),
+        ("end", "0001-01-01", "not a time within the years 1970 to 2999"),
+    ],
+)
+def test_a_number_beyond_all_measure_is_refused(key: str, value: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_config(None, {key: value})
+
+
 def test_backward_ranges_and_two_ways_to_give_one_are_refused() -> None:
     with pytest.raises(UsageError, match="the end must come after"):
         load_config(None, {"start": "2025-02-02", "end": "2025-01-01"})

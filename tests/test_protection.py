@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nt_run.protection import OFF, EquityWatch, ProtectionRules
+from nt_run.protection import OFF, EquityWatch, ProtectionRules, protections_object
 
 DAY = 86_400 * 10**9
 MINUTE = 60 * 10**9
@@ -65,6 +65,15 @@ def test_a_cooldown_lasts_its_bars() -> None:
     # Not at the close of the exit, not at the two after it; at the third.
     assert [held.reason(bar * MINUTE) is None for bar in (10, 11, 12, 13)] == [False, False, False, True]
     assert (held.uses[0].reference, held.uses[0].until_ns) == (1000, 12 * MINUTE + 1)
+
+
+def test_a_cooldown_beyond_all_calendars_has_no_end() -> None:
+    # Ten million days are 27,379 years.
+    held = watch(cooldown=10_000_000)
+    assert held.lost(DAY, Decimal(990), Decimal(-10), DAY)
+    assert held.reason(900_000 * DAY) == "protection: cooldown"
+    (told,) = protections_object(held.uses)
+    assert (told["rule"], told["until"]) == ("cooldown", None)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from nt_run.protection import ProtectionRules
 from nt_run.settings import gather, nearest, without_none
 from nt_run.sizing import METHODS, Method, SizingRules
 from nt_run.specs import BNB_SHARE, RANGE, TODAY, VIP_FEES
+from nt_run.values import refuse_extremes, refuse_nan
 
 REST_URL = "https://fapi.binance.com"
 ARCHIVE_URL = "https://data.binance.vision"
@@ -233,7 +234,7 @@ def _explain(message: str) -> str:
 def _checked(config: RunConfig) -> RunConfig:
     Interval(config.interval)
     check_detail(config.interval, config.execution.detail)
-    _refuse_nan(config, "")
+    refuse_nan(config)
     fees = config.fees
     rules = {
         "account.balance must be above 0 and below 1,000,000,000,000": 0 < config.account.balance < Decimal(10) ** 12,
@@ -254,6 +255,7 @@ def _checked(config: RunConfig) -> RunConfig:
     for rule, holds in (rules | _sizing_checks(config) | config.protection.checks()).items():
         if not holds:
             raise UsageError(f"{rule}.")
+    refuse_extremes(config)
     if config.specs.at not in {TODAY, RANGE}:
         _check_date(config.specs.at)
     bounds = [parse_time(bound) for bound in (config.start, config.end) if bound is not None]
@@ -272,7 +274,7 @@ def _sizing_checks(config: RunConfig) -> dict[str, bool]:
         <= most,
         "sizing.stop_distance must be between 0 and 1": sizing.stop_distance is None or 0 < sizing.stop_distance < 1,
         "sizing.atr_period must be at least 1": sizing.atr_period >= 1,
-        "sizing.atr_multiple must be above 0": sizing.atr_multiple > 0,
+        "sizing.atr_multiple must be above 0 and at most 1000": 0 < sizing.atr_multiple <= 1000,  # noqa: PLR2004 - as such
         "sizing.volatility_period must be from 2 to 100000": 2 <= sizing.volatility_period <= 100_000,  # noqa: PLR2004 - as such
         "sizing.kelly_trades must be at least 1": sizing.kelly_trades >= 1,
         "sizing.kelly_start must be above 0 and at most 1": 0 < sizing.kelly_start <= 1,
@@ -287,12 +289,3 @@ def _check_date(text: str) -> None:
         raise UsageError(
             f"specs.at (--specs-at) must be today, range or a date such as 2022-05-04, not {text!r}."
         ) from exc
-
-
-def _refuse_nan(table: msgspec.Struct, place: str) -> None:
-    for field in msgspec.structs.fields(table):
-        value = getattr(table, field.name)
-        if isinstance(value, msgspec.Struct):
-            _refuse_nan(value, f"{place}{field.name}.")
-        elif isinstance(value, Decimal) and not value.is_finite():
-            raise UsageError(f"{place}{field.name} must be a number, not {value}.")

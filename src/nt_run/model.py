@@ -288,12 +288,13 @@ def parse_time(text: str) -> int:
     """Return the milliseconds of an ISO date or time, UTC unless it says otherwise.
 
     Raises:
-        UsageError: The text is not an ISO 8601 date or time.
+        UsageError: The text is not an ISO 8601 date or time, or one of a year outside 1970 to 2999.
     """
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError as exc:
         raise UsageError(f"{text!r} is not a time. Write 2025-05-04 or 2025-05-04T15:33 (UTC).") from exc
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
+    if not 1970 <= moment.year <= 2999:  # noqa: PLR2004 - a wide margin to what calendars have
+        raise UsageError(f"{text!r} is not a time within the years 1970 to 2999.")
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     return round(moment.timestamp() * 1000)

@@ -14,6 +14,8 @@ import msgspec
 from nt_run.model import MS, format_iso
 
 _DAY_NS = 86_400 * 10**9
+_END_NS = 1 << 63
+"""No time is later, in the year 2262."""
 
 
 class ProtectionRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,7 +102,8 @@ class EquityWatch:
         """
         if self._rules.cooldown is None:
             return False
-        until = time_ns + self._rules.cooldown * bar_ns + 1
+        end = time_ns + self._rules.cooldown * bar_ns + 1
+        until = end if end < _END_NS else None
         self._set_in(
             ProtectionUse(time_ns=time_ns, rule="cooldown", equity=equity, reference=equity - loss, until_ns=until)
         )

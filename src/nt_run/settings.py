@@ -5,7 +5,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -109,7 +109,7 @@ def parse_share(text: str) -> str:
     number = text.strip().removesuffix("%")
     try:
         return f"{Decimal(number) / 100:f}" if text.strip().endswith("%") else text
-    except InvalidOperation:
+    except ArithmeticError:
         return text
 
 

@@ -111,7 +111,10 @@ def test_the_stop_of_the_sizing_rules_takes_the_place_of_the_parameter(name: str
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("ema_cross", {"fast": 0}, "1 ≤ fast < slow, and got fast=0, slow=21"),
+        ("ema_cross", {"fast": 0}, "1 ≤ fast < slow ≤ 1,000,000, and got fast=0, slow=21"),
+        ("ema_cross", {"slow": 10**30}, f"got fast=10, slow={10**30}"),
+        ("rsi_reversion", {"period": 10**30}, f"a period of 1 to 1,000,000 bars, and got period={10**30}"),
+        ("donchian_breakout", {"period": 20_000_000}, "1 to 1,000,000 bars, and got period=20000000"),
         ("ema_cross", {"fast": -1}, "got fast=-1"),
         ("ema_cross", {"fast": 21}, "got fast=21, slow=21"),
         ("ema_cross", {"slow": 5}, "got fast=10, slow=5"),

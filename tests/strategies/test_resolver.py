@@ -264,7 +264,7 @@ def test_a_package_of_the_current_folder_hides_no_installed_one(
 
 
 def test_parameters_that_make_no_sense_are_refused_before_there_is_a_market() -> None:
-    with pytest.raises(UsageError, match="1 ≤ fast < slow, and got fast=30, slow=21"):
+    with pytest.raises(UsageError, match="1 ≤ fast < slow ≤ 1,000,000, and got fast=30, slow=21"):
         check_params(resolve_strategy("ema_cross"), {"fast": "30"})
     assert check_params(resolve_strategy("ema_cross"), {"fast": "20"}) == {"fast": 20}
 

@@ -26,8 +26,8 @@ class DonchianBreakoutConfig(StrategyConfig):
 
     def __post_init__(self) -> None:
         """Refuse values with which nothing could be traded; the target of a short lies above zero, too."""
-        if self.period < 1:
-            raise UsageError(f"donchian_breakout needs a period of at least one bar, and got period={self.period}.")
+        if not 1 <= self.period <= 1_000_000:  # noqa: PLR2004 - two years of minutes
+            raise UsageError(f"donchian_breakout needs a period of 1 to 1,000,000 bars, and got period={self.period}.")
         if not (0 < self.stop < 1 and 0 < self.target < 1):
             raise UsageError(
                 "donchian_breakout needs 0 < stop < 1 and 0 < target < 1, fractions of the entry price, and got "

@@ -24,8 +24,10 @@ class EmaCrossConfig(StrategyConfig):
 
     def __post_init__(self) -> None:
         """Refuse periods that make no cross."""
-        if not 1 <= self.fast < self.slow:
-            raise UsageError(f"ema_cross needs 1 ≤ fast < slow, and got fast={self.fast}, slow={self.slow}.")
+        if not 1 <= self.fast < self.slow <= 1_000_000:  # noqa: PLR2004 - two years of minutes
+            raise UsageError(
+                f"ema_cross needs 1 ≤ fast < slow ≤ 1,000,000, and got fast={self.fast}, slow={self.slow}."
+            )
 
 
 class EmaCross(Strategy):

@@ -28,8 +28,8 @@ class RsiReversionConfig(StrategyConfig):
 
     def __post_init__(self) -> None:
         """Refuse values with which nothing could be traded."""
-        if self.period < 1:
-            raise UsageError(f"rsi_reversion needs a period of at least one bar, and got period={self.period}.")
+        if not 1 <= self.period <= 1_000_000:  # noqa: PLR2004 - two years of minutes
+            raise UsageError(f"rsi_reversion needs a period of 1 to 1,000,000 bars, and got period={self.period}.")
         if not 0 <= self.low < self.high <= 100:  # noqa: PLR2004 - the range of the RSI
             raise UsageError(f"rsi_reversion needs 0 ≤ low < high ≤ 100, and got low={self.low}, high={self.high}.")
         if not (0 < self.stop < 1 and 0 < self.target < float("inf")):
