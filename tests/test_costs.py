@@ -211,10 +211,12 @@ def test_the_funding_charged_is_counted_by_where_its_price_is_from() -> None:
         time_ns=1, position=D(2), rate=D("0.001"), price=D(100), amount=D("-0.2"), price_source="mark_price"
     )
     due = [Settlement(time_ns=time, rate=D("0.001"), price=D(100), price_source="last_close") for time in (1, 2, 3)]
-    counts = funding_object(due, [paid, replace(paid, time_ns=2, price_source="last_close")])
-    assert counts == {"settlements": 3, "charged": 2, "at_mark_price": 1, "at_bar_close": 1}
+    inside = [replace(LONG[0], time_ns=time, order_type=kind) for time, kind in ((2, "limit"), (3, "market"))]
+    counts = funding_object(due, [paid, replace(paid, time_ns=2, price_source="last_close")], inside)
+    assert counts == {"settlements": 3, "charged": 2, "at_mark_price": 1, "at_bar_close": 1, "filled_before": 1}
     assert funding_warnings(counts) == [
-        "1 of 2 funding payments had no mark price and were charged at their bar's close."
+        "1 of 2 funding payments had no mark price and were charged at their bar's close.",
+        "Orders filled inside the bars that end at 1 of 3 settlements: the position before them was charged.",
     ]
-    assert funding_warnings(funding_object(due[:1], [paid])) == []
+    assert funding_warnings(funding_object(due[:1], [paid], inside)) == []
     assert "--no-funding" in funding_warnings(None)[0]

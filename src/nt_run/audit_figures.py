@@ -43,7 +43,7 @@ def audit_figures(
         found += named("costs", check_costs(costs, Rebooking(fills, payments, close, balance), step))
         checked += len(costs["ladder"]) + 1
     if funding := summary.get("funding"):
-        found += named("funding", check_charged(funding, settlements, payments))
+        found += named("funding", check_charged(funding, settlements, payments, fills))
         checked += len(funding)
     if risk := summary.get("risk_audit"):
         sizing = run.config.sizing

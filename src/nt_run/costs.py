@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from nt_run.execution import Execution
-from nt_run.model import LIQUIDATION, FundingPayment, Liquidity, Settlement, Side
+from nt_run.model import LIQUIDATION, Fill, FundingPayment, Liquidity, Settlement, Side
 
 ZERO = Decimal(0)
 RUNGS = tuple(Decimal(bps) for bps in (0, 1, 2, 5, 10))
@@ -100,13 +100,21 @@ def costs_object(ladder: CostLadder, execution: Execution) -> dict[str, Any]:
     }
 
 
-def funding_object(settlements: Sequence[Settlement], payments: Sequence[FundingPayment]) -> dict[str, Any]:
-    """Return what of the exchange's settlements was charged, and at which prices, as one object of counts."""
+def funding_object(
+    settlements: Sequence[Settlement], payments: Sequence[FundingPayment], fills: Sequence[Fill]
+) -> dict[str, Any]:
+    """Return what of the exchange's settlements was charged, and at which prices, as one object of counts.
+
+    `filled_before` are the settlements at the end of a bar inside which orders filled that had rested: a bar does not
+    tell when, and the position before it is what was charged.
+    """
+    inside = {fill.time_ns for fill in fills if fill.order_type not in {"market", LIQUIDATION}}
     return {
         "settlements": len(settlements),
         "charged": len(payments),
         "at_mark_price": sum(payment.price_source == "mark_price" for payment in payments),
         "at_bar_close": sum(payment.price_source == "last_close" for payment in payments),
+        "filled_before": sum(settlement.time_ns in inside for settlement in settlements),
     }
 
 
@@ -114,7 +122,13 @@ def funding_warnings(funding: Mapping[str, Any] | None) -> list[str]:
     """Return what a reader must know of a run's funding, `None` where it was left out on request."""
     if funding is None:
         return ["Funding was left out (--no-funding): an exchange charges it at every settlement."]
-    closes, charged = funding["at_bar_close"], funding["charged"]
+    told: list[str] = []
+    closes, charged, inside = funding["at_bar_close"], funding["charged"], funding["filled_before"]
     if closes:
-        return [f"{closes:,} of {charged:,} funding payments had no mark price and were charged at their bar's close."]
-    return []
+        told.append(
+            f"{closes:,} of {charged:,} funding payments had no mark price and were charged at their bar's close."
+        )
+    if inside:
+        which = f"{inside:,} of {funding['settlements']:,} settlements"
+        told.append(f"Orders filled inside the bars that end at {which}: the position before them was charged.")
+    return told

@@ -153,7 +153,7 @@ def _facts(
     frames: Mapping[str, pl.DataFrame],
 ) -> Facts:
     metrics, benchmark = _statistics(inputs, frames, float(config.account.balance))
-    funding = funding_object(output.settlements, output.payments) if config.funding else None
+    funding = funding_object(output.settlements, output.payments, output.fills) if config.funding else None
     now, risk = dt.datetime.now(dt.UTC), _risk(config, inputs, output, trades)
     return Facts(
         run_id=run_name(config, config.digest(strategy.source_digest), now),
