@@ -467,6 +467,14 @@ def test_a_flag_of_costs_changes_the_money_it_names_and_no_other(
     assert {name for name in plain if changed[name] != plain[name]} - {"rounding"} == changes
 
 
+def test_slippage_in_ticks_beyond_a_tenth_of_the_price_is_refused_once_prices_are_known(warm: Run) -> None:
+    # 10,000 ticks of 0.1 are 1,000 USDT, more than one per cent of 90,000; with 990 bp that is above ten.
+    both = ("--slippage-bps", "990", "--slippage-ticks", "10000")
+    done = warm("backtest", "--demo", *RANGE, *both)
+    assert done.code == 2
+    assert "10000 ticks of 0.1 with 990 bp come to 11." in done.err
+
+
 def test_a_report_without_funding_says_so_loudly(warm: Run) -> None:
     out = warm("backtest", "--demo", *RANGE, "--no-funding").out
     assert "funding            +0.00 none charged" in out

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nt_run.execution import Execution, Slippage
+from nt_run.errors import UsageError
+from nt_run.execution import Execution, Slippage, check_slippage
 from nt_run.model import Side
 
 D = Decimal
@@ -57,3 +58,18 @@ def test_only_the_close_without_slippage_is_plain() -> None:
     assert Execution().plain
     assert not Execution(fill="next-open").plain
     assert not Execution(slippage=Slippage(ticks=1)).plain
+
+
+def test_slippage_of_a_tenth_of_the_lowest_price_is_the_most() -> None:
+    # A tenth of 6.49 are 649 ticks of 0.001; beside 400 bp, 4 %, only 6 % are left: 389.4 ticks.
+    check_slippage(Slippage(ticks=649), tick=D("0.001"), lowest=D("6.49"))
+    check_slippage(Slippage(bps=D(1000)), tick=D("0.001"), lowest=D("6.49"))
+    check_slippage(Slippage(bps=D(400), ticks=389), tick=D("0.001"), lowest=D("6.49"))
+    told = r"3000 ticks of 0\.001 come to 46\.22 % of the run's lowest price, 6\.49\. .*: at most 649 ticks"
+    with pytest.raises(UsageError, match=told) as caught:
+        check_slippage(Slippage(ticks=3000), tick=D("0.001"), lowest=D("6.490"))
+    assert caught.value.exit_code == 2
+    with pytest.raises(UsageError, match=r"650 ticks .* 10\.02 %"):
+        check_slippage(Slippage(ticks=650), tick=D("0.001"), lowest=D("6.49"))
+    with pytest.raises(UsageError, match=r"with 400 bp come to 10\.01 % .*: at most 389 ticks"):
+        check_slippage(Slippage(bps=D(400), ticks=390), tick=D("0.001"), lowest=D("6.49"))

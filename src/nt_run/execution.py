@@ -15,6 +15,8 @@ from nt_run.model import Interval, Side
 FillTime = Literal["close", "next-open"]
 FILL_TIMES: tuple[FillTime, ...] = ("close", "next-open")
 _BPS = Decimal(10_000)
+MOST_SLIPPAGE = Decimal("0.1")
+"""Share of the price: the prices that fills reach beyond the market's are taken to be no further from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,3 +87,28 @@ def check_detail(interval: str, detail: str | None) -> None:
             f"execution.detail (--detail) must be finer than the run's interval and divide it; {part} does not divide "
             f"{whole}."
         )
+
+
+def check_slippage(slippage: Slippage, *, tick: Decimal, lowest: Decimal) -> None:
+    """Refuse slippage in ticks that comes to too large a share of the price.
+
+    Args:
+        slippage: What was asked for.
+        tick: The contract's tick size.
+        lowest: The lowest price of the run, in the quote asset, above zero.
+
+    Raises:
+        UsageError: Together with basis points it is more than `MOST_SLIPPAGE` of the lowest price.
+    """
+    in_bps = slippage.bps / _BPS
+    share = in_bps + slippage.ticks * tick / lowest
+    if not slippage.ticks or share <= MOST_SLIPPAGE:
+        return
+    most = int((MOST_SLIPPAGE - in_bps) * lowest / tick)
+    beside = f" with {slippage.bps.normalize():f} bp" if slippage.bps else ""
+    shown = f"{share * 100:.4g} %"
+    raise UsageError(
+        f"costs.slippage_ticks (--slippage-ticks): {slippage.ticks} ticks of {tick.normalize():f}{beside} come to "
+        f"{shown} of the run's lowest price, {lowest.normalize():f}. Slippage may be "
+        f"{MOST_SLIPPAGE * 100:.0f} % of it: at most {most} ticks."
+    )

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from decimal import Decimal
 
 from nt_run.config import RunConfig
 from nt_run.data.loader import MarketData
 from nt_run.engine.job import EngineInput
 from nt_run.errors import DataError, IncompleteDataError
+from nt_run.execution import check_slippage
 from nt_run.inputs import Inputs
 from nt_run.klines import no_klines
 from nt_run.liquidation import outgrown
@@ -86,8 +88,14 @@ def _finer(market: MarketData, config: RunConfig, detail: Interval, span: TimeRa
 def engine_input(
     config: RunConfig, inputs: Inputs, strategy: StrategySpec, params: Mapping[str, object]
 ) -> EngineInput:
-    """Return what the engine is to run: a configuration, its market and its strategy."""
+    """Return what the engine is to run: a configuration, its market and its strategy.
+
+    Raises:
+        UsageError: The slippage asked for is too large a part of this market's prices.
+    """
     klines, margin, specs = inputs.klines.klines, inputs.margin, inputs.specs.specs
+    lowest = Decimal(klines.frame["low"].to_numpy().min().item()).scaleb(-klines.exponents.price)
+    check_slippage(config.execution_rules().slippage, tick=specs.tick_size, lowest=lowest)
     return EngineInput(
         specs=specs,
         klines=klines,
