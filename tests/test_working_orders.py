@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nt_run.frames import orders_frame
 from nt_run.matching import MatchBars
 from nt_run.model import MS, Fill, Liquidity, Side
+from nt_run.readback import read_limits
 from nt_run.resting import RestingOrder
 from nt_run.working_orders import check_orders
 
@@ -144,3 +146,15 @@ def test_what_rested_in_the_book_makes_the_market() -> None:
     # One that takes where it is triggered has not rested.
     at_once = replace(rested, since_ns=2 * MINUTE * MS)
     assert wrong(replace(waited, until_ns=2 * MINUTE * MS), at_once, fills=(fill,)) == []
+
+
+@pytest.mark.parametrize("stretches", [2, 8, 40])
+def test_the_limit_that_counts_is_the_last_one_also_of_an_order_changed_as_it_is_triggered(stretches: int) -> None:
+    # All of them from one moment on, at 97.0, 97.1, …
+    orders = [
+        replace(STOP, order_id=f"O-{number}", order_type="stop_limit", price=D(97) + D(tenths) / 10)
+        for number in range(50)
+        for tenths in range(stretches)
+    ]
+    limits = read_limits(orders_frame(orders))
+    assert {limit.price for limit in limits.values()} == {D(97) + D(stretches - 1) / 10}

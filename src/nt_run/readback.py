@@ -131,7 +131,9 @@ def read_limits(orders: pl.DataFrame | None) -> dict[str, Limit]:
     """Return what each limit order that reached the market stated last, by its id."""
     if orders is None:
         return {}
-    last = orders.filter(pl.col("price").is_not_null()).group_by("order_id").agg(pl.all().sort_by("since").last())
+    # An order that is changed as the bar that triggered it ends has two stretches from then on.
+    in_order = pl.all().sort_by("since", maintain_order=True)
+    last = orders.filter(pl.col("price").is_not_null()).group_by("order_id").agg(in_order.last())
     return {
         row["order_id"]: Limit(Decimal(row["price"]), waited=row["sent"] < row["since"])
         for row in last.iter_rows(named=True)
