@@ -119,17 +119,17 @@ def test_fees_say_where_they_come_from() -> None:
     [
         ("symbl", "x", "Did you mean 'symbol'"),
         ("sizing.fractoin", 1, r"\[sizing\] has no key 'fractoin'. Did you mean 'fraction'"),
-        ("sizing.fraction", "2 per cent", "sizing.fraction: not a number"),
+        ("sizing.fraction", "2 per cent", "sizing.fraction: '2 per cent' is not a number"),
         ("account.balance", "1e15", "below 1,000,000,000,000"),
         ("days", "1e30", "at most 10,000"),
         ("sizing.fraction", 2, "at most 1"),
         ("sizing.fraction", 0, "above 0"),
-        ("sizing.method", "martingale", "choose from notional, stop, atr"),
+        ("sizing.method", "martingale", "'martingale' is not one of notional, stop, atr"),
         ("account.balance", 0, "above 0"),
         ("account.balance", "NaN", "must be a number"),
         ("account.leverage", 0, "from 1 to 150"),
         ("fees.vip", 10, "from 0 to 9"),
-        ("fees.taker", "0.5", "a fraction"),
+        ("fees.taker", "0.5", "0.05% or 0.0005"),
         ("interval", "7m", "is not one of"),
         ("interval", "1mo", "A month is 1M"),
         ("days", 0, "above 0"),
@@ -168,6 +168,38 @@ def test_a_number_next_to_nothing_is_refused(key: str) -> None:
     load_config(None, {key: "1e-8"})
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("fees.vip", "x", "fees.vip: 'x' is not a whole number."),
+        ("protection.cooldown", "1.5", "protection.cooldown: '1.5' is not a whole number."),
+        ("protection.cooldown", Decimal("1.5"), "protection.cooldown: 1.5 is not a whole number."),
+        ("fees.taker", "five", "fees.taker: 'five' is not a number; write 0.02 or 2%."),
+        ("fees.maker", True, "fees.maker: True is not a number."),
+        (
+            "account.balance",
+            "10,000",
+            "account.balance: '10,000' is not a number; write it like 10000 or 0.5, without commas.",
+        ),
+        ("sizing.compound", "maybe", "sizing.compound: 'maybe' is not true or false."),
+        ("start", 20250504, "start: 20250504 is not text; put it in quotes."),
+        ("execution.fill", 5, "execution.fill: 5 is not one of close, next-open."),
+        ("account", 5, "account: it is a table, such as [strategy] with name = …, and not 5."),
+    ],
+)
+def test_a_value_of_another_kind_is_shown_with_what_is_wanted(key: str, value: object, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_config(None, {key: value})
+    assert str(caught.value) == message
+
+
+def test_fees_may_be_per_cent(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('[fees]\nmaker = "-0.005 %"\n')
+    fees = load_config(file, {"fees.taker": "0.05%"}).trading_fees()
+    assert (fees.maker, fees.taker) == (Decimal("-0.00005"), Decimal("0.0005"))
+
+
 def test_a_third_is_a_number() -> None:
     third = Decimal(1) / 3
     assert load_config(None, {"sizing.fraction": third}).sizing.fraction == third
@@ -178,7 +210,7 @@ def test_a_third_is_a_number() -> None:
     [
         ("account.leverage", "1.00000000000000000000000000001", "at most 28 decimals"),
         ("sizing.atr_multiple", "1e300", "above 0 and at most 1000"),
-        ("sizing.fraction", "1e999999999%", "sizing.fraction: not a number"),
+        ("sizing.fraction", "1e999999999%", "sizing.fraction: '1e999999999%' is not a number"),
         ("sizing.kelly_trades", 10**23, "sizing.kelly_trades must be at most 1,000,000,000"),
         ("sizing.atr_period", 10**23, "sizing.atr_period must be at most 1,000,000,000"),
         ("protection.cooldown", 10**23, "protection.cooldown must be at most 1,000,000,000"),
@@ -251,11 +283,12 @@ def test_the_sizer_expects_the_slippage_that_is_charged() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("execution.fill", "open", "choose from close, next-open"),
+        ("execution.fill", "open", "'open' is not one of close, next-open"),
         ("costs.slippage_bps", "-1", "from 0 to 1000"),
         ("costs.slippage_bps", "1001", "from 0 to 1000"),
         ("costs.slippage_ticks", "-1", "from 0 to 10000"),
-        ("costs.slippage_ticks", "1.5", "costs.slippage_ticks"),
+        ("costs.slippage_ticks", "1.5", "costs.slippage_ticks: '1.5' is not a whole number"),
+        ("costs.slippage_bps", "1%", "'1%' is not a number; write basis points, 100 of which are 1 %"),
     ],
 )
 def test_fill_time_and_slippage_out_of_range_are_refused(key: str, value: str, told: str) -> None:

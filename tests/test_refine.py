@@ -114,9 +114,18 @@ def test_books_balance_with_finer_klines_slippage_and_leverage(market: str, cach
     assert worst <= chosen <= best
 
 
-@pytest.mark.parametrize(("interval", "detail"), [("1h", "1h"), ("1h", "2h"), ("5m", "3m"), ("1M", "1w"), ("1m", "1m")])
-def test_an_interval_that_is_not_finer_or_does_not_divide_is_refused(interval: str, detail: str) -> None:
-    with pytest.raises(UsageError, match=f"{detail} does not divide {interval}"):
+@pytest.mark.parametrize(
+    ("interval", "detail", "told"),
+    [
+        ("1h", "1h", "must be finer than the run's interval, 1h, and 1h is not"),
+        ("1h", "2h", "must be finer than the run's interval, 1h, and 2h is not"),
+        ("1m", "1m", "must be finer than the run's interval, 1m, and 1m is not"),
+        ("5m", "3m", "5m is not made of whole 3m"),
+        ("1M", "1w", "1M is not made of whole 1w"),
+    ],
+)
+def test_an_interval_that_is_not_finer_or_does_not_divide_is_refused(interval: str, detail: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
         load_config(overrides={"interval": interval, "execution.detail": detail})
 
 

@@ -100,8 +100,8 @@ def backtest(
         str | None, option("--strategy", help="ema_cross, package.module:Class or file.py:Class.", metavar="NAME")
     ] = None,
     param: Params = None,
-    maker: Annotated[str | None, option("--maker", help="Maker fee, a fraction.", metavar="F")] = None,
-    taker: Annotated[str | None, option("--taker", help="Taker fee, a fraction.", metavar="F")] = None,
+    maker: Annotated[str | None, option("--maker", help="Maker fee: 0.0002 or 0.02%.", metavar="F")] = None,
+    taker: Annotated[str | None, option("--taker", help="Taker fee: 0.0005 or 0.05%.", metavar="F")] = None,
     vip: Annotated[str | None, option("--vip", help="VIP level 0 to 9 of the fee schedule.", metavar="N")] = None,
     bnb: Annotated[bool | None, typer.Option("--bnb", help="Fees paid in BNB: 10 % off the schedule.")] = None,
     funding: Annotated[
@@ -114,7 +114,7 @@ def backtest(
         str | None, option("--detail", help="Finer klines for bars that reach stop and target: 1m.", metavar="NAME")
     ] = None,
     slippage_bps: Annotated[
-        str | None, option("--slippage-bps", help="Slippage of taker fills, basis points.", metavar="BP")
+        str | None, option("--slippage-bps", help="Slippage of taker fills, basis points (100 are 1 %).", metavar="BP")
     ] = None,
     slippage_ticks: Annotated[
         str | None, option("--slippage-ticks", help="Slippage of taker fills, ticks; adds up.", metavar="N")

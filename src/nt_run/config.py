@@ -5,7 +5,6 @@ again as it is.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -19,10 +18,10 @@ from nt_run.execution import FILL_TIMES, Execution, FillTime, Slippage, check_de
 from nt_run.margin import MARGIN_MODES, MarginConfig
 from nt_run.model import Fees, Interval, TimeRange, format_iso, parse_symbol, parse_time
 from nt_run.protection import ProtectionRules
-from nt_run.settings import gather, nearest, without_none
+from nt_run.settings import gather, without_none
 from nt_run.sizing import METHODS, Method, SizingRules
 from nt_run.specs import BNB_SHARE, RANGE, TODAY, VIP_FEES
-from nt_run.values import refuse_extremes, refuse_nan
+from nt_run.values import explain, refuse_extremes, refuse_nan
 
 REST_URL = "https://fapi.binance.com"
 ARCHIVE_URL = "https://data.binance.vision"
@@ -30,9 +29,9 @@ ARCHIVE_LIST_URL = "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"
 DEFAULT_DAYS = 7
 _DAY_MS = 86_400_000
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "`$.sizing.method`": METHODS,
-    "`$.execution.fill`": FILL_TIMES,
-    "`$.margin.mode`": MARGIN_MODES,
+    "sizing.method": METHODS,
+    "execution.fill": FILL_TIMES,
+    "margin.mode": MARGIN_MODES,
 }
 RANGE_KEYS = ("start", "end", "days")
 
@@ -208,27 +207,8 @@ def load_config(path: Path | str | None = None, overrides: Mapping[str, object] 
     try:
         config = msgspec.convert(raw, RunConfig, strict=False)
     except msgspec.ValidationError as exc:
-        raise UsageError(where + _explain(str(exc))) from exc
+        raise UsageError(where + explain(str(exc), raw, RunConfig, _CHOICES)) from exc
     return _checked(msgspec.structs.replace(config, symbol=parse_symbol(config.symbol)))
-
-
-def _explain(message: str) -> str:
-    unknown = re.search(r"unknown field `(\w+)`(?: - at `\$\.?([\w.]*)`)?", message)
-    if unknown is None:
-        text, _, place = message.partition(" - at ")
-        if place in _CHOICES:
-            text += f" (choose from {', '.join(_CHOICES[place])})"
-        text = text.replace(
-            "Invalid decimal string", "not a number; write 0.02 (a share also as 2%) or 10000, without commas"
-        )
-        text = text.replace("Expected `object`", "it is a table, such as [strategy] with name = …; expected a table")
-        return f"{place.strip('`').removeprefix('$.') or 'configuration'}: {text}."
-    table: type[msgspec.Struct] = RunConfig
-    for part in filter(None, (unknown[2] or "").split(".")):
-        table = cast("type[msgspec.Struct]", {f.name: f.type for f in msgspec.structs.fields(table)}[part])
-    fields = [field.name for field in msgspec.structs.fields(table)]
-    section = f"[{unknown[2]}]" if unknown[2] else "the configuration"
-    return f"{section} has no key {unknown[1]!r}.{nearest(unknown[1], fields)} It has: {', '.join(fields)}."
 
 
 def _checked(config: RunConfig) -> RunConfig:
@@ -242,10 +222,9 @@ def _checked(config: RunConfig) -> RunConfig:
         "costs.slippage_bps must be from 0 to 1000": 0 <= config.costs.slippage_bps <= 1000,  # noqa: PLR2004 - ten per cent
         "costs.slippage_ticks must be from 0 to 10000": 0 <= config.costs.slippage_ticks <= 10_000,  # noqa: PLR2004 - as such
         f"fees.vip must be from 0 to {len(VIP_FEES) - 1}": 0 <= fees.vip < len(VIP_FEES),
-        "fees.maker must be from -0.01 to 0.1 (a fraction: 0.02 % is 0.0002)": fees.maker is None
+        "fees.maker must be from -0.01 to 0.1 (0.02% or 0.0002)": fees.maker is None
         or Decimal("-0.01") <= fees.maker <= Decimal("0.1"),
-        "fees.taker must be from 0 to 0.1 (a fraction: 0.05 % is 0.0005)": fees.taker is None
-        or 0 <= fees.taker <= Decimal("0.1"),
+        "fees.taker must be from 0 to 0.1 (0.05% or 0.0005)": fees.taker is None or 0 <= fees.taker <= Decimal("0.1"),
         "days must be above 0 and at most 10,000": config.days is None or 0 < config.days <= 10_000,  # noqa: PLR2004 - 27 years
         "min_completeness must be above 0 and at most 1 (a fraction: 99.5 % is 0.995)": 0
         < config.min_completeness

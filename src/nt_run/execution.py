@@ -77,15 +77,18 @@ def check_detail(interval: str, detail: str | None) -> None:
     """Refuse finer klines that are not finer, or of which no bar of the run can be put together.
 
     Raises:
-        UsageError: There is no such interval, or it does not divide the run's.
+        UsageError: There is no such interval, or it is not finer than the run's, or does not divide it.
     """
     if detail is None:
         return
     whole, part = Interval(interval), Interval(detail)
-    if part.ms >= whole.ms or not whole.is_made_of(part):
+    if part.ms >= whole.ms:
         raise UsageError(
-            f"execution.detail (--detail) must be finer than the run's interval and divide it; {part} does not divide "
-            f"{whole}."
+            f"execution.detail (--detail) must be finer than the run's interval, {whole}, and {part} is not."
+        )
+    if not whole.is_made_of(part):
+        raise UsageError(
+            f"execution.detail (--detail) must divide the run's interval: {whole} is not made of whole {part}."
         )
 
 

@@ -18,6 +18,8 @@ ENVIRONMENT = {
 }
 SHARES = (
     "min_completeness",
+    "fees.maker",
+    "fees.taker",
     "protection.max_drawdown",
     "protection.max_daily_loss",
     "sizing.fraction",
