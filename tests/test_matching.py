@@ -47,6 +47,9 @@ def test_finer_bars_stand_in_the_place_of_the_bar_they_make_up(make: Any) -> Non
     # Two decimals hold the prices of both.
     assert [str(bars.price("high", row)) for row in (0, 1, 2, 6)] == ["101.00", "101.00", "106.00", "100.10"]
     assert bars.ending_at(BAR.end_ms * 1_000_000) == 5
+    # The strategy acts at the end of the first bar, of the second's last minute, and of the third.
+    assert bars.ends is not None
+    assert bars.ends.tolist() == [True, *[False] * 4, True, True]
     assert bars.ending_at(BAR.end_ms * 1_000_000 - 1) is None
     assert bars.ending_at((BAR.end_ms + 1) * 1_000_000) is None
 

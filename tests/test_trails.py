@@ -1,18 +1,20 @@
 """The bounds of a trailing stop inside one bar, by hand and against random paths through the bar."""
 
 import random
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nt_run.model import Side
 from nt_run.outcomes import Span
 from nt_run.resting import RestingOrder, Trailing
-from nt_run.trails import find_trails, with_trails
+from nt_run.trails import carried, find_trails, may_fill, with_trails
 
 D = Decimal
 TICK = D("0.1")
@@ -68,8 +70,8 @@ def test_a_gap_and_a_bar_that_moves_less_than_the_offset_leave_no_doubt(span: Sp
 
 @pytest.mark.parametrize(
     ("trailing", "last"),
-    # 1 % behind 103.5 is 102.465, on the tick 102.4; 15 ticks behind is 102.
-    [(Trailing(D(100), "basis_points"), "102.4"), (Trailing(D(15), "ticks"), "102")],
+    # 1 % behind 103.5 is 102.465, to the nearest tick 102.5; 15 ticks behind is 102.
+    [(Trailing(D(100), "basis_points"), "102.5"), (Trailing(D(15), "ticks"), "102")],
 )
 def test_offsets_in_basis_points_and_ticks(trailing: Trailing, last: str) -> None:
     (trail,) = find_trails(bar("100", "103.5", "97", "103"), [stop(Side.SELL, D(98), trailing)], TICK)
@@ -84,6 +86,54 @@ def test_a_path_that_closes_the_position_before_stays_possible() -> None:
     assert {"stop last": D(1)} in paths
     assert {} not in paths
     assert with_trails([{"gone": D(1)}], trails, D(1), gapped=True) == [{"gone": D(1)}]
+
+
+def test_a_stop_that_must_fill_does_not_where_another_leaves_it_nothing() -> None:
+    # Each sells what it can of 1. A target of 0.7 may come before; on the way down to 97 the one at 99 is first.
+    orders = [replace(stop(Side.SELL, D(level), Trailing(D(8), "price")), order_id=level) for level in ("98", "99")]
+    trails = find_trails(bar("100", "101", "97", "100"), orders, TICK)
+    assert [trail.certain for trail in trails] == [True, True]
+    paths = with_trails([{"target": D("0.7")}], trails, D(1), gapped=False)
+    assert {"target": D("0.7"), "99 first": D("0.3")} in paths
+    assert {"target": D("0.7")} not in paths
+
+
+def test_a_stop_that_its_bar_spares_has_come_to_the_extreme_unless_that_was_before_the_entry() -> None:
+    # Bought at 100 on the way down; the high of 104 may have come before. Two behind the close of 101 it is at 99.
+    order = stop(Side.SELL, D(96), Trailing(D(2), "price"))
+    span = Span(start=D(100), approach=-1, high=D(104), low=D(99), close=D(101))
+    for approach, left in {-1: [D(99), D(102)], 0: [D(102)], 1: [D(102)]}.items():
+        (trail,) = find_trails(replace(span, approach=approach), [order], TICK)
+        assert [each.trigger for each in trail.moved] == left
+
+
+@pytest.mark.parametrize("side", [Side.BUY, Side.SELL])
+@given(
+    prices=st.lists(st.lists(st.integers(9_000, 11_000), min_size=4, max_size=4), min_size=1, max_size=8),
+    offset=st.integers(1, 900),
+    unit=st.sampled_from(["price", "ticks", "basis_points"]),
+    behind=st.integers(1, 800),
+)
+# 1 % behind 103.5 is 102.465, which the engine makes 102.5: the low.
+@example(prices=[[1030, 1035, 1025, 1033]], offset=100, unit="basis_points", behind=700)
+def test_no_bar_that_may_fill_a_stop_on_its_way_is_passed_over(
+    side: Side,
+    prices: list[list[int]],
+    offset: int,
+    unit: Literal["price", "ticks", "basis_points"],
+    behind: int,
+) -> None:
+    trailing = Trailing(offset * TICK if unit == "price" else D(offset), unit)
+    order = stop(side, (prices[0][0] + side.sign * behind) * TICK, trailing)
+    high, low = (np.array([pick(row) for row in prices], dtype=np.int64) for pick in (max, min))
+    found = may_fill(order, high, low, TICK, 1)
+    for row, (opened, *_rest, close) in enumerate(prices):
+        span = Span(
+            start=opened * TICK, approach=0, high=int(high[row]) * TICK, low=int(low[row]) * TICK, close=close * TICK
+        )
+        if find_trails(span, [order], TICK) or span.reach(order) == "at once":
+            assert found[row]
+        order = carried(order, high=span.high, low=span.low, tick=TICK)
 
 
 @given(

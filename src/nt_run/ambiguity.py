@@ -6,21 +6,22 @@ well, or a trailing stop that moved inside may have filled. Behind a gap there i
 fills there, first of all.
 
 For the quantity in question each way out has a price, a fee and a slippage; `worst` and `best` are the differences to
-what was booked. A way that leaves the position open ends at the same stop or target later, at its first bar, or at the
-last close. This is first order: what the strategy would have done differently afterwards, and the funding of a position
-that stayed open where the booked one left, are not in it.
+what was booked. A way that leaves open what was booked as gone is followed: to the first later bar that must fill one
+of its exits, where trailing stops ride on, or to the last close. The strategy may close it at market before, so the end
+of each bar up to the run's next entry counts as well. This is first order: what else the strategy would have done
+differently afterwards, and the funding of such a position, are not in it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from nt_run.aftermath import Aftermath
+from nt_run.aftermath import Aftermath, span_of
 from nt_run.matching import MatchBars
 from nt_run.model import LIQUIDATION, MS, Fill, FundingPayment, Liquidity, Side, TimeRange, format_iso
-from nt_run.outcomes import NO_EXIT, ZERO, Costs, Span, Threat, alike, find_exits, heading, part_of, total, worth
+from nt_run.outcomes import NO_EXIT, ZERO, Costs, Span, Threat, alike, find_exits, heading, named, part_of, total, worth
 from nt_run.resting import RestingOrder
 from nt_run.trails import Trail, find_trails, with_trails
 
@@ -185,21 +186,18 @@ class _Search:
         orders: Iterable[RestingOrder],
         entry: tuple[RestingOrder, Fill] | None = None,
     ) -> _Case:
-        bars, row, fills = self._booked.bars, moment.row, moment.fills
+        fills, span = moment.fills, span_of(self._booked.bars, moment.row)
         exits = [each for each in orders if each.side is not side]
         ends = {each.order_id for each in exits}
         ends |= {each.order_id for each in fills if each.order_type == LIQUIDATION and each.side is not side}
         left = part_of(fills, ends, quantity)
-        start, approach = bars.price("open", row), 0
         # A limit that the open had passed fills at its own price, but at the open all the same.
-        if entry is not None and heading(entry[0]) * (entry[1].reference - start) > 0:
-            start, approach = entry[1].reference, heading(entry[0])
-        high, low, close = (bars.price(name, row) for name in ("high", "low", "close"))
+        if entry is not None and heading(entry[0]) * (entry[1].reference - span.start) > 0:
+            span = replace(span, start=entry[1].reference, approach=heading(entry[0]))
         names = {each.order_id for each in left} | ({entry[1].order_id} if entry else set[str]())
         done = max((at for at, fill in enumerate(fills) if fill.order_id in names), default=-1) + 1
-        span = Span(start=start, approach=approach, high=high, low=low, close=close)
         return _Case(
-            row=row,
+            row=moment.row,
             side=side,
             quantity=quantity,
             entry=None if entry is None else entry[1].reference,
@@ -240,7 +238,7 @@ class _Search:
             stop=next((each.level for each in inside if each.is_stop), None),
             target=next((each.level for each in inside if not each.is_stop), None),
             liquidation=forced.price if forced is not None else threat.price if threat is not None else None,
-            chosen=_named(case, taken),
+            chosen=named(taken, case.exits, case.quantity),
             worst=min(ZERO, *differences),
             best=max(ZERO, *differences),
         )
@@ -267,18 +265,24 @@ class _Search:
     ) -> list[Decimal]:
         """Return what each path makes more than what was booked."""
         stayed = case.quantity - total(taken)
-        moved = {trail.order.order_id: trail.moved for trail in case.trails}
-        exits = [moved.get(order.order_id, order) for order in case.exits]
         open_at = self._after.booked(case.side, case.row, case.after, case.held) if stayed else ZERO
         booked = worth(taken, fetched) + stayed * open_at
+        # Only what was booked as gone has to be followed.
+        gone = [max(ZERO, case.quantity - total(path) - stayed) for path in paths]
+        followed = self._followed(case) if any(gone) else []
         differences: list[Decimal] = []
-        for path in paths:
-            left = case.quantity - total(path)
-            # Only a position that was booked as gone has to be followed.
-            followed = left and not stayed
-            values = self._after.followed(exits, case.side, case.row, case.span.start) if followed else [open_at]
-            differences += [worth(path, fetched) + left * value - booked for value in values]
+        for path, more in zip(paths, gone, strict=True):
+            made = worth(path, fetched) + (case.quantity - total(path) - more) * open_at - booked
+            differences += [made + more * value for value in followed] if more else [made]
         return differences
+
+    def _followed(self, case: _Case) -> list[Decimal]:
+        """Return what a unit may fetch that stays open after the bar."""
+        moved = {trail.order.order_id: trail.moved for trail in case.trails}
+        ways = {tuple(moved.get(each.order_id, (each,))[at] for each in case.exits) for at in (0, -1)}
+        until = self._after.next_opening(case.after, case.held)
+        follow, start = self._after.followed, case.span.start
+        return [value for exits in ways for value in follow(exits, case.side, case.row, start, until)]
 
     def _resting_over(self, opened_ns: int, closed_ns: int) -> dict[str, RestingOrder]:
         """Return what rested from a bar's open to its close, by order id; bars are asked for in time order."""
@@ -287,13 +291,6 @@ class _Search:
             self._come += 1
         self._active = [each for each in self._active if each.until_ns is None or each.until_ns >= closed_ns]
         return {each.order_id: each for each in self._active}
-
-
-def _named(case: _Case, taken: Mapping[str, Decimal]) -> str:
-    stops = {order.order_id for order in case.exits if order.is_stop}
-    targets = {order.order_id for order in case.exits} - stops
-    names = ["stop" if name in stops else "target" if name in targets else LIQUIDATION for name in taken]
-    return " and ".join(dict.fromkeys([*names, "open"] if total(taken) < case.quantity else names))
 
 
 def _text(value: Decimal | None) -> str | None:

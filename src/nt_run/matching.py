@@ -22,6 +22,8 @@ class MatchBars:
     low: NDArray[np.int64]
     close: NDArray[np.int64]
     exponent: int
+    ends: NDArray[np.bool_] | None = None
+    """Which of them end a bar of the run, where the strategy can act; `None` if all do."""
 
     def __len__(self) -> int:
         return len(self.opened)
@@ -92,7 +94,8 @@ def match_bars(klines: Klines, fine: Klines | None = None) -> MatchBars:
 
     ends = np.concatenate([part.close_times() for part in parts])
     opened, high, low, close = (joined(name) for name in PRICES)
-    return MatchBars(starts[order], ends[order], opened, high, low, close, exponent)
+    last = is_among(ends[order], klines.close_times())
+    return MatchBars(starts[order], ends[order], opened, high, low, close, exponent, last)
 
 
 def replaced(klines: Klines, fine: Klines) -> NDArray[np.bool_]:

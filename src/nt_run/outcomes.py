@@ -10,8 +10,8 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Literal
 
-from nt_run.execution import Slippage
-from nt_run.model import Fees, Fill, Side
+from nt_run.execution import Execution
+from nt_run.model import LIQUIDATION, Fees, Fill, Side
 from nt_run.resting import RestingOrder
 
 ZERO = Decimal(0)
@@ -24,16 +24,22 @@ type Direction = Literal[1, -1]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """What an exit is charged: fees as fractions of notional, and slippage, whose ticks are `tick`."""
+    """What an exit is charged: fees as fractions of notional, and slippage, whose ticks are `tick`.
+
+    `execution` also says whether an order at market fills at the close or at the next open.
+    """
 
     fees: Fees
-    slippage: Slippage
+    execution: Execution
     tick: Decimal
 
     def fetched(self, order: RestingOrder, price: Decimal) -> Decimal:
         """Return what one unit fetches where `order` meets the market's `price`, net of fee; negative for a buy."""
-        paid = price if order.makes else self.slippage.worse(price, order.side, tick=self.tick)
-        return self.net(order.side, paid, makes=order.makes)
+        return self.net(order.side, price, makes=True) if order.makes else self.at_market(order.side, price)
+
+    def at_market(self, side: Side, price: Decimal) -> Decimal:
+        """Return what one unit fetches at the market's `price`, slipped, net of the taker fee; negative for a buy."""
+        return self.net(side, self.execution.slippage.worse(price, side, tick=self.tick), makes=False)
 
     def net(self, side: Side, price: Decimal, *, makes: bool) -> Decimal:
         """Return what one unit fetches at exactly `price`, net of fee."""
@@ -146,6 +152,13 @@ def worth(taken: Mapping[str, Decimal], fetched: Mapping[str, Decimal]) -> Decim
 def alike(one: Mapping[str, Decimal], other: Mapping[str, Decimal], fetched: Mapping[str, Decimal]) -> bool:
     """Return whether two ends take out the same quantity for the same money."""
     return total(one) == total(other) and worth(one, fetched) == worth(other, fetched)
+
+
+def named(taken: Mapping[str, Decimal], exits: Sequence[RestingOrder], quantity: Decimal) -> str:
+    """Return how a position of a quantity ended: `stop`, `target`, `open`, or several of them."""
+    kinds = {order.order_id: "stop" if order.is_stop else "target" for order in exits}
+    names = [kinds.get(name, LIQUIDATION) for name in taken]
+    return " and ".join(dict.fromkeys([*names, "open"] if total(taken) < quantity else names))
 
 
 def _taken(quantity: Decimal, orders: Sequence[RestingOrder]) -> dict[str, Decimal]:

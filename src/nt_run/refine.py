@@ -159,7 +159,7 @@ def run_refined(run: EngineInput, detail: Interval | None = None, load: LoadDeta
             margin = replace(margin, fine_marks=finer.marks)
         output = run_engine(replace(run, fine=fine, margin=margin))
         bars = match_bars(run.klines, fine)
-        costs = Costs(fees=run.fees, slippage=run.execution.slippage, tick=run.specs.tick_size)
+        costs = Costs(fees=run.fees, execution=run.execution, tick=run.specs.tick_size)
         found = find_ambiguities(
             Booked(
                 bars=bars,

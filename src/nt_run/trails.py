@@ -2,16 +2,21 @@
 
 Its trigger follows the price, as far as the bar's extreme in the position's favour. A bar does not tell in which steps
 the price went there, so the stop may have filled anywhere between two triggers: the one the bar began with, and the one
-at that extreme. It need not have where the other extreme may have come first and the close is not beyond the last one.
+at that extreme. It need not have where the other extreme may have come first and the close is not beyond the last one;
+then it rests on, with the trigger it has come to.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nt_run.model import Side
-from nt_run.outcomes import NO_EXIT, Span, total
+from nt_run.outcomes import NO_EXIT, ZERO, Span, total
 from nt_run.resting import RestingOrder, Trailing
+from nt_run.specs import decimals
 
 _BPS = Decimal(10_000)
 
@@ -23,6 +28,8 @@ class Trail:
     order: RestingOrder
     first: Decimal
     last: Decimal
+    least: Decimal
+    """The trigger it has come to at least where the bar does not fill it; `last` at most."""
     certain: bool
     """Whether every path through the bar fills it, unless another order comes first."""
 
@@ -32,9 +39,9 @@ class Trail:
         return {f"{self.order.order_id} first": self.first, f"{self.order.order_id} last": self.last}
 
     @property
-    def moved(self) -> RestingOrder:
-        """The order as the bar leaves it if it does not fill it."""
-        return replace(self.order, trigger=self.last)
+    def moved(self) -> list[RestingOrder]:
+        """The order as the bar leaves it if it does not fill it: with the least trigger, and with the last."""
+        return [replace(self.order, trigger=trigger) for trigger in dict.fromkeys((self.least, self.last))]
 
 
 def find_trails(span: Span, orders: Iterable[RestingOrder], tick: Decimal) -> list[Trail]:
@@ -56,7 +63,44 @@ def _find_trail(span: Span, order: RestingOrder, trailing: Trailing, tick: Decim
         return None
     met = not _beyond(span.close, last, up=up)
     certain = not _beyond(span.close, begun, up=up) or (not span.approach and (met or not _beyond(near, begun, up=up)))
-    return Trail(order=order, first=further(begun, near), last=last, certain=certain)
+    # The extreme may have come before an entry on the way from it, where the order did not rest yet.
+    after = span.approach in {0, 1 if up else -1}
+    least = last if after else further(begun, _followed(trailing, span.close, tick, up=up))
+    return Trail(order=order, first=further(begun, near), last=last, least=least, certain=certain)
+
+
+def carried(order: RestingOrder, *, high: Decimal, low: Decimal, tick: Decimal) -> RestingOrder:
+    """Return an order as prices up to `high` and down to `low` leave it: its trigger follows, if it trails."""
+    if order.trailing is None or order.trigger is None:
+        return order
+    up = order.side is Side.SELL
+    followed = _followed(order.trailing, high if up else low, tick, up=up)
+    return replace(order, trigger=max(order.trigger, followed) if up else min(order.trigger, followed))
+
+
+def may_fill(
+    order: RestingOrder, high: NDArray[np.int64], low: NDArray[np.int64], tick: Decimal, exponent: int
+) -> NDArray[np.bool_]:
+    """Return which bars come to where a trailing stop was before them, or follows to in them; at most a tick too many.
+
+    Args:
+        order: The stop, as the bars find it.
+        high: Their high prices, scaled by 10^`exponent`.
+        low: Their low prices.
+        tick: The contract's tick size, in the quote asset.
+        exponent: Of the prices.
+    """
+    if order.trailing is None or order.trigger is None:
+        return np.zeros(len(high), dtype=np.bool_)
+    # Turned over, a stop of a short is one of a long.
+    sign = -order.side.sign
+    far, near = (high, low) if sign > 0 else (-low, -high)
+    furthest = np.maximum.accumulate(far)
+    each = {"price": Decimal(1), "ticks": tick, "basis_points": ZERO}[order.trailing.unit]
+    fixed = float((each * order.trailing.offset).scaleb(exponent))
+    share = float(order.trailing.offset / _BPS) if order.trailing.unit == "basis_points" else 0.0
+    trigger, slack = (float(value.scaleb(exponent)) for value in (sign * order.trigger, tick))
+    return near <= np.maximum(trigger, furthest - fixed - share * abs(furthest)) + slack
 
 
 def with_trails(
@@ -75,15 +119,15 @@ def with_trails(
             if (left := quantity - total(path)) > 0
             for name in trail.prices
         ]
-        found = [path for path in found if not trail.certain or total(path) >= quantity] + stopped
-    return found
+        found += stopped
+    certain = [trail.prices for trail in trails if trail.certain]
+    return [path for path in found if total(path) >= quantity or all(path.keys() & prices for prices in certain)]
 
 
 def _followed(trailing: Trailing, price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
-    """Return the trigger that follows a price, on the tick."""
+    """Return the trigger that follows a price: to the nearest price of the contract's decimals, as the engine does."""
     offset = {"price": Decimal(1), "ticks": tick, "basis_points": price / _BPS}[trailing.unit] * trailing.offset
-    wanted = price - offset if up else price + offset
-    return (wanted / tick).to_integral_value(ROUND_FLOOR if up else ROUND_CEILING) * tick
+    return round(price - offset if up else price + offset, decimals(tick))
 
 
 def _beyond(price: Decimal, trigger: Decimal, *, up: bool) -> bool:

@@ -45,7 +45,7 @@ def find(run: Run, btc: InstrumentSpecs, fees: Fees, kit: Any) -> Callable[..., 
         bars = match_bars(klines, changes.get("fine"))
         kept = read_orders(orders_frame(output.resting))
         assert check_orders(kept, output.fills, bars, tick=btc.tick_size, step=btc.step_size) == []
-        return kit.ambiguities(output, bars, Costs(fees=fees, slippage=execution.slippage, tick=btc.tick_size))
+        return kit.ambiguities(output, bars, Costs(fees=fees, execution=execution, tick=btc.tick_size))
 
     return go
 

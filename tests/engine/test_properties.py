@@ -351,7 +351,7 @@ def test_with_stops_leverage_funding_and_gaps_every_figure_of_a_run_holds(
         Decimal(worst["gap"]) + max(Decimal(worst["funding"]), Decimal(0)) + Decimal("2e-8"), Decimal(0)
     )
 
-    costs = Costs(fees=world.fees, slippage=execution.slippage, tick=world.specs.tick_size)
+    costs = Costs(fees=world.fees, execution=execution, tick=world.specs.tick_size)
     found = world.kit.ambiguities(output, match_bars(klines), costs)
     net = Decimal(str(curve["equity"][-1])) - BALANCE
     pnl = ambiguity_object(found, bars=BARS, net=net, balance=BALANCE)["pnl"]

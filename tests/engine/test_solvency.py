@@ -121,7 +121,7 @@ def test_the_engine_liquidates_when_and_where_the_definition_does(
             funding=[kit.rate(case.funding, None, kit.SLOT)],
             execution=case.execution,
         )
-    costs = Costs(fees=fees, slippage=case.execution.slippage, tick=btc.tick_size)
+    costs = Costs(fees=fees, execution=case.execution, tick=btc.tick_size)
     listed = kit.ambiguities(output, match_bars(klines), costs)
     terms = MarginTerms(
         mode=case.mode,
