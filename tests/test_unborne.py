@@ -112,7 +112,21 @@ def test_a_refusal_is_right_where_margin_lacks_and_wrong_elsewhere() -> None:
     assert wrong([SHORT], stop("95")) == [(named, "where margin lacks", "with enough of it")]
     # By the brackets, not by the account.
     assert wrong([SHORT, CLOSED], stop("58"), most=D(6000)) == []
+    # Behind a gap: the bar begins at 104.
+    assert wrong([SHORT, CLOSED], stop("95", trigger="103")) == []
     assert wrong([SHORT, CLOSED], stop("95", trigger="107")) == [(named, "as the market comes to it", "without that")]
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "came"),
+    [(BUY, "107", True), (BUY, "104", True), (BUY, "103", False), (SELL, "103", True), (SELL, "107", False)],
+)
+def test_a_limit_is_come_to_where_the_market_is_better_than_it(side: Side, limit: str, came: bool) -> None:
+    # Triggered and refused in the bar from 104 to 106, for want of margin.
+    order = replace(stop("95"), side=side, order_type="limit_if_touched", price=D(limit), trigger=None)
+    held = [SHORT, CLOSED] if side is BUY else [SHORT]
+    told = [] if came else [("refusal of O-3", "as the market comes to it", "without that")]
+    assert wrong(held, order) == told
 
 
 @pytest.mark.parametrize("ended", ["cancelled", "filled", "open"])

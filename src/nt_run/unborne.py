@@ -66,7 +66,7 @@ def _check_refused(
     """Hold a refused order against the bar it was triggered in, and what the account was during it."""
     until = order.until_ns or 0
     row = int(np.searchsorted(bars.closed, -(-until // MS)))
-    if row >= len(bars) or not bars.price("low", row) <= order.level <= bars.price("high", row):
+    if row >= len(bars) or not _came(order, bars.price("low", row), bars.price("high", row)):
         yield Violation(CHECK, f"refusal of {order.order_id}", until, "as the market comes to it", "without that")
         return
     # What else happened in that bar may have come first or last.
@@ -81,6 +81,12 @@ def _check_refused(
         if opened and (opened > borne - _NEAR * opened or after > most):
             return
     yield Violation(CHECK, f"refusal of {order.order_id}", until, "where margin lacks", "with enough of it")
+
+
+def _came(order: RestingOrder, low: Decimal, high: Decimal) -> bool:
+    """Tell whether the market of a bar came to an order, or was beyond its trigger, or better than its limit."""
+    rises = order.is_stop == (order.side is Side.BUY)
+    return high >= order.level if rises else low <= order.level
 
 
 def _opens(
