@@ -6,8 +6,6 @@ from typing import Literal
 
 from nt_run.model import STOPS, Side
 
-_MAKES = frozenset({"limit", "limit_if_touched"})
-
 
 @dataclass(frozen=True, slots=True)
 class Trailing:
@@ -58,4 +56,4 @@ class RestingOrder:
     @property
     def makes(self) -> bool:
         """Whether its fill makes the market, and so never slips."""
-        return self.order_type in _MAKES or (self.trigger is None and self.price is not None)
+        return self.trigger is None and self.price is not None
