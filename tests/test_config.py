@@ -200,6 +200,14 @@ def test_fees_may_be_per_cent(tmp_path: Path) -> None:
     assert (fees.maker, fees.taker) == (Decimal("-0.00005"), Decimal("0.0005"))
 
 
+def test_kelly_cannot_start_with_more_than_its_own_cap() -> None:
+    low = {"sizing.kelly_cap": "0.001"}
+    with pytest.raises(UsageError, match=r"^sizing\.kelly_cap must be at least 0\.02, sizing\.kelly_start"):
+        load_config(None, low | {"sizing.method": "kelly"})
+    load_config(None, low)
+    load_config(None, low | {"sizing.method": "kelly", "sizing.kelly_start": "0.001"})
+
+
 def test_a_third_is_a_number() -> None:
     third = Decimal(1) / 3
     assert load_config(None, {"sizing.fraction": third}).sizing.fraction == third

@@ -91,3 +91,70 @@ def test_notes_that_have_no_room_beside_numbers_stand_below_them(
     # 7 + 1 + 9 + 1 = 18 columns, and 12 for a note.
     expected = ["Net PnL +1,234.56 USDT", "funding     -9.00", "  in 100 payments"]
     assert capsys.readouterr().out.splitlines() == expected
+
+
+def shown(summary: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str:
+    print_run(summary)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", range(60, 100))
+def test_a_number_and_its_per_cent_sign_stay_on_one_line(
+    stopped: dict[str, Any], columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nt_run.tables.WIDTH", columns)
+    out = shown(stopped, capsys)
+    assert not [line for line in out.splitlines() if line.lstrip().startswith("%")]
+    assert "\ue000" not in out
+    assert out.count(" %") > 10
+
+
+def test_protections_that_are_not_listed_are_counted(
+    stopped: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    use = {"time": "2026-06-01T10:00:00Z", "equity": "9000", "reference": "10000", "until": None}
+    uses = [use | {"rule": "max_daily_loss"}] * 7 + [use | {"rule": "cooldown"}] * 101
+    lines = [line.split() for line in shown(stopped | {"protections": uses}, capsys).splitlines()]
+    assert lines.count(["and", "2", "more"]) == lines.count(["and", "100", "more"]) == 1
+    few = shown(stopped | {"protections": [*uses[:5], uses[-1]]}, capsys)
+    assert not [line for line in few.splitlines() if line.split()[:1] == ["and"]]
+
+
+def test_one_cap_has_one_name(stopped: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    first = stopped["sizing"]["first"] | {"capped_by": "leverage"}
+    out = shown(stopped | {"sizing": stopped["sizing"] | {"first": first}}, capsys)
+    assert "cut by margin" in " ".join(out.split())
+    assert "leverage" not in out.split("Starting balance")[0]
+
+
+def test_funding_that_changes_nothing_is_not_told_beside_the_stops(
+    stopped: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    risk = stopped["risk_audit"] | {"over": 42, "max_over": "19.32", "max_over_share": 0.1}
+    worst = {"worst": risk["worst"] | {"over": "19.32", "gap": "19.32"}}
+    same = {"with_funding": {"over": 42, "max_over": "19.32"}}
+    assert "with funding" not in risk_line(stopped | {"risk_audit": risk | worst | same}, capsys)
+    more = {"with_funding": {"over": 42, "max_over": "19.40"}}
+    told = shown(stopped | {"risk_audit": risk | worst | more}, capsys)
+    assert "with funding 42 did" in " ".join(told.split())
+
+
+def test_bars_looked_at_more_closely_are_told_of_those_of_the_run(
+    stopped: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # 672 bars of 1h, 13 of them in 60 minutes each: 672 − 13 + 780 = 1,439.
+    detail = {"interval": "1m", "bars": 13}
+    ambiguity = stopped["ambiguity"] | {"bars": 0, "of": 1439, "detail": detail}
+    out = shown(stopped | {"ambiguity": ambiguity, "bars": stopped["bars"] | {"fed": 672}}, capsys)
+    assert "0 of 1,439 each told what came first; 13 of 672 looked at in 1m, 1,439 in all" in " ".join(out.split())
+
+
+def test_orders_that_found_nothing_to_fill_did_reach_the_market(
+    stopped: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    denied = {"fill-or-kill order found nothing at its price": 3, "too many open orders": 2}
+    out = shown(stopped | {"denied": denied}, capsys)
+    refused, unfilled = out.split("Orders that ended at once without a fill")
+    assert "2 x too many open orders" in refused
+    assert "fill-or-kill" not in refused
+    assert "3 x fill-or-kill order found nothing at its price" in unfilled

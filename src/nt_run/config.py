@@ -258,6 +258,8 @@ def _sizing_checks(config: RunConfig) -> dict[str, bool]:
         "sizing.kelly_trades must be at least 1": sizing.kelly_trades >= 1,
         "sizing.kelly_start must be above 0 and at most 1": 0 < sizing.kelly_start <= 1,
         f"sizing.kelly_cap must be above 0 and at most {leverage}, the leverage": 0 < sizing.kelly_cap <= leverage,
+        f"sizing.kelly_cap must be at least {sizing.kelly_start}, sizing.kelly_start": sizing.method != "kelly"
+        or sizing.kelly_start <= sizing.kelly_cap,
     }
 
 

@@ -39,6 +39,12 @@ TURN_TOO_LARGE = (
 )
 UNBORNE = "no margin for what it opens when it fills: mark what only closes reduce-only"
 
+FOUND_NOTHING = {
+    "IOC": "immediate-or-cancel order found nothing at its price",
+    "FOK": "fill-or-kill order found nothing at its price",
+}
+"""What is told of orders that the exchange took and that ended at once, by their time in force."""
+
 MODIFICATION = "modification refused: "
 """How the reason begins where a change of an order was refused and the order stayed as it was."""
 
@@ -178,6 +184,13 @@ def is_too_large(reason: str) -> bool:
 def capped_by(limit: str) -> str:
     """Return which of `FILTERS` it is that the sizer calls `limit` where it cut an entry."""
     return _CAPPED_BY[limit]
+
+
+def refused_and_unfilled(denied: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return counts by reason in two: of what was refused, and of what the exchange took and could not fill."""
+    there = set(FOUND_NOTHING.values())
+    refused = {reason: count for reason, count in denied.items() if reason not in there}
+    return refused, {reason: count for reason, count in denied.items() if reason in there}
 
 
 def filter_ledger(rounded: int, capped: Mapping[str, int], denials: Iterable[Denial]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from nt_run.filters import refused_and_unfilled
 from nt_run.formats import amount, counted, percent, short_time, signed
 from nt_run.tables import DIM, coloured, grid
 
@@ -22,8 +23,11 @@ def incidents(summary: Mapping[str, Any]) -> list[RenderableType]:
         parts.append(_crossings(across, summary["account"]["asset"]))
     if uses := summary.get("protections"):
         parts.append(_protections(uses, summary["account"]["asset"]))
-    if summary["denied"]:
-        parts.append(_listing(f"Orders that never reached the market{_lost(summary)}", summary["denied"].items()))
+    refused, unfilled = refused_and_unfilled(summary["denied"])
+    if refused:
+        parts.append(_listing(f"Orders that never reached the market{_lost(summary)}", refused.items()))
+    if unfilled:
+        parts.append(_listing("Orders that ended at once without a fill", unfilled.items()))
     if cut := _cut(summary):
         parts.append(_listing("Entries cut to what may be held or sent", cut))
     return parts
@@ -54,11 +58,14 @@ def _protections(uses: Sequence[Mapping[str, Any]], asset: str) -> RenderableTyp
     """Each time trading ended, when and at what equity; of cooldowns, of which there may be many, the first."""
     table = grid(("bold",), (None,), (None, "right"), (DIM,))
     cooldowns = [use for use in uses if use["rule"] == "cooldown"]
-    for use in [use for use in uses if use["rule"] != "cooldown"][:_MOST] + cooldowns[:1]:
-        change = float(use["equity"]) / float(use["reference"]) - 1
-        until = f"no entry up to {short_time(use['until'])}" if use["until"] else "no trading any more"
-        note = f"{asset}, {percent(change, sign=True)}; {until}"
-        table.add_row(use["rule"].replace("_", " "), f"{short_time(use['time'])} UTC", amount(use["equity"]), note)
+    for some, most in (([use for use in uses if use["rule"] != "cooldown"], _MOST), (cooldowns, 1)):
+        for use in some[:most]:
+            change = float(use["equity"]) / float(use["reference"]) - 1
+            until = f"no entry up to {short_time(use['until'])}" if use["until"] else "no trading any more"
+            note = f"{asset}, {percent(change, sign=True)}; {until}"
+            table.add_row(use["rule"].replace("_", " "), f"{short_time(use['time'])} UTC", amount(use["equity"]), note)
+        if len(some) > most:
+            table.add_row("", f"and {len(some) - most:,} more", "", "")
     counts = Counter(use["rule"].replace("_", " ") for use in uses)
     title = "Protections: " + ", ".join(f"{count:,} x {rule}" for rule, count in sorted(counts.items()))
     return Group(Text(title, style="bold"), Padding(table, (0, 0, 0, 2)))

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from nt_run.annotations import Annotations
 from nt_run.curves import Curves, are_wanted
+from nt_run.filters import capped_by
 from nt_run.formats import amount, counted, percent, ratio, short_time, signed
 from nt_run.incidents import incidents
 from nt_run.margin_lines import liquidation_lines, margin_lines
@@ -131,7 +132,7 @@ def _size_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, str, 
         what = "volatility" if sizing["method"] == "volatility" else "risk"
         note += f"{what} {percent(first['actual_share'])} of {percent(first['asked_share'])}"
     if first["capped_by"]:
-        note += f", capped by {first['capped_by']}"
+        note += f", cut by {capped_by(first['capped_by'])}"
     note += f"; at most {percent(largest)}"
     share = percent(first["notional_share"])
     return [
@@ -158,9 +159,10 @@ def _stops_row(risk: Mapping[str, Any], asset: str) -> tuple[bool | None, str, s
         stopped += f" ({risk['unmatched']:,} more were built in parts)"
     if risk["worst"] is None:
         return None, "risk at the stop", "none", stopped
-    # Reports of earlier versions count funding.
+    # Reports of earlier versions count funding. Where it changes nothing, nothing is said.
     paid: Mapping[str, Any] = risk.get("with_funding") or {"over": 0}
-    most = f"; with funding {paid['over']:,} did, {amount(paid['max_over'])} {asset} at most" if paid["over"] else ""
+    tells = paid["over"] and any(paid[key] != risk[key] for key in ("over", "max_over"))
+    most = f"; with funding {paid['over']:,} did, {amount(paid['max_over'])} {asset} at most" if tells else ""
     if not risk["over"]:
         return True, "risk at the stop", "kept", f"{stopped}, none lost more than was asked{most}"
     worst = risk["worst"]
@@ -174,13 +176,12 @@ def _ambiguity_rows(summary: Mapping[str, Any]) -> list[tuple[bool | None, str, 
     ambiguity = summary.get("ambiguity")
     if ambiguity is None:
         return []
-    pnl, name, value = ambiguity["pnl"], "ambiguous bars", f"{ambiguity['bars']:,} of {ambiguity['of']:,}"
-    detail, note = ambiguity["detail"], "each told what came first"
+    pnl, detail, of, note = ambiguity["pnl"], ambiguity["detail"], f"{ambiguity['of']:,}", "each told what came first"
     if ambiguity["bars"]:
         note = f"PnL between {signed(pnl['worst'])} and {signed(pnl['best'])}, chosen {signed(pnl['chosen'])}"
     if detail and detail["bars"]:
-        note += f"; {detail['bars']:,} looked at in {detail['interval']}"
-    return [(True if not ambiguity["bars"] else None, name, value, note)]
+        note += f"; {detail['bars']:,} of {summary['bars']['fed']:,} looked at in {detail['interval']}, {of} in all"
+    return [(True if not ambiguity["bars"] else None, "ambiguous bars", f"{ambiguity['bars']:,} of {of}", note)]
 
 
 def _money(summary: Mapping[str, Any]) -> RenderableType:

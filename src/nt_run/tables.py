@@ -1,12 +1,14 @@
 """What every table shares: colours, width, the banner of the demo, JSON."""
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -17,6 +19,9 @@ NARROWEST = 24
 _NOTE = 20
 """Columns that make a note beside a number readable."""
 _GAP = 3
+_GLUE = "\ue000"
+"""Stands for a space at which no line may end; rich breaks lines at no-break spaces, too. Of no meaning elsewhere."""
+_SHARES = re.compile(r"(?<=\d) (?=%)")
 SYNTHETIC = "SYNTHETIC MARKET (demo): prices, volumes and funding are invented"
 GOOD, BAD, DIM, WARN, ALARM = terminal.GOOD, terminal.BAD, terminal.DIM, terminal.WARN, "bold yellow"
 print_json = terminal.print_json
@@ -29,7 +34,7 @@ def show(*parts: RenderableType, narrowest: int = NARROWEST) -> None:
     terminal narrower than `narrowest` wraps tables itself: better than losing digits. What goes into a pipe or a file
     has no trailing spaces.
     """
-    console = Console(highlight=False)
+    console = _Gluing(highlight=False)
     room = min(WIDTH, console.width) if console.is_terminal else WIDTH
     with console.capture() as captured:
         for index, part in enumerate(parts):
@@ -37,11 +42,23 @@ def show(*parts: RenderableType, narrowest: int = NARROWEST) -> None:
             if index and not isinstance(part, Text):
                 console.print()
             console.print(part, soft_wrap=isinstance(part, Text) and bool(part.no_wrap))
-    text = captured.get()
+    text = captured.get().replace(_GLUE, " ")
     if not console.is_terminal:
         text = "".join(line.rstrip() + "\n" for line in text.splitlines())
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+class _Gluing(Console):
+    """Keeps a number and the per cent sign behind it on one line."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        if isinstance(renderable, str):
+            renderable = self.render_str(renderable)
+        if isinstance(renderable, Text):
+            renderable = renderable.copy()
+            renderable.plain = _SHARES.sub(_GLUE, renderable.plain)
+        return super().render(renderable, options)
 
 
 def coloured(text: str, value: float) -> Text:

@@ -44,6 +44,13 @@ def test_a_list_without_end_is_counted() -> None:
     assert rows[-1] == ["and 30 more", ""]
 
 
+def test_orders_that_found_nothing_to_fill_have_a_box_of_their_own() -> None:
+    told = "immediate-or-cancel order found nothing at its price"
+    summary = SUMMARY | {"denied": {told: 4, "too many open orders": 2}}
+    assert rows_of("Orders that never reached the market", summary) == [["too many open orders", "2"]]
+    assert rows_of("Orders that ended at once without a fill", summary) == [[told, "4"]]
+
+
 def test_liquidations_are_listed() -> None:
     one = {"time": "2025-05-04T10:00:00Z", "side": "long", "quantity": "1", "price": "9", "lost": "12.5"}
     rows = rows_of("Liquidations", SUMMARY | {"liquidations": [one]})

@@ -3,9 +3,10 @@
 Keys that a kept run of an earlier version lacks are left out; keys this version does not know are listed as they are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from nt_run.filters import refused_and_unfilled
 from nt_run.formats import amount, percent, short_time, signed
 
 type Summary = Mapping[str, Any]
@@ -34,7 +35,7 @@ def sections(summary: Summary, specs: Mapping[str, Any], configuration: str) -> 
         _box("Metrics", [[_words(name), _figure(name, value)] for name, value in metrics.items()]),
         _liquidations(summary.get("liquidations", ())),
         _protections(summary.get("protections", ())),
-        _box("Orders that never reached the market", [[why, f"{n:,}"] for why, n in summary.get("denied", {}).items()]),
+        *_denied(summary.get("denied", {})),
         _filters(summary.get("filters", {})),
         _box("Run", _run_rows(summary)),
         _box("Trading rules", _plain({name: value for name, value in specs.items() if name != "checks"})),
@@ -50,6 +51,12 @@ def sections(summary: Summary, specs: Mapping[str, Any], configuration: str) -> 
         {"title": "Configuration", "text": configuration},
     ]
     return [part for part in parts if part.get("rows") or part.get("text")]
+
+
+def _denied(denied: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    titles = ("Orders that never reached the market", "Orders that ended at once without a fill")
+    for title, counts in zip(titles, refused_and_unfilled(denied), strict=True):
+        yield _box(title, [[why, f"{count:,}"] for why, count in counts.items()])
 
 
 def _box(title: str, rows: Rows, head: Sequence[str] = ()) -> dict[str, Any]:

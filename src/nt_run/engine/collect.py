@@ -26,7 +26,7 @@ from nautilus_trader.trading import Strategy
 
 from nt_run.engine.lifetimes import lifetimes, may_rest
 from nt_run.engine.refuse import Refusals
-from nt_run.filters import MODIFICATION
+from nt_run.filters import FOUND_NOTHING, MODIFICATION
 from nt_run.model import LIQUIDATION, BookedTrade, Denial, Fill, Liquidity, SentOrder, Side
 from nt_run.resting import RestingOrder
 
@@ -36,10 +36,7 @@ _KEPT_S = 30 * 86_400
 _LIQUIDITY = {LiquiditySide.MAKER: Liquidity.MAKER, LiquiditySide.TAKER: Liquidity.TAKER}
 _ACTIONS = {"OrderInitialized": "new", "OrderUpdated": "modified", "OrderCanceled": "cancelled"}
 
-_AT_ONCE = {
-    TimeInForce.IOC: "immediate-or-cancel order found nothing at its price",
-    TimeInForce.FOK: "fill-or-kill order found nothing at its price",
-}
+_AT_ONCE = {getattr(TimeInForce, name): told for name, told in FOUND_NOTHING.items()}
 _SENTENCES = (
     (re.compile("^POST_ONLY .* would have been a TAKER"), "post-only order would have taken"),
     (re.compile("^STOP_.* stop px of .* was in the market"), "stop price already crossed by the market"),
