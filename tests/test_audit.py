@@ -10,10 +10,16 @@ import pytest
 
 from nt_run.__main__ import main
 from nt_run.audit import audit
+from nt_run.checksums import write_checksums
 from nt_run.config import load_config
+from nt_run.data.content import fingerprint
+from nt_run.data.kline_store import KlineStore
+from nt_run.data.manifest import Source
 from nt_run.errors import ResultsError
+from nt_run.klines import Klines
+from nt_run.model import Interval, TimeRange, parse_time
 from nt_run.pipeline import backtest
-from nt_run.results import save_run
+from nt_run.results import load_run, save_run
 
 D = Decimal
 WEEK = {"demo": True, "start": "2026-06-01", "end": "2026-06-03"}
@@ -107,8 +113,10 @@ def test_a_settlement_dropped_from_payments_and_settlements_is_found_in_the_mark
 def test_without_the_market_data_the_audit_says_what_it_could_not_check(kept: Path, tmp_path: Path) -> None:
     report = audit(str(kept), tmp_path / "elsewhere")
     assert report["sound"]
-    (words,) = report["unchecked"]
-    assert "the cache does not have those of this range" in words
+    klines, settlements, rules = report["unchecked"]
+    assert klines == "the klines against the market data: the cache does not have them"
+    assert "the cache does not have those of this range" in settlements
+    assert rules.startswith("the trading rules against the exchange's answer: the cache does not have 2026")
 
 
 def test_a_doubled_fee_is_named(cache: Path, kept: Path) -> None:
@@ -179,7 +187,70 @@ def test_a_changed_total_is_named(cache: Path, kept: Path) -> None:
 
 def test_a_changed_bar_is_found_by_the_fingerprint(cache: Path, kept: Path) -> None:
     change(kept, "klines", at_row(100, "volume", lambda volume: volume + 1))
-    assert found(kept, cache) == [("klines", "fingerprint")]
+    assert found(kept, cache) == [("klines", "fingerprint"), ("klines", "kline")]
+
+
+def write_alongside(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Change a report, and put fingerprint and checksums right, as one would who wants nothing to be found."""
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["data"]["fingerprint"] = fingerprint(load_run(folder, folder).klines, {})
+    edit(summary)
+    (folder / "summary.json").write_text(json.dumps(summary))
+    (folder / "SHA256SUMS").unlink()
+    write_checksums(folder)
+
+
+def test_a_changed_bar_is_held_to_the_market_data(cache: Path, kept: Path, tmp_path: Path) -> None:
+    was = D(pl.read_parquet(kept / "klines.parquet")["high"][100]) / 10
+    change(kept, "klines", at_row(100, "high", lambda high: high + 1))
+    write_alongside(kept, lambda _: None)
+    (wrong,) = audit(str(kept), cache)["violations"]
+    assert (wrong["check"], wrong["what"], wrong["time"]) == ("klines", "kline", "2026-06-01T01:40:00Z")
+    assert (wrong["expected"], wrong["found"]) == (f"high {was}", f"high {was + D('0.1')}")
+    assert audit(str(kept), tmp_path / "elsewhere")["sound"]
+
+
+def test_rows_that_the_cache_came_to_have_since_are_told_and_not_held_against_the_run(
+    cache: Path, kept: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(cache / "demo", tmp_path / "cache" / "demo")
+    store = KlineStore(tmp_path / "cache" / "demo", "BTCUSDT", Interval("1m"), repair=True)
+    now = parse_time("2027-01-01")
+    rows = store.read(TimeRange(parse_time(WEEK["start"]), parse_time("2026-06-02")))
+    frame = rows.frame.with_columns(volume=pl.col("volume") + (pl.int_range(pl.len()) == 7))
+    amended = Klines(rows.symbol, rows.interval, rows.exponents, frame)
+    store.commit(amended, source=Source(kind="rest", key="again", fetched_at_ms=now, rows=0), now_ms=now, replace=True)
+    report = audit(str(kept), tmp_path / "cache")
+    assert report["sound"]
+    (words,) = report["unchecked"]
+    assert words.startswith("a kline: the cache has other rows now, which came after the run: volume ")
+    assert "at 2026-06-01 00:07, where the run has volume " in words
+
+
+def test_trading_rules_are_held_to_the_answer_they_are_from(cache: Path, kept: Path) -> None:
+    def loosen(specs: dict[str, Any]) -> None:
+        specs["min_notional"] = "1"
+
+    specs = json.loads((kept / "specs.json").read_text())
+    loosen(specs)
+    (kept / "specs.json").write_text(json.dumps(specs))
+    write_alongside(kept, lambda summary: loosen(summary["specs"]))
+    (wrong,) = audit(str(kept), cache)["violations"]
+    assert (wrong["check"], wrong["what"], wrong["expected"], wrong["found"]) == ("rules", "min_notional", "50", "1")
+
+
+def test_rules_whose_changes_are_known_better_now_are_not_held_against_the_run(cache: Path, kept: Path) -> None:
+    def undo(specs: dict[str, Any]) -> None:
+        specs |= {"at": "range", "changes": ["min notional 5 until 2026-06-10 00:00"], "min_notional": "5"}
+
+    specs = json.loads((kept / "specs.json").read_text())
+    undo(specs)
+    (kept / "specs.json").write_text(json.dumps(specs))
+    write_alongside(kept, lambda summary: undo(summary["specs"]))
+    report = audit(str(kept), cache)
+    assert report["violations"] == []
+    (words,) = report["unchecked"]
+    assert "min notional: other changes of the answer's rules are known now than the run knew" in words
 
 
 def age(folder: Path, *paths: str) -> None:

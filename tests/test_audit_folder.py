@@ -14,6 +14,7 @@ import pytest
 
 from nt_run.audit import audit, audit_run
 from nt_run.config import load_config
+from nt_run.data.content import fingerprint
 from nt_run.pipeline import backtest
 from nt_run.published import read_published
 from nt_run.results import load_run
@@ -139,6 +140,22 @@ def test_mark_prices_are_held_to_the_market_data(
     assert what in {each["what"] for each in audit(str(kept), cache)["violations"] if each["check"] == "margin"}
     words = audit(str(kept), tmp_path / "elsewhere")["unchecked"]
     assert any(f"the {what}s that decided" in each for each in words)
+
+
+def test_finer_klines_are_held_to_the_market_data(cache: Path, kept: Path, tmp_path: Path) -> None:
+    change(kept, "detail", at_row(7, "volume", lambda volume: volume + 1))
+    summary = json.loads((kept / "summary.json").read_text())
+    fine = load_run(kept, cache).detail
+    assert fine is not None
+    summary["ambiguity"]["detail"]["fingerprint"] = fingerprint(fine, {})
+    (kept / "summary.json").write_text(json.dumps(summary))
+    (wrong,) = beside_files(audit(str(kept), cache))
+    assert (wrong["check"], wrong["what"]) == ("klines", "finer kline")
+    assert wrong["time"] == f"{fine.frame['open_time'][7]:%Y-%m-%dT%H:%M:%SZ}"
+    assert (
+        "the finer klines against the market data: the cache does not have them"
+        in audit(str(kept), tmp_path / "elsewhere")["unchecked"]
+    )
 
 
 def test_without_checksums_the_audit_says_what_it_cannot_know(cache: Path, kept: Path) -> None:

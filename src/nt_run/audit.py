@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from nt_run.audit_figures import audit_figures
-from nt_run.audit_kept import audit_files, audit_klines, audit_orders, audit_report
+from nt_run.audit_kept import audit_files, audit_klines, audit_orders, audit_report, audit_rules
 from nt_run.audit_margin import audit_margin
 from nt_run.comparison import TOLERANCE, Compared, compare_equity, compare_totals, compare_trades
 from nt_run.compliance import Rules, check_fills, check_funding, check_settlements
@@ -38,8 +38,8 @@ from nt_run.results import Run, load_run
 def audit(name: str | None, cache_dir: Path) -> dict[str, Any]:
     """Audit a kept run and return the findings as one object, as `--json` prints it.
 
-    `sound` says whether nothing is wrong and no difference is above 1e-6 of the quote asset. Opens no connection: the
-    settlements are compared with the cache as far as it has them.
+    `sound` says whether nothing is wrong and no difference is above 1e-6 of the quote asset. Opens no connection: what
+    the run had from the exchange is compared with the cache as far as it has it.
 
     Raises:
         ResultsError: There is no such run, or its folder is damaged.
@@ -67,7 +67,7 @@ def audit_run(run: Run, published: Published) -> dict[str, Any]:
         *check_funding(settlements, payments, fills),
     ]
     checks = {
-        "klines": audit_klines(run),
+        "klines": audit_klines(run, published),
         "fills": Audited(check_fills(fills, run.klines, _rules(run), run.detail, read_limits(run.orders)), len(fills)),
         "orders": audit_orders(run, fills),
         "funding": Audited(funding, len(settlements), due.unchecked),
@@ -76,6 +76,7 @@ def audit_run(run: Run, published: Published) -> dict[str, Any]:
         "equity": Audited(equity.violations, run.equity.height),
         "totals": Audited([*totals.violations, *_check_counts(run)], len(_stated(run.summary))),
         "figures": audit_figures(run, account, fills, payments, settlements),
+        "rules": audit_rules(run, published),
         "report": audit_report(run, account),
         "files": audit_files(run),
     }

@@ -13,7 +13,8 @@ from nt_run.klines import find_gaps, find_zero_volume_runs
 from nt_run.lacking import account_for
 from nt_run.liquidation import MARK_KLINES
 from nt_run.matching import disagreement, match_bars, replaced
-from nt_run.model import MS, Audited, Fill, TimeRange, Violation, format_iso, parse_time
+from nt_run.model import MS, Audited, Fill, TimeRange, Violation, format_iso, format_time, parse_time
+from nt_run.published import Published
 from nt_run.readback import read_orders
 from nt_run.replay import Replay
 from nt_run.results import OWN_FILES, Run
@@ -23,11 +24,43 @@ from nt_run.working_orders import check_orders
 _EIGHT = Decimal("1e-8")
 
 
-def audit_klines(run: Run) -> Audited:
-    """Hold the bars of a run, finer ones too, against the fingerprints the report has of them."""
+def audit_klines(run: Run, published: Published) -> Audited:
+    """Hold the bars of a run, finer ones too, against the fingerprints the report has of them, and the market data."""
     stated, found = run.summary["data"]["fingerprint"], fingerprint(run.klines, {})
     wrong = [] if stated == found else [Violation("klines", "fingerprint", None, stated[:16], found[:16])]
-    return Audited([*wrong, *_check_detail(run)], len(run.klines))
+    wrong += _check_detail(run)
+    unchecked: list[str] = []
+    for klines, beside, which in (
+        (run.klines, published.klines, "kline"),
+        (run.detail, published.detail, "finer kline"),
+    ):
+        if klines is None:
+            continue
+        lacking = len(klines) if beside is None else beside.unknown
+        if lacking:
+            share = "the" if lacking == len(klines) else f"{lacking:,} of {len(klines):,}"
+            unchecked.append(f"{share} {which}s against the market data: the cache does not have them")
+        if beside and (one := beside.never):
+            what = f"{which} ({one.bars:,} bars)" if one.bars > 1 else which
+            wrong.append(Violation("klines", what, one.first_ms * MS, one.cached, one.given))
+        if beside and (one := beside.since):
+            told = f"{one.cached} at {format_time(one.first_ms)}, where the run has {one.given}"
+            what = f"{one.bars:,} {which}s" if one.bars > 1 else f"a {which}"
+            unchecked.append(f"{what}: the cache has other rows now, which came after the run: {told}")
+    return Audited(wrong, len(run.klines), unchecked)
+
+
+def audit_rules(run: Run, published: Published) -> Audited:
+    """Hold the trading rules of a run against the kept answer of the exchange that it names."""
+    if published.rules is None:
+        told = f"the trading rules against the exchange's answer: the cache does not have {run.specs.get('snapshot')}"
+        return Audited([], 0, [told])
+    sure = {name: value for name, value in published.rules.items() if name not in published.unsure}
+    told = list(_beside(sure, run.specs))
+    wrong = [Violation("rules", name, None, str(ours), str(theirs)) for name, ours, theirs in told if ours != theirs]
+    names = ", ".join(name.replace("_", " ") for name in published.unsure)
+    unchecked = [f"{names}: other changes of the answer's rules are known now than the run knew"] if names else []
+    return Audited(wrong, len(told), unchecked)
 
 
 def _check_detail(run: Run) -> list[Violation]:

@@ -13,7 +13,7 @@ from nt_run.tables import ALARM, BAD, DIM, GOOD, WARN, banner, grid, show
 _MOST = 20
 """Violations listed; `--json` has them all."""
 _WORDS = {
-    "klines": "the bars the report was made of, by their fingerprint",
+    "klines": "the bars the report was made of, by fingerprint and market data",
     "fills": "price in its bar and on the tick, quantity on the step, minimums, fee",
     "orders": "those that rested: at which price they filled, and that a bar at their price did",
     "funding": "position × price × rate at each settlement, none missing, none extra",
@@ -22,6 +22,7 @@ _WORDS = {
     "equity": "equity, balance, position and drawdown of every bar",
     "totals": "balance, equity and what they are made of",
     "figures": "metrics, cost ladder, settlements, risk, filters, bounds",
+    "rules": "the contract's trading rules, by the exchange's answer they are from",
     "report": "what it repeats of configuration, rules, bars and the first trade",
     "files": "the folder as the run wrote it, by its checksums",
 }

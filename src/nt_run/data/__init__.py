@@ -22,6 +22,7 @@
     conflicts   rows of two sources that differ
     kline_store klines on disk: months, days, years
     days        the record of each day: state, holes, sources
+    then_and_now the klines of a run beside those of now
     certify     what can be said about the klines of a run
     content     hashes of content, independent of encoding
     importing   a user's own file, read and cross-checked
