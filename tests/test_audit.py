@@ -10,6 +10,7 @@ import pytest
 
 from nt_run.__main__ import main
 from nt_run.audit import audit
+from nt_run.audit_listing import print_audit
 from nt_run.checksums import write_checksums
 from nt_run.config import load_config
 from nt_run.data.content import fingerprint
@@ -297,7 +298,22 @@ def test_the_command_ends_with_eight_and_prints_what_is_wrong(
     assert "things are wrong" in err
     code, out, _ = run(str(kept), "--json")
     assert code == 8
+    change(kept, "fills", at_row(10, "fee", lambda fee: fee / 2))
+    (kept / "config.toml").write_text((kept / "config.toml").read_text() + "\n")
+    assert run(str(kept))[2].startswith("nt-run: 1 thing is wrong with ")
     assert json.loads(out)["sound"] is False
+
+
+def test_an_order_id_stands_in_one_piece_in_the_findings(capsys: pytest.CaptureFixture[str]) -> None:
+    order = "O-20260621-193000-001-000-134"
+    wrong = {"check": "orders", "what": f"missed fill of {order}", "time": "2026-06-21T19:45:00Z"}
+    wrong |= {"expected": "a fill at 96122.4: the low was 93589.7", "found": f"none, and one of {order} a bar later"}
+    largest = {name: {"difference": "0", "time": None} for name in ("trade", "equity", "final_equity")}
+    report = {"demo": False, "run_id": "a run", "asset": "USDT", "checks": [], "unchecked": [], "largest": largest}
+    print_audit(report | {"violations": [wrong]})
+    out = capsys.readouterr().out
+    assert out.count(order) == 2
+    assert "expected a fill at 96122.4: the low was 93589.7\n" in out
 
 
 def test_a_folder_with_a_column_missing_is_a_damaged_run(cache: Path, kept: Path) -> None:

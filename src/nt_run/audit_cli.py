@@ -23,8 +23,12 @@ def audit_command(
     from nt_run import audit_listing, tables  # noqa: PLC0415
     from nt_run.audit import audit  # noqa: PLC0415
     from nt_run.errors import CheckFailedError  # noqa: PLC0415
+    from nt_run.formats import counted  # noqa: PLC0415
 
     found = audit(run, cache_dir)
     (tables.print_json if json else audit_listing.print_audit)(found)
     if not found["sound"]:
-        raise CheckFailedError(f"{len(found['violations'])} things are wrong with {found['run_id']}.")
+        count = len(found["violations"])
+        raise CheckFailedError(
+            f"{counted(count, 'thing')} {'is' if count == 1 else 'are'} wrong with {found['run_id']}."
+        )

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from nt_run.formats import short_time
@@ -54,10 +53,12 @@ def _largest(found: Mapping[str, Any]) -> RenderableType:
 
 
 def _violations(found: Mapping[str, Any]) -> RenderableType:
-    table = Table(box=None, pad_edge=False, header_style=DIM)
-    for heading in ("when (UTC)", "check", "what", "expected", "found"):
-        table.add_column(heading, overflow="fold")
+    """One block for each: order ids are copied from here, so nothing that has no space in it is broken."""
+    table = grid((None,), (DIM,), (None,))
     for each in found["violations"][:_MOST]:
-        table.add_row(short_time(each["time"] or "–"), each["check"], each["what"], each["expected"], each["found"])
+        told = Text(each["what"])
+        told.append("\nexpected ", style=DIM).append(each["expected"])
+        told.append("\nfound    ", style=DIM).append(each["found"])
+        table.add_row(short_time(each["time"] or "–"), each["check"], told)
     more = len(found["violations"]) - _MOST
     return Group(table, Text(f"and {more:,} more: --json has them all", style=DIM)) if more > 0 else table
