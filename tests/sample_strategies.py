@@ -370,10 +370,29 @@ class LoadsTheFuture(Vector):
         return sign_of(CLOSE.shift(-5) - CLOSE)
 
 
+class LimitAtTheNextLow(Vector):
+    """Buys each tenth minute at the low of the bar to come, and leaves five minutes later, knowing nothing."""
+
+    @staticmethod
+    def signal() -> pl.Expr:
+        return pl.col("low").shift(-1)
+
+    def on_bar(self, bar: Bar) -> None:
+        minute, low = bar.ts_event // MINUTE % 10, self.targets[bar.ts_event]
+        instrument = self.own.instrument_id
+        if minute == 0 and low and self.portfolio.is_net_flat(instrument):
+            price = self.cache.instrument(instrument).next_bid_price(low)
+            if quantity := self.own.sizer.quantity(bar.close):
+                self.submit_order(self.order_factory.limit(instrument, OrderSide.BUY, quantity, price))
+        if minute == 5:
+            self.cancel_all_orders(instrument)
+            self.close_all_positions(instrument)
+
+
 PEEKING = (
     "NegativeShift", "FarNegativeShift", "CentredWindow", "DaysHighAtItsOpen", "WholeSample", "WholeSampleQuantile",
     "BackwardFilled", "HourJoinedToItsMinutes", "BestMinuteOfTheDay", "LoadsTheFuture",
-    "ShareOfTheSample",
+    "ShareOfTheSample", "LimitAtTheNextLow",
 )  # fmt: skip
 
 
@@ -396,6 +415,14 @@ class SetOrder(Target):
         return 1 if letters[bar.ts_event // MINUTE % len(letters)] < "n" else 0
 
 
+class FirstOfASet(Target):
+    """Depends on which of two texts comes first in a set: two processes agree half of the time."""
+
+    def wanted(self, bar: Bar) -> int | None:
+        minute = bar.ts_event // MINUTE // 30 % 2
+        return minute if next(iter({"long", "short"})) == "long" else 1 - minute
+
+
 class CountsFromTheStart(Target):
     """Turns each hundred bars, counted from wherever the range starts."""
 
@@ -405,6 +432,25 @@ class CountsFromTheStart(Target):
     def wanted(self, bar: Bar) -> int | None:
         self.number += 1
         return self.number // 100 % 2
+
+
+class AlwaysInByCount(Target):
+    """Turns from long to short and back each hundred bars, counted from wherever the range starts; never flat."""
+
+    def prepare(self) -> None:
+        self.number = 0
+
+    def on_bar(self, bar: Bar) -> None:
+        self.number += 1
+        if self.number % 100 == 1 and (quantity := self.own.sizer.quantity(bar.close)):
+            side = OrderSide.BUY if self.number // 100 % 2 else OrderSide.SELL
+            self.close_all_positions(self.own.instrument_id)
+            self.submit_order(self.order_factory.market(self.own.instrument_id, side, quantity))
+
+
+class BuyAndHold(Target):
+    def wanted(self, bar: Bar) -> int | None:
+        return 1
 
 
 class Idle(Target):

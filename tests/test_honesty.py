@@ -1,15 +1,16 @@
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 import pytest
 
-from nt_run.honesty import check_future, check_later_starts, choose_moments, first_difference
+from nt_run.honesty import check_future, check_later_starts, first_difference
 from nt_run.klines import SCHEMA, Exponents, Klines
 from nt_run.lens import seen_through, shown
 from nt_run.model import Fill, Interval, Liquidity, SentOrder, Side
+from nt_run.moments import early_moments
 
 MINUTE = 60_000
 NS = 1_000_000
@@ -59,21 +60,6 @@ def test_the_first_difference_says_what_each_list_has_at_its_time() -> None:
     assert (changed.first, changed.second) == (two, other)
 
 
-def test_moments_are_those_of_orders_first_and_leave_a_future() -> None:
-    klines = market()
-    sent = [order(bar) for bar in (1, 40, 80, 100)]
-    moments = choose_moments(klines, sent, 5, seed=1)
-    # Three of five are moments of orders; after the order of bar 100 there is nothing left to replace.
-    assert {MINUTE, 40 * MINUTE, 80 * MINUTE} <= set(moments)
-    assert len(moments) == 5
-    assert max(moments) < 100 * MINUTE
-    assert choose_moments(klines, sent, 5, seed=1) == moments
-
-
-def test_there_are_no_more_moments_than_bars() -> None:
-    assert choose_moments(market(2), [], 9, seed=1) == [MINUTE]
-
-
 def test_only_orders_up_to_the_moment_count() -> None:
     klines = market()
     sent = [order(40), order(80)]
@@ -83,7 +69,7 @@ def test_only_orders_up_to_the_moment_count() -> None:
         return Outcome([each for each in sent if each.time_ns <= (fed.range.end_ms - 2 * MINUTE) * NS])
 
     assert all(moment.difference is None for moment in check_future(
-        honest, klines, sent, tick=Decimal("0.1"), times=6, seed=1
+        honest, klines, Outcome(sent), tick=Decimal("0.1"), times=6, seed=1
     ))  # fmt: skip
 
 
@@ -95,11 +81,96 @@ def test_whoever_knows_the_next_close_is_found() -> None:
         rising = [at for at in range(1, len(fed)) if at < len(closes) and closes[at] > closes[at - 1]]
         return Outcome([order(bar) for bar in rising])
 
-    sent = knowing(klines, klines, None).sent
-    moments = check_future(knowing, klines, sent, tick=Decimal("0.1"), times=3, seed=1)
+    moments = check_future(knowing, klines, knowing(klines, klines, None), tick=Decimal("0.1"), times=3, seed=1)
     found = [moment for moment in moments if moment.difference]
     assert found
     assert all(moment.difference is not None and moment.difference.time_ns <= moment.time_ms * NS for moment in found)
+
+
+def buying_at_the_next_low(fed: Klines, history: Klines, lens: object) -> Outcome:
+    """Each bar a limit order, each tenth of them at the low of the bar to come."""
+    lows = history.frame["low"].to_list()
+    prices = {bar: Decimal(lows[bar]) for bar in range(10, len(fed), 10) if bar < len(lows)}
+    return Outcome([order(bar, price=prices.get(bar, Decimal(7))) for bar in range(1, len(fed) + 1)])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_look_at_the_next_bar_in_a_tenth_of_the_orders_is_found(seed: int) -> None:
+    # 90 early moments all miss the tenth one time in 13,000: 0.9^90.
+    klines = market(2_500)
+    whole = buying_at_the_next_low(klines, klines, None)
+    early = early_moments(klines, whole, 90, seed)
+    assert len(early) == 90
+    moments = check_future(buying_at_the_next_low, klines, whole, tick=Decimal("0.1"), times=1, seed=seed, early=early)
+    assert any(moment.difference for moment in moments if moment.time_ms in early)
+
+
+def test_an_early_moment_leaves_as_many_bars_again_and_a_tenth_of_the_range_at_least() -> None:
+    klines, seen = market(300), list[int]()
+
+    def run(fed: Klines, history: Klines, lens: object) -> Outcome:
+        seen.append(len(history))
+        return Outcome([])
+
+    # A tenth of 300 bars; twice 40; and all 300, for twice 200 are not there.
+    early = [5 * MINUTE, 40 * MINUTE, 200 * MINUTE]
+    check_future(run, klines, Outcome([]), tick=Decimal("0.1"), times=1, seed=1, early=early)
+    assert seen[:3] == [30, 80, 300]
+    # The moment over the whole range has noise, its mirror image, and none.
+    assert len(seen) == 6
+
+
+@pytest.mark.parametrize(
+    ("knows", "future"),
+    [
+        ("the next close", {"noise", "mirror"}),
+        ("how many bars there will be", {"end"}),
+        ("of a brief future", {"brief"}),
+    ],
+)
+def test_an_early_find_is_named_by_the_plainest_future(knows: str, future: set[str]) -> None:
+    klines = market(300)
+
+    def run(fed: Klines, history: Klines, lens: object) -> Outcome:
+        known = {
+            "the next close": history.frame["close"][40] if len(history) > 40 else 0,
+            "how many bars there will be": len(history),
+            # The end leaves 42 bars, noise all 300, and a brief future 80.
+            "of a brief future": len(history) == 80,
+        }[knows]
+        return Outcome([order(40, quantity=Decimal(int(known)))])
+
+    whole = run(klines, klines, None)
+    moments = check_future(run, klines, whole, tick=Decimal("0.1"), times=1, seed=1, early=[40 * MINUTE])
+    found = {moment.future for moment in moments if moment.difference}
+    assert found
+    assert found <= future
+
+
+def test_who_sees_no_bars_but_its_own_has_one_future_a_moment() -> None:
+    klines, lenses = market(), list[object]()
+
+    def run(fed: Klines, history: Klines, lens: object) -> Outcome:
+        lenses.append(lens)
+        return Outcome([])
+
+    check_future(run, klines, Outcome([]), tick=Decimal("0.1"), times=4, seed=1, early=None)
+    assert len(lenses) == 4
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_brief_future_goes_the_other_way_in_its_first_bar(seed: int) -> None:
+    klines = market(200)
+    known = [bar for bar in range(5, 195) if klines.frame["close"][bar] != klines.frame["close"][bar - 1]]
+    bar, ways = known[seed * 7], list[bool]()
+
+    def run(fed: Klines, history: Klines, lens: object) -> Outcome:
+        if not ways:
+            ways.append(history.frame["close"][bar] > history.frame["close"][bar - 1])
+        return Outcome([])
+
+    check_future(run, klines, Outcome([]), tick=Decimal("0.1"), times=1, seed=seed, early=[bar * MINUTE])
+    assert ways[0] != (klines.frame["close"][bar] > klines.frame["close"][bar - 1])
 
 
 def test_a_later_start_is_equal_once_warm() -> None:
@@ -141,6 +212,27 @@ def test_decisions_that_differ_to_the_end_in_the_same_position_never_agree() -> 
         return filled([order(bar, side) for bar, side in moved])
 
     assert {start.agreement for start in check_later_starts(run, klines, filled(whole))} == {"never"}
+
+
+@pytest.mark.parametrize(("turns", "agreement"), [(9, "by_position"), (10, "apart")])
+def test_runs_that_open_ten_positions_each_and_none_at_the_same_time_depend_on_the_start(
+    turns: int, agreement: str
+) -> None:
+    klines = market(300)
+
+    def turning(first: int) -> Outcome:
+        # Enters with one, then turns with two every ten bars; never flat.
+        sides = [Side.BUY, Side.SELL] * 15
+        sent = [order(first + 10 * at, sides[at], quantity=Decimal(min(at, 1) + 1)) for at in range(turns + 1)]
+        fills = [replace(fill, quantity=sent[at].quantity) for at, fill in enumerate(filled(sent).fills)]
+        return Outcome(sent, fills)
+
+    def run(fed: Klines, history: Klines, lens: object) -> Outcome:
+        return turning(fed.range.start_ms // MINUTE + 1)
+
+    # From bar 1 on, the run from there turns at 12, 22, …, the whole one at 11, 21, …: as many times as `turns` says.
+    one = check_later_starts(run, klines, turning(1))[0]
+    assert (one.bars, one.agreement) == (1, agreement)
 
 
 def test_without_orders_there_is_nothing_to_compare() -> None:

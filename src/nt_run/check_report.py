@@ -8,8 +8,7 @@ from rich.text import Text
 
 from nt_run.formats import counted, short_time
 from nt_run.tables import ALARM, DIM, GOOD, banner, grid, show, warning_lines
-
-_AGREEMENTS = ("equal", "by_position", "never", "no_orders")
+from nt_run.verdict import DEPENDS
 
 type Row = tuple[bool | None, str, str, str]
 
@@ -45,7 +44,8 @@ def _same_again(result: Mapping[str, Any], test: Mapping[str, Any]) -> Row:
     if not result["orders"]:
         return False, name, runs, "no order was sent, so nothing could be compared: choose a longer range"
     if test["passed"]:
-        return True, name, runs, f"{result['orders']:,} orders alike, one of the runs in a process of its own"
+        note = f"{result['orders']:,} orders alike, {test['processes']} of the runs in processes of their own"
+        return True, name, runs, note
     return False, name, runs, f"they differ first at {short_time(test['difference']['time'])} UTC"
 
 
@@ -59,23 +59,21 @@ def _no_future(test: Mapping[str, Any]) -> Row:
 
 def _later_start(test: Mapping[str, Any]) -> Row:
     name, starts = "the same from a later start", test["starts"]
-    if test["passed"] is None:
+    if not starts:
         return None, name, "not run", ""
-    by = {kind: [start for start in starts if start["agreement"] == kind] for kind in _AGREEMENTS}
-    if by["never"]:
-        note = "never alike from " + ", ".join(counted(start["bars"], "bar") for start in by["never"]) + " later"
-    elif by["by_position"]:
+    equal = [start for start in starts if start["agreement"] == "equal"]
+    kinds = {start["agreement"] for start in starts}
+    if test["passed"] is False:
+        late = [counted(start["bars"], "bar") for start in starts if start["agreement"] in DEPENDS]
+        note = f"never alike from {', '.join(late)} later"
+    elif "by_position" in kinds:
         note = "the others held different positions to the end: choose a longer range to tell"
-    elif by["no_orders"]:
-        note = "no orders to compare"
+    elif equal:
+        note = f"alike after {counted(max(start['equal_after_bars'] for start in starts), 'bar')} at most"
     else:
-        note = (
-            f"alike after {counted(max(start['equal_after_bars'] for start in starts), 'bar')} at most"
-            if starts
-            else ""
-        )
-    good = None if test["passed"] and len(by["equal"]) < len(starts) else test["passed"]
-    return good, name, f"{len(by['equal'])} of {len(starts)}", note
+        note = "no orders to compare: choose a longer range to tell"
+    good = None if equal and len(equal) < len(starts) and test["passed"] else test["passed"] or False
+    return good, name, f"{len(equal)} of {len(starts)}", note
 
 
 def _explained(tests: Mapping[str, Any]) -> list[RenderableType]:
@@ -92,16 +90,20 @@ def _explained(tests: Mapping[str, Any]) -> list[RenderableType]:
         if ahead["future"] == "end":
             title = f"With data that end soon after {short_time(ahead['time'])} UTC it decided otherwise before:"
         parts.append(_example(title, ahead["difference"]))
-    if late := next((start for start in tests["later_start"]["starts"] if start["agreement"] == "never"), None):
-        title = (
-            f"Started {counted(late['bars'], 'bar')} later it never comes to agree: what it does depends on where the "
-            "range starts, and so would what it earns. The last time the two decided differently in the same position:"
-        )
-        parts.append(_example(title, late["last_difference"]))
+    if late := next((start for start in tests["later_start"]["starts"] if start["agreement"] in DEPENDS), None):
+        title = f"Started {counted(late['bars'], 'bar')} later it never comes to agree"
+        if late["agreement"] == "apart":
+            title += ", and opens no position when the whole run does"
+        title += ": what it does depends on where the range starts, and so would what it earns."
+        if late["last_difference"]:
+            title += " The last time the two decided differently in the same position:"
+        parts.append(_example(title, late["last_difference"] or {}))
     return parts
 
 
 def _example(title: str, difference: Mapping[str, Any]) -> RenderableType:
+    if not difference:
+        return Text(title)
     table = grid((DIM,), ("bold",))
     table.add_row("  at", f"{short_time(difference['time'])} UTC")
     for name, asked in difference.items():

@@ -65,6 +65,17 @@ def without_future(klines: Klines, end_ms: int) -> Klines:
     return Klines(klines.symbol, klines.interval, klines.exponents, klines.frame[:kept])
 
 
+def go_alike(klines: Klines, other: Klines, known_until_ms: int) -> bool:
+    """Tell whether two futures of one past go the same way in their first bar, or one of them has none."""
+    kept = int(np.searchsorted(klines.close_times(), known_until_ms, side="right"))
+    if kept == 0 or kept >= min(len(klines), len(other)):
+        return True
+    last, real, made = (
+        int(row) for row in (klines.frame["close"][kept - 1], klines.frame["close"][kept], other.frame["close"][kept])
+    )
+    return (real - last) * (made - last) >= 0
+
+
 def _shapes(klines: Klines) -> Floats:
     """Return gap, high, low and close of each row as logarithms, the latter three against its open."""
     opened, high, low, close = (np.log(klines.frame[name].to_numpy()) for name in PRICES)

@@ -1,51 +1,36 @@
 """Is a backtest of this strategy honest? Three tests of what it asked for, given a way to run it. Pure.
 
 - The same again: two runs ask for the same orders.
-- No future: whatever comes after a moment, the orders up to it are the same. The moments are those at which orders
-  were sent, where knowledge of the next bar shows at once, and some at random; each has three futures: noise, its
-  mirror image, and none, for how much data there is tells of the future, too.
+- No future: whatever comes after a moment, the orders up to it are the same. Each moment of `nt_run.moments` has three
+  futures: noise, its mirror image, and none, for how much data there is tells of the future, too. The many early ones
+  have one: noise that at first goes the other way than the market did, and ends before long.
 - A later start: once indicators are warm, a run that starts later asks for the same in the same position.
 """
 
-import random
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from itertools import zip_longest
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from nt_run.counterfactual import with_other_future, without_future
+from nt_run.counterfactual import go_alike, with_other_future, without_future
 from nt_run.klines import Klines
 from nt_run.lens import Lens
-from nt_run.model import MS, Fill, SentOrder, TimeRange
-
-
-class Outcome(Protocol):
-    """What a run of the strategy came to, in time order."""
-
-    @property
-    def sent(self) -> Sequence[SentOrder]:
-        """What it asked for."""
-        ...
-
-    @property
-    def fills(self) -> Sequence[Fill]:
-        """What it got."""
-        ...
-
+from nt_run.model import MS, SentOrder, TimeRange
+from nt_run.moments import Outcome, Positions, choose_moments
 
 type Trial = Callable[[Klines, Klines, Lens | None], Outcome]
 """Runs the strategy: what the engine is fed, what `history` holds, and through which lens all else is seen."""
 
-_AT_ORDERS = 0.6
-"""Share of the moments that are those of orders."""
-_EARLIEST, _LATEST = 0.1, 0.95
 _FED_BEYOND = 2
 """Bars of the other future the engine is fed: enough for the run's end to come after the moment."""
+_BRIEF = 10
+"""A brief future leaves at least so manieth a part of the range, so that whoever needs some rows to begin has them."""
 _ENOUGH = 3
 """Orders that must agree after the last difference, fewer where there are few."""
+_APART = 10
+"""Positions both runs open without one in common that are no coincidence any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +42,7 @@ class Difference:
     second: SentOrder | None
 
 
-Future = Literal["noise", "mirror", "end"]
+Future = Literal["noise", "mirror", "end", "brief"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +58,10 @@ class Moment:
     future: Future | None = None
 
 
-Agreement = Literal["equal", "by_position", "never", "no_orders"]
+Agreement = Literal["equal", "by_position", "apart", "never", "no_orders"]
 """`equal`: the same decisions in the same position, once warm. `by_position`: the runs parted while warming up and held
-different positions from then on, so there is too little to compare. `never`: they go on to decide differently while in
-the same position."""
+different positions from then on, so there is too little to compare. `apart`: the same, though both went on to open many
+positions, which no longer range would change. `never`: they go on to decide differently while in the same position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +81,13 @@ class LaterStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What all tests found; `moments` and `starts` are empty where the strategy does not do the same twice."""
+    """What all tests found; `moments` and `starts` are empty where the strategy does not do the same twice.
+
+    `processes` counts the runs that were made in processes of their own.
+    """
 
     orders: int
+    processes: int
     again: Difference | None
     moments: Sequence[Moment]
     starts: Sequence[LaterStart]
@@ -119,58 +108,76 @@ def first_difference(first: Sequence[SentOrder], second: Sequence[SentOrder]) ->
 def check_future(
     trial: Trial,
     klines: Klines,
-    orders: Sequence[SentOrder],
+    whole: Outcome,
     *,
     tick: Decimal,
     times: int,
     seed: int,
+    early: Sequence[int] | None = (),
     keep_open: bool = False,
 ) -> list[Moment]:
-    """Return what `times` moments show, in time order; a moment ends with the first of its futures that differs.
+    """Return what the moments show, in time order; a moment ends with the first of its futures that differs.
 
     Args:
         trial: Runs the strategy.
         klines: The market as it was.
-        orders: What the strategy asked for in it.
+        whole: What the strategy did in it.
         tick: The contract's tick size.
-        times: How many moments.
+        times: How many moments over the whole range.
         seed: Which moments, and which noise.
+        early: More moments (ms), with a brief future each; they end with the first that differs. `None` where the
+            strategy was given no bars but those it is fed: all futures are the same to it, so each moment has one.
         keep_open: Whether the open after a moment stays as it was, as where market orders fill at it.
     """
+    noise = partial(with_other_future, tick=tick, keep_open=keep_open)
+    examine = partial(_examine, trial, klines, whole.sent)
+
+    def futures(moment: int, number: int) -> dict[Future, Lens]:
+        other = partial(noise, known_until_ms=moment, seed=seed + number)
+        end = partial(without_future, end_ms=moment + _FED_BEYOND * klines.interval.ms)
+        more: dict[Future, Lens] = {} if early is None else {"mirror": partial(other, mirrored=True), "end": end}
+        return {"noise": other, **more}
+
     moments: list[Moment] = []
-    for number, moment in enumerate(choose_moments(klines, orders, times, seed)):
-        known = [order for order in orders if order.time_ns <= moment * MS]
-        fed = TimeRange(klines.range.start_ms, moment + _FED_BEYOND * klines.interval.ms)
-        noise = partial(with_other_future, known_until_ms=moment, tick=tick, seed=seed + number, keep_open=keep_open)
-        futures: dict[Future, Lens] = {
-            "noise": noise,
-            "mirror": partial(noise, mirrored=True),
-            "end": partial(without_future, end_ms=fed.end_ms),
-        }
-        difference, found = None, None
-        for future, lens in futures.items():
-            changed = lens(klines)
-            outcome = trial(changed.within(fed), changed, lens)
-            sent = [order for order in outcome.sent if order.time_ns <= moment * MS]
-            if difference := first_difference(known, sent):
-                found = future
-                break
-        moments.append(Moment(time_ms=moment, orders=len(known), difference=difference, future=found))
-    return moments
+    for number, moment in enumerate(early or (), times):
+        brief = _brief(klines, moment, partial(noise, known_until_ms=moment, seed=seed + number))
+        moments.append(examine(moment, {"brief": brief}))
+        if moments[-1].difference:
+            # One of the others says more plainly what it knew.
+            plain = examine(moment, futures(moment, number))
+            moments[-1] = plain if plain.difference else moments[-1]
+            break
+    for number, moment in enumerate(choose_moments(klines, whole, times, seed)):
+        moments.append(examine(moment, futures(moment, number)))
+    return sorted(moments, key=lambda moment: moment.time_ms)
 
 
-def choose_moments(klines: Klines, orders: Sequence[SentOrder], times: int, seed: int) -> list[int]:
-    """Return moments (ms) with bars on both sides: of orders as far as there are any, the rest closes at random."""
-    draws = random.Random(seed)  # noqa: S311 - a sample, not a secret
-    span, step = klines.range, klines.interval.ms
-    sent = sorted({-(-order.time_ns // MS) for order in orders})
-    sent = [time for time in sent if span.start_ms + step <= time <= span.end_ms - step]
-    chosen = set(draws.sample(sent, min(len(sent), max(1, round(times * _AT_ORDERS)))))
-    closes = [int(time) + step for time in klines.open_times()]
-    inner = closes[int(len(closes) * _EARLIEST) : max(int(len(closes) * _LATEST) - 1, 1)]
-    left = sorted(set(inner) - chosen)
-    chosen.update(draws.sample(left, min(len(left), max(0, times - len(chosen)))))
-    return sorted(chosen)
+def _examine(
+    trial: Trial, klines: Klines, orders: Sequence[SentOrder], moment: int, futures: Mapping[Future, Lens]
+) -> Moment:
+    """Run the strategy up to a moment with each of its futures, until one makes a difference."""
+    known = [order for order in orders if order.time_ns <= moment * MS]
+    fed = TimeRange(klines.range.start_ms, moment + _FED_BEYOND * klines.interval.ms)
+    for future, lens in futures.items():
+        changed = lens(klines)
+        outcome = trial(changed.within(fed), changed, lens)
+        sent = [order for order in outcome.sent if order.time_ns <= moment * MS]
+        if difference := first_difference(known, sent):
+            return Moment(time_ms=moment, orders=len(known), difference=difference, future=future)
+    return Moment(time_ms=moment, orders=len(known), difference=None)
+
+
+def _brief(klines: Klines, moment: int, noise: Callable[..., Klines]) -> Lens:
+    """Return a future of as many bars as came before: what it costs to look at it does not grow with the range."""
+    span, past = klines.range, moment - klines.range.start_ms
+    end = span.start_ms + max(
+        2 * past, past + _FED_BEYOND * klines.interval.ms, (span.end_ms - span.start_ms) // _BRIEF
+    )
+
+    def seen(shown: Klines, *, mirrored: bool) -> Klines:
+        return noise(without_future(shown, end), mirrored=mirrored)
+
+    return partial(seen, mirrored=go_alike(klines, seen(klines, mirrored=False), moment))
 
 
 def check_later_starts(trial: Trial, klines: Klines, whole: Outcome) -> list[LaterStart]:
@@ -190,7 +197,7 @@ def check_later_starts(trial: Trial, klines: Klines, whole: Outcome) -> list[Lat
 def _compare(bars: int, klines: Klines, whole: Outcome, later: Outcome) -> LaterStart:
     start_ns, end_ns = klines.range.start_ms * MS, klines.range.end_ms * MS
     first, second = (_decisions(run.sent, start_ns) for run in (whole, later))
-    entered = _Positions(whole.fills), _Positions(later.fills)
+    entered = Positions(whole.fills), Positions(later.fills)
     times = {key[0] for key in first.keys() ^ second.keys()}
     parted = [time for time in times if entered[0].before(time) == entered[1].before(time)]
     last = max(parted, default=start_ns)
@@ -199,7 +206,12 @@ def _compare(bars: int, klines: Klines, whole: Outcome, later: Outcome) -> Later
     if not first and not second:
         agreement = "no_orders"
     elif times and same < min(_ENOUGH, max(1, len(first) // 4)):
-        agreement = "never" if last - start_ns > (end_ns - start_ns) // 2 else "by_position"
+        agreement = "by_position"
+        opened = [positions.opened_after(start_ns) for positions in entered]
+        if last - start_ns > (end_ns - start_ns) // 2:
+            agreement = "never"
+        elif min(map(len, opened)) >= _APART and opened[0].isdisjoint(opened[1]):
+            agreement = "apart"
     return LaterStart(
         bars=bars,
         compared=len(first),
@@ -227,23 +239,3 @@ def _difference_at(time_ns: int, first: _Decisions, second: _Decisions) -> Diffe
         for mine, theirs in ((first, second), (second, first))
     )
     return Difference(time_ns=time_ns, first=one, second=other)
-
-
-class _Positions:
-    """When and which way the position of each moment was opened."""
-
-    def __init__(self, fills: Sequence[Fill]) -> None:
-        self._times: list[int] = []
-        self._opened: list[tuple[int, int] | None] = []
-        held, opened = Decimal(0), None
-        for fill in fills:
-            before, held = held, held + fill.side.sign * fill.quantity
-            if before * held <= 0:
-                opened = (fill.time_ns, fill.side.sign) if held else None
-            self._times.append(fill.time_ns)
-            self._opened.append(opened)
-
-    def before(self, time_ns: int) -> tuple[int, int] | None:
-        """Return the opening time and sign of the position held just before a moment; `None` if there was none."""
-        place = bisect_left(self._times, time_ns)
-        return self._opened[place - 1] if place else None

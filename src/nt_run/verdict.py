@@ -1,6 +1,6 @@
 """What the tests of a strategy found, as one object: what `--json` prints, and the verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nt_run.config import RunConfig
@@ -8,18 +8,28 @@ from nt_run.errors import CheckFailedError
 from nt_run.honesty import Difference, Findings, LaterStart, Moment
 from nt_run.model import MS, format_iso, format_time, parse_time
 
+DEPENDS = ("never", "apart")
+"""How a later start agrees where what the strategy does depends on the start."""
+_HERE = 2
+"""Runs compared that are made in this process."""
+
 
 def check_object(config: RunConfig, found: Findings) -> dict[str, Any]:
     """Return what the tests of a strategy found as one object; times are ISO 8601, orders are text."""
     again, moments, starts = found.again, found.moments, found.starts
     tests: dict[str, Any] = {
-        "determinism": {"passed": again is None, "runs": 3, "difference": _differs(again, ("once", "again"))},
+        "determinism": {
+            "passed": again is None,
+            "runs": _HERE + found.processes,
+            "processes": found.processes,
+            "difference": _differs(again, ("once", "again")),
+        },
         "future": {
             "passed": None if again else all(moment.difference is None for moment in moments),
             "moments": [_moment(moment) for moment in moments],
         },
         "later_start": {
-            "passed": None if again else all(start.agreement != "never" for start in starts),
+            "passed": _alike(starts),
             "starts": [_later_start(start) for start in starts],
         },
     }
@@ -44,6 +54,14 @@ def refuse_dishonest(result: Mapping[str, Any]) -> None:
     """
     if not result["passed"]:
         raise CheckFailedError(_verdict(result))
+
+
+def _alike(starts: Sequence[LaterStart]) -> bool | None:
+    """Tell whether later starts come to the same; `None` where nothing could be compared."""
+    kinds = {start.agreement for start in starts}
+    if not kinds.isdisjoint(DEPENDS):
+        return False
+    return True if "equal" in kinds else None
 
 
 def _moment(moment: Moment) -> dict[str, Any]:
@@ -86,10 +104,17 @@ def _verdict(result: Mapping[str, Any]) -> str:
             how = f"is another where the data ends soon after {known}"
             if moment["future"] != "end":
                 how = f"changes with the bars after {known}"
+            if moment["future"] == "brief":
+                how += ", or with how many there are"
             return f"{name} looks ahead: what it asked for at {asked} {how}."
-    start = next(start for start in tests["later_start"]["starts"] if start["agreement"] == "never")
-    late = f"{start['bars']:,} bar{'s' if start['bars'] > 1 else ''} later"
-    return f"{name} depends on where the range starts: started {late}, it never comes to agree."
+    for start in tests["later_start"]["starts"]:
+        if start["agreement"] in DEPENDS:
+            late = f"{start['bars']:,} bar{'s' if start['bars'] > 1 else ''} later"
+            return f"{name} depends on where the range starts: started {late}, it never comes to agree."
+    return (
+        f"No later start of {name} could be compared with the whole run, so whether it depends on where the range "
+        "starts is not told. Choose a longer range."
+    )
 
 
 def _when(said: Mapping[str, Any]) -> str:
