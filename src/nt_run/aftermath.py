@@ -155,11 +155,11 @@ class Aftermath:
 
     def _at_market(self, side: Side, row: int, end: int, until: int) -> list[Decimal]:
         """Return the least and the most one unit fetches at market at the end of a bar of the run, before row `end`."""
-        rows = np.arange(row, end)
-        if self.bars.ends is not None:
-            rows = rows[self.bars.ends[row:end]]
+        ends = self.bars.ends
         # The first of them is always near enough.
-        rows = rows[: max(1, int(np.searchsorted(rows, until, side="right")))]
+        first = row if ends is None else row + int(ends[row:].argmax())
+        rows = np.arange(row, min(end, max(until, first) + 1))
+        rows = rows if ends is None else rows[ends[rows]]
         ahead = self.costs.execution.fill == "next-open"
         prices = self.bars.open[rows[rows + 1 < len(self.bars)] + 1] if ahead else self.bars.close[rows]
         found = {int(price) for price in (prices.min(), prices.max())} if len(prices) else set[int]()
