@@ -96,6 +96,28 @@ def test_a_balance_at_which_entries_are_cut_is_never_the_answer(needed: int, roo
     assert len(trials.done) < 80
 
 
+@pytest.mark.parametrize(
+    ("reason", "outgrown", "remedy"),
+    [
+        ("initial margin exceeds free balance", "MARKET_LOT_SIZE",
+         "Less --risk or more --leverage ties up less margin; large positions can be sent in several orders."),
+        ("initial margin exceeds free balance", "leverage bracket",
+         "Less --risk ties up less margin; less --leverage allows larger positions."),
+        ("sizing: below min quantity 0.001 BTC", "position larger than the leverage brackets allow at this leverage",
+         "Sizes that differ less would help; less --leverage allows larger positions."),
+    ],
+)  # fmt: skip
+def test_the_way_out_is_told_by_what_is_short_and_what_is_too_large(reason: str, outgrown: str, remedy: str) -> None:
+    below = Trial(balance=9, sent=1, lost=(Denial(time_ns=0, reason=reason),))
+    error = NoBalanceError(below, Trial(balance=10, sent=1), {outgrown: 3})
+    assert str(error).splitlines() == [
+        "No balance keeps every signal whole.",
+        f"With a balance of 9 or less, signals are lost (1, the first 1970-01-01 00:00 UTC: {reason}).",
+        f"With a balance of 10 or more, orders are too large for the exchange (3 x {outgrown}).",
+        remedy,
+    ]
+
+
 def test_what_is_too_large_in_the_smallest_account_is_not_blamed_on_the_balance() -> None:
     market, limit = "quantity above the largest market order", "quantity above the largest"
 
@@ -206,7 +228,7 @@ def test_where_margin_is_short_until_orders_are_too_large_there_is_no_balance(ca
     assert 15_000_000 < below.balance < above.balance < 20_000_000
     assert caught.value.exit_code == 4
     assert "signals are lost (6, the first 2026-06-01 " in str(caught.value)
-    assert "or more orders are too large for the exchange (" in str(caught.value)
+    assert "or more, orders are too large for the exchange (" in str(caught.value)
     assert "Less --risk or more --leverage" in str(caught.value)
 
 

@@ -19,6 +19,7 @@ MOST = 10**12
 """The largest balance that is tried, in the quote asset."""
 _PARTS = 1000
 """The answer is exact to one part in so many, or to one unit of the quote asset."""
+_BRACKET = "leverage bracket"
 _NONE: Mapping[str, int] = MappingProxyType({})
 
 
@@ -73,15 +74,25 @@ class NoBalanceError(SizingError):
         if below is not None:
             first = below.lost[0]
             when = f"the first {format_time(first.time_ns // MS)} UTC: {first.reason}"
-            lines.append(f"With {below.balance:,} or less signals are lost ({len(below.lost):,}, {when}).")
+            lines.append(
+                f"With a balance of {below.balance:,} or less, signals are lost ({len(below.lost):,}, {when})."
+            )
         told = ", ".join(f"{count:,} x {reason}" for reason, count in outgrown.items())
-        lines.append(f"With {above.balance:,} or more orders are too large for the exchange ({told}).")
-        by_margin = below is None or refused_by(below.lost[0].reason) == "margin"
-        remedy = (
-            "Less --risk or more --leverage ties up less margin" if by_margin else "Sizes that differ less would help"
-        )
-        lines.append(f"{remedy}; large positions can be sent in several orders.")
+        lines.append(f"With a balance of {above.balance:,} or more, orders are too large for the exchange ({told}).")
+        lines.append(_remedy(below, outgrown))
         super().__init__("\n".join(lines))
+
+
+def _remedy(below: Trial | None, outgrown: Mapping[str, int]) -> str:
+    by_bracket = any(name == _BRACKET or refused_by(name) == _BRACKET for name in outgrown)
+    if below is not None and refused_by(below.lost[0].reason) != "margin":
+        small = "Sizes that differ less would help"
+    else:
+        small = (
+            "Less --risk ties up less margin" if by_bracket else "Less --risk or more --leverage ties up less margin"
+        )
+    large = "less --leverage allows larger positions" if by_bracket else "large positions can be sent in several orders"
+    return f"{small}; {large}."
 
 
 class Trials:
