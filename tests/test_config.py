@@ -110,8 +110,32 @@ def test_fees_say_where_they_come_from() -> None:
     assert load_config(None, {"fees.vip": 9}).trading_fees().taker == Decimal("0.00017")
     mixed = load_config(None, {"fees.taker": "0.0003"}).trading_fees()
     assert (mixed.maker, mixed.taker) == (Decimal("0.0002"), Decimal("0.0003"))
-    assert "taker as configured" in mixed.source
-    assert "VIP 0" in mixed.source
+    assert mixed.source == "taker as configured; maker: Binance USDⓈ-M fee schedule, VIP 0"
+    # VIP 3 pays takers 0.0320 %, a tenth less in BNB: 0.0288 %; what is configured stays as it is.
+    mixed = load_config(None, {"fees.maker": "0.0001", "fees.vip": 3, "fees.bnb": True}).trading_fees()
+    assert (mixed.maker, mixed.taker) == (Decimal("0.0001"), Decimal("0.000288"))
+    assert mixed.source == "maker as configured; taker: Binance USDⓈ-M fee schedule, VIP 3, 10 % off in BNB"
+    own = load_config(None, {"fees.maker": "0.0001", "fees.taker": "0.0004", "fees.vip": 0}).trading_fees()
+    assert own.source == "maker and taker as configured"
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"fees.vip": 3}, r"left for --vip \(fees\.vip\)\. Leave that out, or one of the fees"),
+        ({"fees.bnb": True}, r"left for --bnb \(fees\.bnb\)"),
+        ({"fees.vip": 3, "fees.bnb": True}, r"left for --vip and --bnb \(fees\.vip, fees\.bnb\)"),
+    ],
+)
+def test_a_level_or_discount_that_could_do_nothing_is_refused(
+    tmp_path: Path, asked: dict[str, object], told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        load_config(None, {"fees.maker": "0.0001", "fees.taker": "0.0004", **asked})
+    # The configuration of a finished run is read all the same.
+    file = tmp_path / "config.toml"
+    file.write_text('[fees]\nmaker = "0.0001"\ntaker = "0.0004"\nvip = 3\nbnb = true\n')
+    assert load_config(file, kept=True).trading_fees().source == "maker and taker as configured"
 
 
 @pytest.mark.parametrize(

@@ -217,3 +217,11 @@ def test_a_folder_without_a_summary_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "half").mkdir()
     with pytest.raises(ResultsError, match=r"has no summary\.json"):
         load_run("half", tmp_path)
+
+
+def test_a_run_of_an_earlier_version_with_a_level_that_did_nothing_still_loads(tmp_path: Path) -> None:
+    run = save_run(make_run(), tmp_path)
+    assert run.path is not None
+    file = run.path / "config.toml"
+    file.write_text(file.read_text().replace("vip = 0", 'vip = 3\nmaker = "0.0001"\ntaker = "0.0004"'))
+    assert load_run(run.run_id, tmp_path).config.fees.vip == 3

@@ -128,7 +128,7 @@ def checked_config(target: str, overrides: Mapping[str, object], runs: Path) -> 
         return load_config(target, overrides)
     folder = _kept(target, runs)
     if folder is not None:
-        return load_config(folder / "config.toml", overrides)
+        return load_config(folder / "config.toml", overrides, kept=True)
     return load_config(None, {**overrides, "strategy.name": target})
 
 

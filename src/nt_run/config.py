@@ -15,12 +15,13 @@ import tomli_w
 
 from nt_run.errors import UsageError
 from nt_run.execution import FILL_TIMES, Execution, FillTime, Slippage, check_detail
+from nt_run.fees import FeesConfig
 from nt_run.margin import MARGIN_MODES, MarginConfig
 from nt_run.model import Fees, Interval, TimeRange, format_iso, parse_symbol, parse_time
 from nt_run.protection import ProtectionRules
 from nt_run.settings import gather, without_none
 from nt_run.sizing import METHODS, Method, SizingRules
-from nt_run.specs import BNB_SHARE, RANGE, TODAY, VIP_FEES
+from nt_run.specs import RANGE, TODAY
 from nt_run.values import explain, refuse_extremes, refuse_nan
 
 REST_URL = "https://fapi.binance.com"
@@ -56,16 +57,6 @@ class SizingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     kelly_trades: int = 30
     kelly_start: Decimal = Decimal("0.02")
     kelly_cap: Decimal = Decimal(1)
-
-
-class FeesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[fees]`: the VIP level's published fees, or explicit fractions of notional."""
-
-    vip: int = 0
-    bnb: bool = False
-    """Whether fees are paid in BNB, which takes a tenth off the schedule; explicit fractions stay as they are."""
-    maker: Decimal | None = None
-    taker: Decimal | None = None
 
 
 class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,19 +133,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def trading_fees(self) -> Fees:
         """Return the fees charged, and where they come from."""
-        maker, taker = VIP_FEES[self.fees.vip]
-        source = f"Binance USDⓈ-M fee schedule, VIP {self.fees.vip}"
-        if self.fees.bnb:
-            maker, taker = maker * BNB_SHARE, taker * BNB_SHARE
-            source += ", 10 % off in BNB"
-        given = [name for name in ("maker", "taker") if getattr(self.fees, name) is not None]
-        if given:
-            source = " and ".join(given) + " as configured" + ("" if len(given) == len(VIP_FEES[0]) else f"; {source}")
-        return Fees(
-            maker=maker if self.fees.maker is None else self.fees.maker,
-            taker=taker if self.fees.taker is None else self.fees.taker,
-            source=source,
-        )
+        return self.fees.charged()
 
     def time_range(self, closed_ms: int) -> TimeRange:
         """Return the half-open range of the run; without an end of its own it ends with the newest bar closed by then.
@@ -190,16 +169,19 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return tomli_w.dumps(without_none(plain))
 
 
-def load_config(path: Path | str | None = None, overrides: Mapping[str, object] | None = None) -> RunConfig:
+def load_config(
+    path: Path | str | None = None, overrides: Mapping[str, object] | None = None, *, kept: bool = False
+) -> RunConfig:
     """Return the configuration of a file (or the built-in one) with overrides by dotted key.
 
     Args:
         path: A TOML file; `None` for the built-in defaults.
         overrides: `{"sizing.fraction": "0.01", …}`; `None` values are ignored. A range given here replaces the
             file's range as a whole, another strategy drops the file's parameters.
+        kept: Whether it is that of a finished run, which earlier versions let say what had no effect.
 
     Raises:
-        UsageError: The file is missing or not TOML, a key is unknown, or a value cannot be used.
+        UsageError: The file is missing or not TOML, a key is unknown, or a value cannot be used or has no effect.
     """
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     raw = gather(Path(path) if path is not None else None, given, RANGE_KEYS)
@@ -208,30 +190,28 @@ def load_config(path: Path | str | None = None, overrides: Mapping[str, object] 
         config = msgspec.convert(raw, RunConfig, strict=False)
     except msgspec.ValidationError as exc:
         raise UsageError(where + explain(str(exc), raw, RunConfig, _CHOICES)) from exc
-    return _checked(msgspec.structs.replace(config, symbol=parse_symbol(config.symbol)))
+    config = _checked(msgspec.structs.replace(config, symbol=parse_symbol(config.symbol)))
+    if not kept:
+        config.fees.refuse_idle()
+    return config
 
 
 def _checked(config: RunConfig) -> RunConfig:
     Interval(config.interval)
     check_detail(config.interval, config.execution.detail)
     refuse_nan(config)
-    fees = config.fees
     rules = {
         "account.balance must be above 0 and below 1,000,000,000,000": 0 < config.account.balance < Decimal(10) ** 12,
         "account.leverage must be from 1 to 150": 1 <= config.account.leverage <= 150,  # noqa: PLR2004 - BTCUSDT's most
         "costs.slippage_bps must be from 0 to 1000": 0 <= config.costs.slippage_bps <= 1000,  # noqa: PLR2004 - ten per cent
         "costs.slippage_ticks must be from 0 to 10000": 0 <= config.costs.slippage_ticks <= 10_000,  # noqa: PLR2004 - as such
-        f"fees.vip must be from 0 to {len(VIP_FEES) - 1}": 0 <= fees.vip < len(VIP_FEES),
-        "fees.maker must be from -0.01 to 0.1 (0.02% or 0.0002)": fees.maker is None
-        or Decimal("-0.01") <= fees.maker <= Decimal("0.1"),
-        "fees.taker must be from 0 to 0.1 (0.05% or 0.0005)": fees.taker is None or 0 <= fees.taker <= Decimal("0.1"),
         "days must be above 0 and at most 10,000": config.days is None or 0 < config.days <= 10_000,  # noqa: PLR2004 - 27 years
         "min_completeness must be above 0 and at most 1 (a fraction: 99.5 % is 0.995)": 0
         < config.min_completeness
         <= 1,
         "give either start or days, not both": config.start is None or config.days is None,
     }
-    for rule, holds in (rules | _sizing_checks(config) | config.protection.checks()).items():
+    for rule, holds in (rules | config.fees.checks() | _sizing_checks(config) | config.protection.checks()).items():
         if not holds:
             raise UsageError(f"{rule}.")
     refuse_extremes(config)

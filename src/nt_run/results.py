@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -131,7 +132,7 @@ def load_run(name: str | Path | None, runs: Path) -> Run:
         run_id=path.name,
         path=path,
         summary=_read_file(path / SUMMARY, lambda file: read_summary(file.parent)),
-        config=_read_file(path / "config.toml", load_config),
+        config=_read_file(path / "config.toml", partial(load_config, kept=True)),
         specs=_read_file(path / "specs.json", lambda file: json.loads(file.read_text(encoding="utf-8"))),
         klines=_read_file(path / "klines.parquet", _read_klines),
         detail=_read_kept(path / DETAIL, _read_klines),
