@@ -200,9 +200,11 @@ def test_what_is_sent_at_a_close_meets_the_next_bar_and_what_fills_inside_meets_
     # Bought at the close of the bar that fell, by a market order.
     assert check([fill(2, Side.BUY, "1", "100000")], klines).missed() == []
     # Bought in it, by an order that had been sent before.
-    inside = fill(2, Side.BUY, "1", "100000", "limit")
+    inside = replace(fill(2, Side.BUY, "1", "100000", "limit"), liquidity=Liquidity.MAKER)
     assert named(check([inside], klines, sent={"O-2": MINUTE}).missed()) == [("missed liquidation", 2)]
     assert check([inside], klines, sent={"O-2": 2 * MINUTE}).missed() == []
+    # One that takes was changed to at its end.
+    assert check([replace(inside, liquidity=Liquidity.TAKER)], klines, sent={"O-2": MINUTE}).missed() == []
 
 
 def test_an_exit_in_a_bar_that_liquidates_as_well_has_to_be_listed_as_ambiguous() -> None:

@@ -69,6 +69,9 @@ def test_a_bar_that_reaches_stop_and_target_must_be_listed() -> None:
     assert (found.time_ns, found.expected) == (2 * MINUTE, "listed: it came to 105 and 95")
     forced = replace(LEFT, order_id="none", order_type="liquidation", price=D(94))
     assert wrong([ENTRY, forced], [TARGET], bars()) == ["ambiguous bar"]
+    # A liquidation of what was opened after the position had left says nothing of that one's exits.
+    again = replace(ENTRY, time_ns=2 * MINUTE, order_id="again", order_type="stop_market")
+    assert wrong([ENTRY, LEFT, again, forced], [TARGET], bars()) == []
 
 
 @pytest.mark.parametrize(

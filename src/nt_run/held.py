@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nt_run.model import LIQUIDATION, Fill, FundingPayment
+from nt_run.model import LIQUIDATION, Fill, FundingPayment, Liquidity
 
 ZERO = Decimal(0)
 
@@ -156,7 +156,10 @@ def follow(
         if isinstance(event, FundingPayment):
             held = held.paid(event)
         else:
-            met = event.order_type not in {"market", LIQUIDATION} and sent.get(event.order_id, 0) < event.time_ns
+            # A limit order that takes was marketable when it was sent or changed: at the end of a bar.
+            at_end = event.order_type == "limit" and event.liquidity is Liquidity.TAKER
+            at_end = at_end or event.order_type in {"market", LIQUIDATION}
+            met = not at_end and sent.get(event.order_id, 0) < event.time_ns
             resting += [number] if met else []
             late = 0 if met else 1
             held = held.filled(event, leverage)

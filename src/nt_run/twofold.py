@@ -95,8 +95,12 @@ def _ends(
     moment: Sequence[Fill], exits: Sequence[RestingOrder], held: Decimal, bars: MatchBars, row: int
 ) -> tuple[str, str] | None:
     """Return the exit that was booked and one that lies inside the bar as well, if not both could be had."""
-    inside = {each.order_id: each for each in exits if _is_inside(each, bars, row)}
+    inside, left = {each.order_id: each for each in exits if _is_inside(each, bars, row)}, held
     for fill in moment:
+        if left * held <= 0:
+            # What else filled is of another position.
+            break
+        left += fill.side.sign * fill.quantity
         first, forced = inside.get(fill.order_id), fill.order_type == LIQUIDATION
         if fill.side.sign * held > 0 or (first is None and not forced):
             continue

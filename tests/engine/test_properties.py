@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from nautilus_trader.model import Bar, OrderSide
+from nautilus_trader.model import Bar, OrderSide, OrderType, Price, Quantity
 
 from nt_run.accounting import build_trades, close_books, last_close
 from nt_run.ambiguity import ambiguity_object
@@ -94,25 +94,56 @@ def random_act(rng: np.random.Generator) -> Callable[[Any, Bar], None]:
     """Something a strategy may do at the close of a bar: sensible, useless or refused."""
     side = OrderSide.BUY if rng.random() < 0.5 else OrderSide.SELL
     quantity = f"{int(rng.integers(1, 400)) / 1000:.3f}"
-    ticks, reduce, kind = int(rng.integers(1, 800)), bool(rng.random() < 0.5), int(rng.integers(0, 6))
+    ticks, reduce, kind = int(rng.integers(1, 800)), bool(rng.random() < 0.5), int(rng.integers(0, 12))
+    rises = 1 if side == OrderSide.BUY else -1
 
     def act(strategy: Any, bar: Bar) -> None:
-        instrument, factory = strategy.own["instrument_id"], strategy.order_factory
-        up = (side == OrderSide.BUY) == (kind == 3)
-        price = strategy.price(str(bar.close.as_decimal() + (1 if up else -1) * Decimal(ticks) / 10))
+        instrument, factory, amount = strategy.own["instrument_id"], strategy.order_factory, strategy.amount(quantity)
+        close, terms = bar.close.as_decimal(), {"reduce_only": reduce}
+        worse = strategy.price(str(close + rises * Decimal(ticks) / 10))
+        better = strategy.price(str(close - rises * Decimal(ticks) / 10))
         if kind <= 1:
-            strategy.submit_order(factory.market(instrument, side, strategy.amount(quantity)))
-        elif kind == 2:
-            strategy.submit_order(factory.limit(instrument, side, strategy.amount(quantity), price))
-        elif kind == 3:
-            amount = strategy.amount(quantity)
-            strategy.submit_order(factory.stop_market(instrument, side, amount, price, reduce_only=reduce))
-        elif kind == 4:
+            strategy.submit_order(factory.market(instrument, side, amount))
+        elif kind <= 3:
+            strategy.submit_order(factory.limit(instrument, side, amount, better))
+        elif kind <= 5:
+            strategy.submit_order(factory.stop_market(instrument, side, amount, worse, **terms))
+        elif kind == 6:
+            strategy.submit_order(factory.stop_limit(instrument, side, amount, worse, worse, **terms))
+        elif kind == 7:
+            strategy.submit_order(factory.market_if_touched(instrument, side, amount, better, **terms))
+        elif kind == 8:
+            move_orders(strategy, better)
+        elif kind == 9:
+            strategy.submit_order_list(
+                limit_bracket(strategy, side, amount, close, rises * Decimal(ticks // 2 + 1) / 10)
+            )
+        elif kind == 10:
             strategy.close_all_positions(instrument)
         else:
             strategy.cancel_all_orders(instrument)
 
     return act
+
+
+def move_orders(strategy: Any, price: Price) -> None:
+    """Change the price of every limit order that rests, to a sensible one or not."""
+    for order in strategy.cache.orders_open(instrument_id=strategy.own["instrument_id"]):
+        if getattr(order, "price", None) is not None:
+            strategy.modify_order(order.client_order_id, price=price)
+
+
+def limit_bracket(strategy: Any, side: OrderSide, amount: Quantity, close: Decimal, away: Decimal) -> Any:
+    """An entry at a better price, with a stop beyond it and a target, all within a few bars."""
+    return strategy.order_factory.bracket(
+        instrument_id=strategy.own["instrument_id"],
+        order_side=side,
+        quantity=amount,
+        entry_order_type=OrderType.LIMIT,
+        entry_price=strategy.price(str(close - away)),
+        sl_trigger_price=strategy.price(str(close - 2 * away)),
+        tp_price=strategy.price(str(close + away)),
+    )
 
 
 def second_opinion(output: EngineOutput, klines: Klines, world: World, execution: Execution) -> list[Any]:

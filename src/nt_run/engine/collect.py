@@ -5,7 +5,7 @@ never delivered.
 """
 
 import re
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -63,12 +63,12 @@ class OrderCollector:
         refusals: Refusals,
         references: Mapping[str, Decimal] | None = None,
         liquidated: Mapping[str, Decimal] | None = None,
-        makers: Container[str] | None = None,
+        makers: Collection[str] | None = None,
         *,
         keep_sent: bool = False,
     ) -> None:
         self._refusals = refusals
-        self._makers: Container[str] = () if makers is None else makers
+        self.makers: Collection[str] = () if makers is None else makers
         self._references: Mapping[str, Decimal] = {} if references is None else references
         self._liquidated: Mapping[str, Decimal] = {} if liquidated is None else liquidated
         self._sent: list[tuple[int, int, SentOrder]] | None = [] if keep_sent else None
@@ -187,7 +187,7 @@ class OrderCollector:
             price=price,
             reference=self._references.get(order_id, price),
             fee=commission if plain is None else plain,
-            liquidity=Liquidity.MAKER if order_id in self._makers else _LIQUIDITY[event.liquidity_side],
+            liquidity=Liquidity.MAKER if order_id in self.makers else _LIQUIDITY[event.liquidity_side],
             order_type=event.order_type.name.lower() if plain is None else LIQUIDATION,
             liquidation=Decimal(0) if plain is None else commission - plain,
         )

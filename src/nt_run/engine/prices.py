@@ -157,7 +157,7 @@ class PriceModel(FillModel):
         if self._rests(order):
             if self._waiting.get(order_id, -1) >= self._now_ms():
                 return self._empty_book()
-            if not triggered:
+            if order.liquidity_side == LiquiditySide.MAKER and not triggered:
                 return self._bettered(order)
             self.makers.add(order_id)
             return self._bettered(order) or self._book(order.price.as_decimal())
@@ -175,10 +175,11 @@ class PriceModel(FillModel):
         return self._book(self._slipped(order, reference))
 
     def _rests(self, order: Any) -> bool:  # noqa: ANN401 - as above
-        """Tell whether a limit order has come to rest in the book: to the engine a triggered one stays what it was."""
-        if order.order_type == OrderType.LIMIT:
-            return order.liquidity_side == LiquiditySide.MAKER
+        """Tell whether a limit order has come to rest: to the engine a triggered or changed one stays what it was."""
         now_ns = self._now_ms() * MS
+        if order.order_type == OrderType.LIMIT:
+            waited_ns = self._waiting.get(order.client_order_id.value, -1) * MS
+            return order.liquidity_side == LiquiditySide.MAKER or order.ts_last <= waited_ns < now_ns
         if (changed := repriced(order)) is not None:
             return changed.trigger_price is not None or changed.ts_event < now_ns
         return order.ts_triggered < now_ns or is_beyond_limit(order, self._triggered(order))

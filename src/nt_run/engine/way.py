@@ -98,7 +98,7 @@ class Way:
         """
         if not self.inside and self.stops.origins.keys() & orders.rejected:
             self.priced = self.inside = True
-        elif self.watch.triggers and not self.charged:
+        elif (self.watch.triggers or orders.makers) and not self.charged:
             self.priced = self.charged = True
         elif not self.twins and (self.watch.hurries or orders.in_parts):
             self.twins = True
