@@ -215,7 +215,7 @@ def test_decisions_that_differ_to_the_end_in_the_same_position_never_agree() -> 
 
 
 @pytest.mark.parametrize(("turns", "agreement"), [(9, "by_position"), (10, "apart")])
-def test_runs_that_open_ten_positions_each_and_none_at_the_same_time_depend_on_the_start(
+def test_runs_a_bar_apart_that_open_ten_positions_each_and_none_at_the_same_time_depend_on_the_start(
     turns: int, agreement: str
 ) -> None:
     klines = market(300)
@@ -231,8 +231,10 @@ def test_runs_that_open_ten_positions_each_and_none_at_the_same_time_depend_on_t
         return turning(fed.range.start_ms // MINUTE + 1)
 
     # From bar 1 on, the run from there turns at 12, 22, …, the whole one at 11, 21, …: as many times as `turns` says.
-    one = check_later_starts(run, klines, turning(1))[0]
-    assert (one.bars, one.agreement) == (1, agreement)
+    starts = check_later_starts(run, klines, turning(1))
+    assert (starts[0].bars, starts[0].agreement) == (1, agreement)
+    # From much later on, trades that last may well fall otherwise and never meet.
+    assert {start.agreement for start in starts[1:]} <= {"by_position", "never"}
 
 
 def test_without_orders_there_is_nothing_to_compare() -> None:

@@ -210,7 +210,7 @@ def _compare(bars: int, klines: Klines, whole: Outcome, later: Outcome) -> Later
         opened = [positions.opened_after(start_ns) for positions in entered]
         if last - start_ns > (end_ns - start_ns) // 2:
             agreement = "never"
-        elif min(map(len, opened)) >= _APART and opened[0].isdisjoint(opened[1]):
+        elif bars == 1 and min(map(len, opened)) >= _APART and opened[0].isdisjoint(opened[1]):
             agreement = "apart"
     return LaterStart(
         bars=bars,
