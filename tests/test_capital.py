@@ -261,6 +261,12 @@ def test_a_balance_that_takes_twice_what_was_asked_says_so(cache: Path, capsys: 
     assert f"Takes up to {position['actual_share']:.2%}".replace("%", " %") in shown
     assert "asked 2.00 %: rounded to the step" in shown
     assert "the first with 10,000 USDT" in shown
+    assert "no signal is lost or cut" in shown
+    # The account had lost nearly all by then; and what its own margin cuts is said.
+    print_capital(found | {"position": position | {"near_from": "8"}, "capped": {"margin": 3}})
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "asked 2.00 % Too" in shown or "asked 2.00 % Found" in shown
+    assert "no signal is lost, nor cut by the exchange" in shown
 
 
 def test_a_strategy_that_sends_nothing_is_told_so(cache: Path, mine: str) -> None:

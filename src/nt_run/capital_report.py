@@ -1,6 +1,7 @@
 """The smallest balance that loses no signal, as a table."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -31,7 +32,8 @@ def print_capital(found: Mapping[str, Any]) -> None:
 def _table(found: Mapping[str, Any]) -> RenderableType:
     asset, lost = found["asset"], found["lost_below"]
     table = grid(("bold",), (None, "right"), (DIM,))
-    table.add_row("Smallest balance", f"{_whole(found['balance'])} {asset}", "no signal is lost or cut")
+    whole = "no signal is lost, nor cut by the exchange" if found["capped"] else "no signal is lost or cut"
+    table.add_row("Smallest balance", f"{_whole(found['balance'])} {asset}", whole)
     if lost is None:
         table.add_row("Limited by", "nothing", "one unit is enough")
     else:
@@ -40,8 +42,10 @@ def _table(found: Mapping[str, Any]) -> RenderableType:
         table.add_row("Limited by", found["limited_by"], lost["reason"])
     position, above = found["position"], found["too_large"]
     if position and position["actual_share"] > _MUCH * position["asked_share"]:
-        note = f"of equity in one position, asked {percent(position['asked_share'])}: rounded to the step;"
-        note += f" at most a tenth more from about {_whole(position['near_from'])} {asset} on"
+        note = f"of equity in one position, asked {percent(position['asked_share'])}"
+        # Below it, the account had fallen so far by the time.
+        if Decimal(position["near_from"]) > Decimal(found["balance"]):
+            note += f": rounded to the step; at most a tenth more from about {_whole(position['near_from'])} {asset} on"
         table.add_row("Takes up to", percent(position["actual_share"]), note)
     if above:
         told = ", ".join(f"{count:,} x {reason}" for reason, count in above["orders"].items())
