@@ -14,7 +14,11 @@ from nt_run.klines import Klines
     [
         ("NOTIONAL_BELOW_MINIMUM: min=5.00000000 USDT, notional=0.99000000 USDT", "notional below minimum"),
         ("INITIAL_MARGIN_EXCEEDS_FREE_BALANCE: free=9.1 USDT, margin=20 USDT", "initial margin exceeds free balance"),
-        ("No market for BTCUSDT-PERP.BINANCE", "No market for BTCUSDT-PERP.BINANCE"),
+        (
+            "No market for BTCUSDT-PERP.BINANCE",
+            "no market for it: there was none yet, or its position was liquidated first",
+        ),
+        ("Contingent order O-20240101-000100-001-000-7 already closed", "its entry or its sibling had ended"),
         (
             "POST_ONLY LIMIT BUY order limit px of 101.0 would have been a TAKER: bid=100.0, ask=100.0",
             "post-only order would have taken",

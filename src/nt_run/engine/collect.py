@@ -41,6 +41,8 @@ _SENTENCES = (
     (re.compile("^POST_ONLY .* would have been a TAKER"), "post-only order would have taken"),
     (re.compile("^STOP_.* stop px of .* was in the market"), "stop price already crossed by the market"),
     (re.compile(" trigger px of .* was in the market"), "trigger price already crossed by the market"),
+    (re.compile("^No market for "), "no market for it: there was none yet, or its position was liquidated first"),
+    (re.compile("^Contingent order .* already closed"), "its entry or its sibling had ended"),
     (re.compile(" activation px of .* was in the market"), "activation price already crossed by the market"),
     (
         re.compile("^Reduce-only order .* would have increased position"),
